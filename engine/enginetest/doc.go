@@ -1,0 +1,20 @@
+// Package enginetest is the suite that every engine passes: what engine.Engine
+// promises, checked against a model, and what it promises about crashes and full
+// disks, checked on file systems that play them.
+//
+// An engine's test calls Run with a Factory:
+//
+//	func TestEngine(t *testing.T) {
+//		enginetest.Run(t, enginetest.Factory{
+//			Open: func(dir string, o enginetest.Options) (engine.Engine, error) {
+//				return pebbledb.Open(dir, pebbledb.Options{FS: o.FS, ...})
+//			},
+//			CustomFS: true,
+//			...
+//		})
+//	}
+//
+// Random tests print their seed; DKV_SEED=n repeats one. Model is the reference:
+// a sorted slice that is an engine.Reader, of use to the tests of other packages
+// as well. CompareReaders and CompareIterators compare anything with it.
+package enginetest

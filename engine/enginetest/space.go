@@ -1,0 +1,231 @@
+package enginetest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"dkv/engine"
+)
+
+// diskReserve is what the engine is told to keep free, where it can know.
+const diskReserve = 256 << 10
+
+// fullDisk is a store that is written to until its disk is full.
+type fullDisk struct {
+	t     *testing.T
+	fs    *limitedFS
+	inner *vfs.MemFS
+	o     Options
+	e     engine.Engine
+
+	// log is what the writer applied or is applying; applied counts those that
+	// Apply returned for.
+	log     chan []byte
+	history [][]byte
+	applied atomic.Uint64
+	stop    atomic.Bool
+	done    chan error
+}
+
+func newFullDisk(t *testing.T, f Factory, honest bool) *fullDisk {
+	inner := vfs.NewCrashableMem()
+	fs := newLimitedFS(inner, honest)
+	o := Options{FS: fs, MemtableBytes: smallMemtable, ReserveDiskBytes: -1}
+	if honest {
+		o.ReserveDiskBytes = diskReserve
+	}
+	e, err := f.Open("store", o)
+	must(t, err)
+	return &fullDisk{t: t, fs: fs, inner: inner, o: o, e: e, log: make(chan []byte, 1<<16), done: make(chan error, 1)}
+}
+
+// write applies random batches, and asks Writable before each as a shard does,
+// until it is stopped; while the disk is full it waits.
+func (d *fullDisk) write(seed uint64) {
+	rng := RandOf(seed)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	n := d.applied.Load()
+	for !d.stop.Load() {
+		if err := d.e.Writable(); err != nil {
+			if !errors.Is(err, engine.ErrNoSpace) {
+				d.done <- err
+				return
+			}
+			<-tick.C
+			continue
+		}
+		n++
+		var b engine.Batch
+		randomBatch(rng, &b, 30)
+		for i := range 10 {
+			fill(rng, &b, n, i)
+		}
+		b.Put(appliedKey, binary.BigEndian.AppendUint64(nil, n))
+		d.log <- b.Repr()
+		if err := d.e.Apply(b.Repr()); err != nil {
+			d.done <- err
+			return
+		}
+		d.applied.Store(n)
+	}
+	d.done <- nil
+}
+
+// fill puts a value that stays, beyond the reach of random delete-ranges.
+func fill(rng *rand.Rand, b *engine.Batch, n uint64, i int) {
+	value := make([]byte, 500)
+	for i := range value {
+		value[i] = byte(rng.Uint32()) // does not compress
+	}
+	b.Put(fmt.Appendf(nil, "\xff\xff\xff\xff\xff fill:%d:%d", n, i), value)
+}
+
+// stopWriter stops the writer and returns the model of what it applied.
+func (d *fullDisk) stopWriter() *Model {
+	d.t.Helper()
+	d.stop.Store(true)
+	must(d.t, <-d.done)
+	d.stop.Store(false)
+	return d.model()
+}
+
+func (d *fullDisk) model() *Model {
+	d.t.Helper()
+	for len(d.log) > 0 {
+		d.history = append(d.history, <-d.log)
+	}
+	m := &Model{}
+	for _, repr := range d.history[:d.applied.Load()] {
+		must(d.t, m.Apply(repr))
+	}
+	return m
+}
+
+func (d *fullDisk) full() bool {
+	return errors.Is(d.e.Writable(), engine.ErrNoSpace)
+}
+
+// testFullDisk fills the disk, looks at what still works, and makes room.
+func testFullDisk(t *testing.T, f Factory) {
+	for name, honest := range map[string]bool{"Reserve": true, "Enospc": false} {
+		t.Run(name, func(t *testing.T) {
+			rng := Rand(t)
+			d := newFullDisk(t, f, honest)
+			d.fs.leave(2 << 20)
+			go d.write(rng.Uint64())
+			waitFor(t, "the disk to be full", d.full)
+
+			// Reads go on.
+			_, found, err := d.e.Get(nil, appliedKey)
+			if err != nil || !found {
+				t.Errorf("read on a full disk: found %v, err %v", found, err)
+			}
+			must(t, readSome(d.e))
+			d.fs.leave(0)
+			wantErr(t, "Flush", d.e.Flush(), engine.ErrNoSpace)
+			wantErr(t, "Checkpoint", d.e.Checkpoint("copy"), engine.ErrNoSpace)
+			checkRetryRate(t, d.fs)
+
+			// There is room again: writing resumes by itself.
+			before := d.applied.Load()
+			d.fs.leave(64 << 20)
+			waitFor(t, "writing to resume", func() bool { return d.applied.Load() > before+300 && d.e.Writable() == nil })
+			m := d.stopWriter()
+			CompareReaders(t, d.e, m)
+			must(t, d.e.Flush())
+			must(t, d.e.Close())
+			e, err := f.Open("store", Options{FS: d.inner.CrashClone(vfs.CrashCloneCfg{})})
+			must(t, err)
+			CompareReaders(t, e, m)
+			mustClose(t, e)
+		})
+	}
+}
+
+// checkRetryRate checks that what fails is not tried again at full speed.
+func checkRetryRate(t *testing.T, fs *limitedFS) {
+	t.Helper()
+	const watch = 300 * time.Millisecond
+	writes0, tables0 := fs.refusals()
+	<-time.After(watch) // the span that is measured
+	writes, tables := fs.refusals()
+	if writes-writes0 > 30 || tables-tables0 > 30 {
+		t.Errorf("in %v %d writes were refused and %d tables begun", watch, writes-writes0, tables-tables0)
+	}
+}
+
+// testFullDiskAnywhere lets the disk run full at random places, MANIFEST writes
+// included: nothing is lost, and no such place stops the store for good.
+func testFullDiskAnywhere(t *testing.T, f Factory) {
+	rng := Rand(t)
+	for round := range 6 {
+		d := newFullDisk(t, f, round%2 == 0)
+		go d.write(rng.Uint64())
+		for range 3 {
+			d.fs.leave(rng.Int64N(1 << 20))
+			waitFor(t, "the disk to be full", d.full)
+			d.fs.leave(rng.Int64N(3000)) // perhaps enough for a MANIFEST record, perhaps for half of one
+			d.fs.leave(8 << 20)
+			before := d.applied.Load()
+			waitFor(t, "writing to resume", func() bool { return d.applied.Load() > before+20 })
+		}
+		m := d.stopWriter()
+		CompareReaders(t, d.e, m)
+		d.fs.leave(64 << 20)
+		waitFor(t, "a flush", func() bool { return d.e.Flush() == nil })
+		must(t, d.e.Close())
+		e, err := f.Open("store", Options{FS: d.inner.CrashClone(vfs.CrashCloneCfg{})})
+		must(t, err)
+		CompareReaders(t, e, m)
+		mustClose(t, e)
+	}
+}
+
+// testFullDiskClose closes a store whose disk is full, with an Apply that waits
+// for space. What it held is a prefix of what was applied.
+func testFullDiskClose(t *testing.T, f Factory) {
+	rng := Rand(t)
+	for _, honest := range []bool{true, false} {
+		d := newFullDisk(t, f, honest)
+		d.fs.leave(1 << 20)
+		go d.write(rng.Uint64())
+		waitFor(t, "the disk to be full", d.full)
+		d.stop.Store(true)
+		must(t, <-d.done)
+		// Without asking Writable: until Apply waits.
+		waiting := make(chan error, 1)
+		var b engine.Batch
+		randomBatch(rng, &b, 1000)
+		go func() {
+			for {
+				if err := d.e.Apply(b.Repr()); err != nil {
+					waiting <- err
+					return
+				}
+			}
+		}()
+		waitFor(t, "Apply to wait", func() bool { return d.e.Metrics().WriteStalls > 0 })
+		within(t, "Close on a full disk", func() { must(t, d.e.Close()) })
+		wantErr(t, "Apply that waited", <-waiting, engine.ErrClosed)
+		e, err := f.Open("store", Options{FS: d.inner.CrashClone(vfs.CrashCloneCfg{})})
+		must(t, err)
+		v, found, err := e.Get(nil, appliedKey)
+		must(t, err)
+		if !found {
+			t.Error("nothing was flushed before the disk was full")
+		} else if n := binary.BigEndian.Uint64(v); n < d.applied.Load() {
+			// Otherwise batches without a number may have followed.
+			d.applied.Store(n)
+			CompareReaders(t, e, d.model())
+		}
+		mustClose(t, e)
+	}
+}

@@ -1,0 +1,258 @@
+package pebbledb
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"dkv/engine"
+)
+
+// DB is an engine.Engine on Pebble.
+type DB struct {
+	p      *pebble.DB
+	cache  *pebble.Cache
+	lock   *pebble.Lock
+	opts   Options
+	guard  *guard
+	events *events
+	use    usage
+	room   room
+
+	// applied counts batches; flushed is how many of the first of them Flush
+	// made durable. They spare Flush from writing when nothing is new.
+	applied atomic.Uint64
+	flushed atomic.Uint64
+
+	// Used by Apply, which is not called concurrently.
+	batch    *pebble.Batch
+	applyBuf []byte
+
+	stopNotify chan struct{}
+	notifying  sync.WaitGroup
+
+	closing struct {
+		sync.Mutex
+		done bool
+	}
+}
+
+var _ engine.Engine = (*DB)(nil)
+
+const (
+	// maxRetainedApplyBytes is how much memory Apply keeps between batches.
+	maxRetainedApplyBytes = 8 << 20
+
+	// seqNumBytes is how much of a batch's header Pebble overwrites.
+	seqNumBytes = 8
+)
+
+// Get implements engine.Reader. Errors: engine.ErrClosed; engine.ErrCorrupt,
+// wrapped; an I/O failure.
+func (db *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
+	if !db.use.enter() {
+		return dst, false, engine.ErrClosed
+	}
+	defer db.use.leave()
+	v, closer, err := db.p.Get(key)
+	if err != nil {
+		return dst, false, readError(err)
+	}
+	dst = append(dst, v...)
+	return dst, true, readError(closer.Close())
+}
+
+// readError translates an error of a read; not finding the key is none.
+func readError(err error) error {
+	switch {
+	case err == nil || err == pebble.ErrNotFound:
+		return nil
+	case pebble.IsCorruptionError(err):
+		return fmt.Errorf("%w: %w", engine.ErrCorrupt, err)
+	}
+	return fmt.Errorf("pebbledb: read: %w", err)
+}
+
+// GetDurable implements engine.Engine: it reads the tables only. Pebble installs
+// a flushed table for readers after the MANIFEST that names it was synced.
+func (db *DB) GetDurable(dst, key []byte) (value []byte, found bool, err error) {
+	if !db.use.enter() {
+		return dst, false, engine.ErrClosed
+	}
+	defer db.use.leave()
+	upper := append(append(make([]byte, 0, len(key)+1), key...), 0)
+	it, err := db.p.NewIter(&pebble.IterOptions{
+		LowerBound:                upper[:len(key)],
+		UpperBound:                upper,
+		OnlyReadGuaranteedDurable: true,
+	})
+	if err != nil {
+		return dst, false, readError(err)
+	}
+	if it.First() {
+		var v []byte
+		if v, err = it.ValueAndErr(); err == nil {
+			dst, found = append(dst, v...), true
+		}
+	}
+	// Close returns the iterator's error as well.
+	if err := errors.Join(err, it.Close()); err != nil {
+		return dst, false, readError(err)
+	}
+	return dst, found, nil
+}
+
+// NewIter implements engine.Reader.
+func (db *DB) NewIter(o engine.IterOptions) (engine.Iterator, error) {
+	if !db.use.enter() {
+		return nil, engine.ErrClosed
+	}
+	return newIter(db.p, o, &db.use)
+}
+
+// NewSnapshot implements engine.Engine. The reads of a snapshot of a closed DB
+// return engine.ErrClosed.
+func (db *DB) NewSnapshot() engine.Snapshot {
+	if !db.use.enter() {
+		return &snapshot{}
+	}
+	return &snapshot{s: db.p.NewSnapshot(), use: &db.use}
+}
+
+// Apply implements engine.Engine. It waits while the memtables, or level 0, are
+// full; where that is for lack of disk space, Writable says so. Errors:
+// engine.ErrCorruptBatch; engine.ErrFailed after a fatal error; engine.ErrClosed,
+// also when Close begins while it waits. Nothing is applied then.
+func (db *DB) Apply(repr []byte) error {
+	if !db.use.enter() {
+		return engine.ErrClosed
+	}
+	defer db.use.leave()
+	count, err := validate(repr)
+	if err != nil || count == 0 {
+		return err
+	}
+	if err := db.guard.stopped(); err != nil {
+		return err
+	}
+	if err := db.waitForRoom(len(repr)); err != nil {
+		return err
+	}
+
+	// Pebble gets a copy: it writes the sequence number over the start of the
+	// header (and wants zeros there), and it keeps the bytes of a batch that is
+	// too large for a memtable until they are flushed.
+	db.batch.Reset() // first, since it clears the header in applyBuf
+	buf := append(db.applyBuf[:0], repr...)
+	clear(buf[:seqNumBytes])
+	if err := db.batch.SetRepr(buf); err != nil {
+		return fmt.Errorf("%w: %w", engine.ErrCorruptBatch, err)
+	}
+	if err := db.p.Apply(db.batch, pebble.NoSync); err != nil {
+		return fmt.Errorf("pebbledb: apply: %w", err)
+	}
+	db.applied.Add(1)
+	kept := db.batch.Len() < len(buf) // Pebble empties a batch that it keeps
+	if db.applyBuf = buf; kept || cap(buf) > maxRetainedApplyBytes {
+		db.applyBuf = nil
+	}
+	return nil
+}
+
+// validate checks that repr is a batch, and returns the number of its records.
+// (Pebble would find some of the faults only after the first records are in.)
+func validate(repr []byte) (uint32, error) {
+	r, err := engine.ReadBatch(repr)
+	if err != nil {
+		return 0, err
+	}
+	for {
+		if _, _, _, ok, err := r.Next(); err != nil || !ok {
+			return r.Count(), err
+		}
+	}
+}
+
+// Flush implements engine.Engine. Errors: engine.ErrNoSpace, or what else the
+// flush failed with (it goes on being tried in the background);
+// engine.ErrFailed; engine.ErrClosed.
+func (db *DB) Flush() error {
+	if !db.use.enter() {
+		return engine.ErrClosed
+	}
+	defer db.use.leave()
+	return db.flush()
+}
+
+func (db *DB) flush() error {
+	n := db.applied.Load()
+	if db.flushed.Load() >= n {
+		return nil
+	}
+	if err := db.guard.stopped(); err != nil {
+		return err
+	}
+	began := time.Now()
+	changed := db.guard.changed()
+	done, err := db.p.AsyncFlush()
+	if err != nil {
+		return fmt.Errorf("pebbledb: flush: %w", err)
+	}
+	for {
+		select {
+		case <-done:
+			for f := db.flushed.Load(); f < n && !db.flushed.CompareAndSwap(f, n); {
+				f = db.flushed.Load()
+			}
+			return nil
+		case <-changed:
+			changed = db.guard.changed()
+			if err := db.guard.flushErr(began); err != nil {
+				return err
+			}
+		case <-db.guard.ctx.Done():
+			return engine.ErrClosed
+		}
+	}
+}
+
+// Writable implements engine.Engine. Besides engine.ErrNoSpace it returns
+// engine.ErrFailed after a fatal error, and whatever else keeps flushes (or,
+// once writes wait for them, compactions) from getting on.
+func (db *DB) Writable() error {
+	if db.guard.isClosing() {
+		return engine.ErrClosed
+	}
+	return db.guard.writable()
+}
+
+// Close implements engine.Engine. Calls that begin later return
+// engine.ErrClosed. It waits until the calls under way have returned and every
+// iterator and snapshot has been closed; if that takes too long (closeWait) it
+// gives up with an error, and the store, its lock included, stays open until the
+// process ends. Compactions under way are given up.
+func (db *DB) Close() error {
+	db.closing.Lock()
+	defer db.closing.Unlock()
+	if db.closing.done {
+		return nil
+	}
+	db.closing.done = true
+	db.guard.close()
+	if err := db.use.close(); err != nil {
+		return fmt.Errorf("pebbledb: close: %w", err)
+	}
+	err := db.p.Close()
+	close(db.stopNotify)
+	db.notifying.Wait()
+	err = errors.Join(err, db.lock.Close())
+	db.cache.Unref()
+	if err != nil {
+		return fmt.Errorf("pebbledb: close: %w", err)
+	}
+	return nil
+}

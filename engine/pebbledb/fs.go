@@ -1,0 +1,234 @@
+package pebbledb
+
+import (
+	"os"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"dkv/engine"
+)
+
+// What Pebble calls its writes when it creates a file.
+const (
+	categoryFlush      vfs.DiskWriteCategory = "pebble-memtable-flush"
+	categoryCompaction vfs.DiskWriteCategory = "pebble-compaction"
+	categoryRewrite    vfs.DiskWriteCategory = "pebble-blob-file-rewrite"
+)
+
+// spaceCheckBytes is how much is written to a table between looks at the free
+// space.
+const spaceCheckBytes = 1 << 20
+
+// guardFS is the file system that Pebble gets: the real one, with the promises
+// that doc.go lists.
+//
+// Why a table's creation is the moment for BeforeFlush: Pebble flushes
+// memtables of its queue other than the last, and only those that no writer
+// refers to any more (DB.flush1: readyForFlush); a memtable leaves the last
+// place, under the commit lock, before its flush is scheduled. So when the
+// tables of a flush are created, every batch in them was applied, hence was
+// appended to the log, and a sync of the log at that moment covers them all.
+//
+// Which files can make applied data durable: tables (*.sst) and blob files
+// (*.blob), from flushes. Compactions only rewrite what tables hold already.
+// The write-ahead log is off. MANIFEST and OPTIONS hold no keys but the bounds
+// of such tables. Checkpoints link or copy tables that exist. Ingestion is not
+// used. Close flushes nothing.
+type guardFS struct {
+	vfs.FS
+	g           *guard
+	beforeFlush func() error
+}
+
+func (fs *guardFS) Unwrap() vfs.FS {
+	return fs.FS
+}
+
+func isTable(name string) bool {
+	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
+}
+
+func (fs *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if !isTable(name) {
+		return fs.createOther(name, category)
+	}
+	w := workCompaction
+	if category == categoryFlush {
+		w = workFlush
+	}
+	if category == categoryFlush || category == categoryCompaction || category == categoryRewrite {
+		if err := fs.g.admit(w); err != nil {
+			return nil, err
+		}
+	} else if err := fs.g.checkSpace(w, 0); err != nil {
+		return nil, err // a checkpoint that has to copy; nobody retries it
+	}
+	if err := fs.g.stopped(); err != nil {
+		return nil, err
+	}
+	// Any category but the two that are known to rewrite tables: a name that
+	// changes in a later Pebble must not turn the promise off.
+	if fs.beforeFlush != nil && category != categoryCompaction && category != categoryRewrite {
+		if err := fs.beforeFlush(); err != nil {
+			return nil, err
+		}
+	}
+	f, err := fs.FS.Create(name, category)
+	if err != nil {
+		return nil, err
+	}
+	return &tableFile{File: f, g: fs.g, w: w}, nil
+}
+
+// createOther creates a MANIFEST, OPTIONS or marker file. Pebble cannot go on
+// when a version edit does not reach the MANIFEST, so in the store's own folder
+// these writes wait for space.
+func (fs *guardFS) createOther(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	var f vfs.File
+	err := fs.patiently(name, func() (err error) {
+		f, err = fs.FS.Create(name, category)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &metaFile{File: f, fs: fs, name: name}, nil
+}
+
+// patiently runs do, and again while it fails for lack of space.
+func (fs *guardFS) patiently(name string, do func() error) error {
+	for waited := false; ; waited = true {
+		if err := fs.g.stopped(); err != nil {
+			return err
+		}
+		err := do()
+		if err == nil && waited {
+			fs.g.succeed(workManifest)
+		}
+		if err == nil || !isNoSpace(err) || !fs.g.patient.Load() || fs.PathDir(name) != fs.g.dir {
+			return err
+		}
+		fs.g.fail(workManifest, err)
+		if !fs.g.sleep(spacePoll) {
+			return err
+		}
+	}
+}
+
+// The methods below change the disk, which a stopped store must not.
+
+func (fs *guardFS) Link(oldname, newname string) error {
+	if err := fs.g.stopped(); err != nil {
+		return err
+	}
+	return fs.FS.Link(oldname, newname)
+}
+
+func (fs *guardFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	if err := fs.g.stopped(); err != nil {
+		return nil, err
+	}
+	return fs.FS.OpenReadWrite(name, category, opts...)
+}
+
+func (fs *guardFS) Remove(name string) error {
+	if err := fs.g.stopped(); err != nil {
+		return err
+	}
+	return fs.FS.Remove(name)
+}
+
+func (fs *guardFS) RemoveAll(name string) error {
+	if err := fs.g.stopped(); err != nil {
+		return err
+	}
+	return fs.FS.RemoveAll(name)
+}
+
+func (fs *guardFS) Rename(oldname, newname string) error {
+	return fs.patiently(newname, func() error { return fs.FS.Rename(oldname, newname) })
+}
+
+func (fs *guardFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := fs.g.stopped(); err != nil {
+		return nil, err
+	}
+	return fs.FS.ReuseForWrite(oldname, newname, category)
+}
+
+func (fs *guardFS) MkdirAll(dir string, perm os.FileMode) error {
+	if err := fs.g.stopped(); err != nil {
+		return err
+	}
+	return fs.FS.MkdirAll(dir, perm)
+}
+
+// tableFile is a table being written. It stops before it eats into the reserve.
+type tableFile struct {
+	vfs.File
+	g         *guard
+	w         work
+	unchecked int
+}
+
+func (f *tableFile) Write(p []byte) (int, error) {
+	if f.w == workCompaction && f.g.isClosing() {
+		return 0, engine.ErrClosed // Close does not wait for a long compaction
+	}
+	if f.unchecked += len(p); f.unchecked >= spaceCheckBytes {
+		f.unchecked = 0
+		if err := f.g.checkSpace(f.w, len(p)); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.Write(p)
+}
+
+func (f *tableFile) Sync() error {
+	if err := f.g.stopped(); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+func (f *tableFile) SyncData() error {
+	if err := f.g.stopped(); err != nil {
+		return err
+	}
+	return f.File.SyncData()
+}
+
+// metaFile is a MANIFEST, OPTIONS or marker file being written.
+type metaFile struct {
+	vfs.File
+	fs   *guardFS
+	name string
+}
+
+func (f *metaFile) Write(p []byte) (int, error) {
+	written := 0
+	err := f.fs.patiently(f.name, func() error {
+		n, err := f.File.Write(p[written:])
+		written += n
+		return err
+	})
+	return written, err
+}
+
+// A failed sync is never tried again, not even for lack of space: the pages may
+// be gone, and a second sync would say nothing about them.
+
+func (f *metaFile) Sync() error {
+	if err := f.fs.g.stopped(); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+func (f *metaFile) SyncData() error {
+	if err := f.fs.g.stopped(); err != nil {
+		return err
+	}
+	return f.File.SyncData()
+}
