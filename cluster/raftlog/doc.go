@@ -1,0 +1,2 @@
+// Package raftlog is the durable log of all shards of a node.
+package raftlog
