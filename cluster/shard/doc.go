@@ -1,0 +1,29 @@
+// Package shard is the single-writer pipeline over one ordered log and one
+// engine: evaluate, propose, apply, reply.
+//
+// Tasks are queued by connections. One writer goroutine drains the queue into a
+// batch: it evaluates the tasks in order, each seeing the writes of those before
+// it, and proposes the mutations as one log entry. When the entry has been
+// committed and applied, every task of the batch is told. While one batch is in
+// flight the next one accumulates, so the log is synced once for all that came
+// in the meantime and no task ever sees uncommitted data of another batch.
+//
+//	t := &shard.Task{Eval: func(tx *keyspace.Tx) { ... }}
+//	s.Submit(t)
+//	err := t.Wait()
+//
+// Reads do not come here: they run on the caller's goroutine over the engine,
+// after BeginRead.
+//
+// Invariants:
+//   - At most one batch is in flight.
+//   - A batch's first record is the position (log index) that it leads to, so
+//     the engine's applied index and its data change in one engine write.
+//   - Data, key counts and applied index are published before a task is told.
+//   - An error from Task.Wait means that the task's writes did not happen and
+//     never will, except ErrUncertain.
+//   - The log is cut only below the position that the engine has made durable.
+//
+// Goroutines: the writer, the consensus group's (which applies), and one for
+// upkeep (expiry, log truncation). Close stops them in that order.
+package shard

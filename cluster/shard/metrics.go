@@ -1,0 +1,70 @@
+package shard
+
+import (
+	"sync/atomic"
+	"time"
+
+	"dkv/cluster/consensus"
+	"dkv/cluster/raftlog"
+	"dkv/engine"
+)
+
+// LatencyBuckets are the upper bounds of Metrics.BatchLatency, doubling from
+// 50 microseconds; a last bucket holds the rest.
+var LatencyBuckets = func() (b [latencyBuckets]time.Duration) {
+	for i := range b {
+		b[i] = 50 * time.Microsecond << i
+	}
+	return b
+}()
+
+const latencyBuckets = 18 // up to 6.5 s
+
+// Metrics are a shard's figures since it was opened.
+type Metrics struct {
+	Status      consensus.Status
+	Applied     raftlog.Index
+	Batches     uint64
+	Tasks       uint64
+	QueueLength int
+	Expired     uint64 // keys deleted because their time had come
+	// BatchLatency counts batches by the time from evaluation to reply.
+	BatchLatency    [latencyBuckets + 1]uint64
+	BatchLatencySum time.Duration
+	Engine          engine.Metrics
+}
+
+type counters struct {
+	batches, tasks, expired atomic.Uint64
+	latencySum              atomic.Int64
+	latency                 [latencyBuckets + 1]atomic.Uint64
+}
+
+func (c *counters) batch(tasks int, d time.Duration) {
+	c.batches.Add(1)
+	c.tasks.Add(uint64(tasks))
+	c.latencySum.Add(int64(d))
+	i := 0
+	for i < latencyBuckets && d > LatencyBuckets[i] {
+		i++
+	}
+	c.latency[i].Add(1)
+}
+
+// Metrics returns the shard's figures.
+func (s *Shard) Metrics() Metrics {
+	m := Metrics{
+		Status:          s.group.Status(),
+		Applied:         s.Applied(),
+		Batches:         s.metrics.batches.Load(),
+		Tasks:           s.metrics.tasks.Load(),
+		QueueLength:     len(s.queue),
+		Expired:         s.metrics.expired.Load(),
+		BatchLatencySum: time.Duration(s.metrics.latencySum.Load()),
+		Engine:          s.eng.Metrics(),
+	}
+	for i := range m.BatchLatency {
+		m.BatchLatency[i] = s.metrics.latency[i].Load()
+	}
+	return m
+}

@@ -1,0 +1,36 @@
+package shard
+
+import (
+	"errors"
+
+	"dkv/engine/keyspace"
+)
+
+// Errors of a task. Their texts are the replies that clients see.
+var (
+	// ErrNoSpace: the disk is full. Nothing was written; reads go on.
+	ErrNoSpace = errors.New("MISCONF No space is left on the disk: writes are refused until there is space again, reads go on.")
+	// ErrUncertain: the write may or may not have happened.
+	ErrUncertain = errors.New("UNCERTAIN The outcome of the write is not known: the node stopped or lost its leadership before it was confirmed.")
+	// ErrClosed: the shard is shutting down. Nothing was written.
+	ErrClosed = errors.New("ERR The server is shutting down")
+	// ErrNotLeader: no leader can take the write. Nothing was written.
+	ErrNotLeader = errors.New("CLUSTERDOWN The shard has no leader")
+	// ErrTooBig: the writes of one command exceed what one log entry holds.
+	ErrTooBig = errors.New("ERR The writes of one command or transaction exceed the limit of 1 GiB")
+)
+
+// A Task is a run of commands that are evaluated together on the writer.
+type Task struct {
+	// Eval runs on the writer's goroutine and reads and writes through tx. The
+	// replies that it makes must be held back until Wait has returned nil.
+	Eval func(tx *keyspace.Tx)
+
+	done chan error
+}
+
+// Wait returns how the task ended: nil when its writes are committed and
+// applied. It is called once after each Submit; the task can then be used again.
+func (t *Task) Wait() error { return <-t.done }
+
+func (t *Task) finish(err error) { t.done <- err }

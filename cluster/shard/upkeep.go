@@ -1,0 +1,128 @@
+package shard
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"dkv/cluster/raftlog"
+	"dkv/engine/keyspace"
+)
+
+// reapBatch is the most expired keys that one task deletes, so that clients'
+// tasks need not wait long behind it.
+const reapBatch = 512
+
+// logCheckInterval is how often the size of the log is looked at.
+const logCheckInterval = time.Second
+
+// runUpkeep deletes expired keys and cuts the log until the shard closes.
+func (s *Shard) runUpkeep() {
+	defer close(s.upkeepDone)
+	reap := time.NewTicker(s.o.ReapInterval)
+	defer reap.Stop()
+	check := time.NewTicker(logCheckInterval)
+	defer check.Stop()
+	var reaper reaper
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-reap.C:
+			reaper.run(s)
+		case <-s.flushed:
+			s.logIfErr("cut the log", s.truncate())
+		case <-check.C:
+			s.logIfErr("bound the log", s.boundLog())
+		}
+	}
+}
+
+func (s *Shard) logIfErr(what string, err error) {
+	if err != nil {
+		s.o.Logger.Error("cannot "+what, "err", err)
+	}
+}
+
+// fullReapInterval is how often the reaper looks from the very start of the
+// expiry index, for what a clock that was set back has put behind it.
+const fullReapInterval = 10 * time.Minute
+
+// reaper remembers where in the expiry index the last look ended, so that it
+// does not walk over the tombstones that it left.
+type reaper struct {
+	from     []byte
+	fromTime time.Time // when from was last reset
+	lastTime time.Time
+}
+
+// run deletes keys whose time has come until there are none, batch by batch.
+func (r *reaper) run(s *Shard) {
+	now := s.o.Clock()
+	if now.Before(r.lastTime) || now.Sub(r.fromTime) > fullReapInterval {
+		r.from, r.fromTime = nil, now
+	}
+	r.lastTime = now
+	for s.leads.Load() != 0 && !s.reapOff.Load() {
+		more, err := r.reapOnce(s)
+		if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrClosed) {
+			s.logIfErr("delete expired keys", err)
+		}
+		if err != nil || !more {
+			return
+		}
+		select {
+		case <-s.closing:
+			return
+		default:
+		}
+	}
+}
+
+func (r *reaper) reapOnce(s *Shard) (more bool, err error) {
+	var n int
+	var next []byte
+	var reapErr error
+	t := Task{Eval: func(tx *keyspace.Tx) {
+		mark := tx.Mark()
+		n, next, more, reapErr = s.ks.Reap(tx, r.from, reapBatch)
+		if reapErr != nil {
+			tx.Rollback(mark)
+		}
+	}}
+	s.Submit(&t)
+	if err := t.Wait(); err != nil {
+		return false, err
+	}
+	if reapErr != nil {
+		return false, reapErr
+	}
+	r.from = append(r.from[:0], next...)
+	s.metrics.expired.Add(uint64(n))
+	return more, nil
+}
+
+// truncate cuts the log below what the engine has made durable.
+func (s *Shard) truncate() error {
+	v, found, err := s.eng.GetDurable(nil, positionKey)
+	if err != nil {
+		return fmt.Errorf("shard: durable position: %w", err)
+	}
+	if !found || len(v) != 8 {
+		return nil
+	}
+	return s.o.Log.Truncate(raftlog.Index(binary.BigEndian.Uint64(v)))
+}
+
+// boundLog flushes the engine when the log that cannot be cut has grown too
+// long: a few hot keys overwritten for ever fill the log but not the memtable.
+func (s *Shard) boundLog() error {
+	if s.o.PinnedBytes() < s.o.MaxLogBytes {
+		return nil
+	}
+	if err := s.eng.Flush(); err != nil {
+		return fmt.Errorf("shard: flush: %w", err)
+	}
+	return s.truncate()
+}

@@ -1,0 +1,194 @@
+package shard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"dkv/cluster/consensus"
+	"dkv/cluster/raftlog"
+	"dkv/engine"
+	"dkv/engine/keyspace"
+)
+
+// positionOffset is where the position's 8 bytes stand in a batch: after the
+// batch header, the record's kind, the key's length and the key, and the
+// value's length.
+const positionOffset = 12 + 1 + 1 + len("sapplied") + 1
+
+// emptyPosition holds the place of the index, which consensus fills in.
+var emptyPosition [8]byte
+
+// writer is the state of the single writer: everything is reused from batch to
+// batch.
+type writer struct {
+	overlay  *engine.Overlay
+	tx       keyspace.Tx
+	tasks    []*Task
+	term     raftlog.Term // the term that the keyspace's state was read in
+	proposal consensus.Proposal
+	started  time.Time
+}
+
+func (w *writer) init(s *Shard) {
+	w.overlay = engine.NewOverlay(s.eng)
+	w.tasks = make([]*Task, 0, maxBatchTasks)
+}
+
+// runWriter evaluates one batch after the other until the shard closes and the
+// queue is empty.
+func (s *Shard) runWriter() {
+	defer close(s.writerDone)
+	for {
+		select {
+		case t := <-s.queue:
+			s.runBatch(t)
+		case <-s.closing:
+			select {
+			case t := <-s.queue:
+				s.runBatch(t)
+			default:
+				return
+			}
+		}
+	}
+}
+
+// runBatch evaluates first and what waits behind it, and sees the batch through
+// to its end.
+func (s *Shard) runBatch(first *Task) {
+	w := &s.w
+	w.started = s.o.Clock()
+	if err := s.beginBatch(); err != nil {
+		first.finish(err)
+		return
+	}
+	if s.eng.Writable() != nil {
+		s.refuseWrites(first)
+		return
+	}
+	s.evaluate(first)
+	s.endBatch()
+}
+
+// beginBatch adopts a new term's state, and starts an empty batch whose first
+// record is the position.
+func (s *Shard) beginBatch() error {
+	w := &s.w
+	term := raftlog.Term(s.leads.Load())
+	if term == 0 {
+		return ErrNotLeader
+	}
+	if term != w.term {
+		if err := s.adopt(term); err != nil {
+			return err
+		}
+	}
+	w.overlay.Reset(s.eng)
+	w.overlay.Put(positionKey, emptyPosition[:])
+	s.ks.BeginWrite(&w.tx, w.overlay, w.started.UnixMilli(), s.applied.Load()+1)
+	return nil
+}
+
+// adopt readies the keyspace for evaluating under a new term. What was evaluated
+// under an earlier one may be missing, and entries that were not evaluated here
+// may have been applied: start from the engine.
+func (s *Shard) adopt(term raftlog.Term) error {
+	if err := s.ks.Reload(s.eng); err != nil {
+		return fmt.Errorf("shard: reload keyspace: %w", err)
+	}
+	s.ks.ResetChanges(s.applied.Load())
+	s.w.term = term
+	return nil
+}
+
+// evaluate runs tasks, first and then those that wait, until the queue is empty
+// or the batch is full.
+func (s *Shard) evaluate(first *Task) {
+	w := &s.w
+	w.tasks = append(w.tasks[:0], first)
+	first.Eval(&w.tx)
+	for len(w.tasks) < maxBatchTasks && w.overlay.Batch().Len() < maxBatchBytes {
+		select {
+		case t := <-s.queue:
+			w.tasks = append(w.tasks, t)
+			w.tx.SetNow(s.o.Clock().UnixMilli())
+			t.Eval(&w.tx)
+		default:
+			return
+		}
+	}
+}
+
+// endBatch proposes what the tasks wrote and waits until it is applied, which
+// also tells the tasks. A batch without mutations needs no log entry.
+func (s *Shard) endBatch() {
+	w := &s.w
+	if w.overlay.Batch().Count() == 1 {
+		s.ks.Discard(&w.tx)
+		s.finish(nil)
+		return
+	}
+	w.tx.Finish()
+	if b := w.overlay.Batch(); b.Err() != nil || b.Len() > maxEntryBytes {
+		s.abandon(ErrTooBig)
+		return
+	}
+	repr := w.overlay.Batch().Repr()
+	if err := s.o.Log.Reserve(int64(len(repr))); err != nil {
+		if !errors.Is(err, engine.ErrNoSpace) {
+			s.o.Logger.Error("cannot reserve log space", "err", err)
+		}
+		s.abandon(ErrNoSpace)
+		return
+	}
+	w.proposal = consensus.Proposal{
+		Term:        w.term,
+		Data:        bytes.Clone(repr),
+		IndexOffset: positionOffset,
+		Context:     s,
+	}
+	s.group.Propose(&w.proposal)
+	switch err := w.proposal.Wait(); {
+	case err == nil:
+		// The state machine has told the tasks, see Apply.
+	case errors.Is(err, consensus.ErrTermChanged), errors.Is(err, consensus.ErrNotLeader):
+		s.abandon(ErrNotLeader)
+	case errors.Is(err, consensus.ErrStopped):
+		s.abandon(ErrClosed)
+	default:
+		s.abandon(ErrUncertain)
+	}
+}
+
+// abandon ends a batch that was not applied.
+func (s *Shard) abandon(err error) {
+	s.ks.Discard(&s.w.tx)
+	s.finish(err)
+}
+
+func (s *Shard) finish(err error) {
+	w := &s.w
+	s.metrics.batch(len(w.tasks), s.o.Clock().Sub(w.started))
+	for i, t := range w.tasks {
+		w.tasks[i] = nil
+		t.finish(err)
+	}
+	w.tasks = w.tasks[:0]
+}
+
+// refuseWrites evaluates a task alone while the disk is full: one that changes
+// nothing (a transaction of reads) is answered, any other is refused.
+func (s *Shard) refuseWrites(t *Task) {
+	w := &s.w
+	w.tasks = append(w.tasks[:0], t)
+	t.Eval(&w.tx)
+	changed := w.overlay.Batch().Count() > 1
+	s.ks.Discard(&w.tx)
+	if changed {
+		s.finish(ErrNoSpace)
+		return
+	}
+	s.finish(nil)
+}
