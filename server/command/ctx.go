@@ -1,0 +1,95 @@
+package command
+
+import (
+	"bytes"
+
+	"dkv/engine/keyspace"
+	"dkv/resp"
+)
+
+// DefaultMaxStringLen is the longest string that APPEND and SETRANGE make when Ctx
+// does not say otherwise: Redis's default of proto-max-bulk-len.
+const DefaultMaxStringLen = 512 << 20
+
+// Ctx is a command being run. It is reused; nothing keeps it.
+type Ctx struct {
+	// Args are the command's name, its subcommand if any, and its arguments. They
+	// are valid while the handler runs.
+	Args [][]byte
+	DB   int // logical database
+	Tx   *keyspace.Tx
+	Out  *resp.Writer
+	Spec *Spec
+	// MaxStringLen is proto-max-bulk-len; 0: the default.
+	MaxStringLen int64
+}
+
+func (c *Ctx) maxStringLen() int64 {
+	if c.MaxStringLen == 0 {
+		return DefaultMaxStringLen
+	}
+	return c.MaxStringLen
+}
+
+// isWord reports whether an argument is the word, which is in capitals, in any case.
+// Like Redis, which compares C strings, it looks no further than a NUL.
+func isWord(arg []byte, word string) bool {
+	if len(arg) < len(word) || len(arg) > len(word) && arg[len(word)] != 0 {
+		return false
+	}
+	for i := range len(word) {
+		c := arg[i]
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// cString returns an argument up to its first NUL.
+func cString(arg []byte) string {
+	if i := bytes.IndexByte(arg, 0); i >= 0 {
+		arg = arg[:i]
+	}
+	return string(arg)
+}
+
+// integerArg parses an argument that must be a 64-bit integer.
+func (c *Ctx) integerArg(i int) (int64, error) {
+	n, ok := keyspace.ParseInt(c.Args[i])
+	if !ok {
+		return 0, resp.ErrNotInt
+	}
+	return n, nil
+}
+
+// findString looks a key up for writing and refuses other types than strings.
+func (c *Ctx) findString(key []byte) (keyspace.Entry, error) {
+	e, err := c.Tx.Find(c.DB, key)
+	if err == nil && e.Exists() && e.Type != keyspace.TypeString {
+		err = resp.ErrWrongType
+	}
+	return e, err
+}
+
+// readString looks a key up for reading and refuses other types than strings.
+func (c *Ctx) readString(key []byte) (keyspace.Entry, error) {
+	e, err := c.Tx.Read(c.DB, key)
+	if err == nil && e.Exists() && e.Type != keyspace.TypeString {
+		err = resp.ErrWrongType
+	}
+	return e, err
+}
+
+// bulkOrNull replies a string, or null when there is none.
+func (c *Ctx) bulkOrNull(e *keyspace.Entry) {
+	if !e.Exists() {
+		c.Out.Null()
+		return
+	}
+	c.Out.Bulk(e.Body)
+	c.Tx.Trim()
+}

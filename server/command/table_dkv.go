@@ -1,0 +1,21 @@
+package command
+
+// dkvTable are dkv's own commands.
+var dkvTable = []*Spec{
+	{
+		// DKV.CAS key expected new [ABSENT] [PX ms]
+		//
+		// The first three arguments are always data, so no value can be mistaken
+		// for a word of the syntax. ABSENT says that the key must not exist;
+		// expected must then be the empty string.
+		Name: "dkv.cas", Arity: -4, Flags: FlagWrite | FlagDenyOOM | FlagFast, Categories: CatString,
+		KeySpecs:   []KeySpec{at(1, KeyRW|KeyAccess|KeyUpdate|KeyInsert)},
+		Handler:    cas,
+		Summary:    "Sets a key to a new string if it holds the expected one (or, with ABSENT, nothing); replies 1 if it did, 0 if not. The expiry stays unless PX sets one.",
+		Complexity: "O(N) for a string of N bytes",
+		Args: []Arg{
+			key("key"), str("expected"), str("new"),
+			token("ABSENT").opt(), integer("milliseconds").after("PX").opt(),
+		},
+	},
+}

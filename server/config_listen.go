@@ -1,0 +1,78 @@
+package server
+
+import (
+	"net"
+	"strconv"
+	"strings"
+)
+
+// ListenAddr is a TCP address to listen on.
+type ListenAddr struct {
+	Network  string // tcp4 or tcp6
+	Addr     string // host:port
+	Optional bool   // an address that this machine lacks is skipped
+}
+
+// ListenAddrs returns the TCP addresses that bind and port ask for. Port 0 is
+// any free port, unless a unix socket is configured: then, as in Redis, there
+// is no TCP.
+func (c *Config) ListenAddrs() []ListenAddr {
+	port := c.String("port")
+	if port == "0" && c.String("unixsocket") != "" {
+		return nil
+	}
+	hosts := strings.Fields(c.String("bind"))
+	if len(hosts) == 0 {
+		hosts = []string{"*", "-::*"}
+	}
+	addrs := make([]ListenAddr, 0, len(hosts))
+	for _, h := range hosts {
+		a := ListenAddr{Network: "tcp4"}
+		if h, a.Optional = strings.CutPrefix(h, "-"); strings.Contains(h, ":") {
+			a.Network = "tcp6"
+		} else if net.ParseIP(h) == nil {
+			a.Network = "tcp"
+		}
+		switch h {
+		case "*":
+			a.Network, h = "tcp4", ""
+		case "::*":
+			h = "::"
+		}
+		a.Addr = net.JoinHostPort(h, port)
+		addrs = append(addrs, a)
+	}
+	return addrs
+}
+
+// setListenAddr is listen-addr host:port, which is bind and port in one. An
+// empty host is every address.
+func (c *Config) setListenAddr(value string) error {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil {
+		return &ParamError{"listen-addr", "must be host:port, for example 127.0.0.1:6379"}
+	}
+	bind := []string{host}
+	if host == "" {
+		bind = []string{"*", "-::*"}
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return &ParamError{"listen-addr", "port must be a number from 0 to 65535"}
+	}
+	if err := c.setLocked(mustParam("bind"), bind); err != nil {
+		return err
+	}
+	return c.setLocked(mustParam("port"), []string{port})
+}
+
+// listenAddr is the first address that bind and port name.
+func (c *Config) listenAddr() string {
+	host := "*"
+	if f := strings.Fields(c.String("bind")); len(f) > 0 {
+		host = strings.TrimPrefix(f[0], "-")
+	}
+	if host == "*" || host == "::*" {
+		host = ""
+	}
+	return net.JoinHostPort(host, c.String("port"))
+}

@@ -1,0 +1,246 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// kind is how a parameter's words become its value.
+type kind uint8
+
+const (
+	kindString kind = iota
+	kindBool
+	kindInt
+	kindMemory     // bytes; k, kb, m, mb, g, gb on input
+	kindPercent    // memory, or a percentage of maxmemory
+	kindOctal      // a file mode
+	kindEnum       // one of param.enum
+	kindDuration   // Go syntax: 500ms, 2s
+	kindWords      // several words, kept as they are
+	kindSave       // pairs of seconds and changes
+	kindOutput     // client class, hard, soft, soft seconds; merges by class
+	kindPercentile // numbers from 0 to 100
+	kindEvents     // classes of keyspace notifications
+)
+
+// paramFlags say how a parameter may be changed and shown.
+type paramFlags uint8
+
+const (
+	paramImmutable paramFlags = 1 << iota // only before the start
+	paramProtected                        // at run time only with enable-protected-configs yes
+	paramSensitive                        // hidden in logs, SLOWLOG and MONITOR
+	paramUnbuilt                          // any value but the default is refused: not supported yet
+	paramHidden                           // CONFIG GET shows it only when named in full
+)
+
+// effect says what a parameter does in dkv, for the documentation and for the
+// warning that a config file draws.
+type effect uint8
+
+const (
+	effectFull   effect = iota // works
+	effectStored               // accepted and read back; dkv has nothing that it could change
+	effectLater                // accepted and read back; works once the feature it belongs to is built
+)
+
+// param is one row of the registry.
+type param struct {
+	name    string
+	aliases []string // older spellings
+	kind    kind
+	def     string
+	flags   paramFlags
+	effect  effect
+	min     int64
+	max     int64 // 0 is no bound
+	enum    []string
+	group   string // heading in the documentation
+	doc     string // one sentence
+}
+
+// maxParamValue bounds a value and a line of a config file, in bytes.
+const maxParamValue = 1 << 16
+
+var errMemory = errors.New("argument must be a memory value")
+
+// words splits a value given as one string, for parameters that take several.
+func (p *param) words(value string) ([]string, error) {
+	if len(value) > maxParamValue {
+		return nil, &ParamError{p.name, "argument is too long"}
+	}
+	if !p.multi() {
+		return []string{value}, nil
+	}
+	words, ok := splitWords(value)
+	if !ok {
+		return nil, &ParamError{p.name, "Invalid quoted string"}
+	}
+	return words, nil
+}
+
+// multi reports whether the parameter takes several words.
+func (p *param) multi() bool {
+	return p.kind >= kindWords
+}
+
+// parse turns words into the canonical value. old is the present value, which
+// a parameter of several parts merges with.
+func (p *param) parse(words []string, old string) (string, error) {
+	value, err := p.parseKind(words, old)
+	if err != nil {
+		return "", err
+	}
+	if p.flags&paramUnbuilt != 0 && value != p.def {
+		return "", fmt.Errorf("%s %s is not supported yet", p.name, value)
+	}
+	return value, nil
+}
+
+func (p *param) parseKind(words []string, old string) (string, error) {
+	if !p.multi() && len(words) != 1 {
+		return "", errors.New("wrong number of arguments")
+	}
+	switch p.kind {
+	case kindBool:
+		return parseYesNo(words[0])
+	case kindInt, kindMemory, kindPercent, kindOctal:
+		return p.parseNumber(words[0])
+	case kindEnum:
+		return p.parseEnum(words[0])
+	case kindDuration:
+		return parseDuration(words[0])
+	case kindWords:
+		return p.parseWords(words)
+	case kindSave:
+		return parseSave(words)
+	case kindOutput:
+		return parseOutputLimits(words, old)
+	case kindPercentile:
+		return parsePercentiles(words)
+	case kindEvents:
+		return parseEvents(strings.Join(words, ""))
+	}
+	if strings.ContainsAny(words[0], "\x00") {
+		return "", errors.New("argument must not contain a zero byte")
+	}
+	return words[0], nil
+}
+
+func parseYesNo(s string) (string, error) {
+	switch strings.ToLower(s) {
+	case "yes":
+		return "yes", nil
+	case "no":
+		return "no", nil
+	}
+	return "", errors.New("argument must be 'yes' or 'no'")
+}
+
+func (p *param) parseEnum(s string) (string, error) {
+	for _, e := range p.enum {
+		if strings.EqualFold(e, s) {
+			return e, nil
+		}
+	}
+	return "", errors.New("argument(s) must be one of the following: " + strings.Join(p.enum, ", "))
+}
+
+func (p *param) parseNumber(s string) (string, error) {
+	var n int64
+	var err error
+	switch p.kind {
+	case kindMemory:
+		n, err = parseMemory(s)
+	case kindPercent:
+		return parsePercent(s)
+	case kindOctal:
+		if n, err = strconv.ParseInt(s, 8, 64); err != nil {
+			return "", errors.New("argument couldn't be parsed as an octal number")
+		}
+	default:
+		if n, err = strconv.ParseInt(s, 10, 64); err != nil || s[0] == '+' {
+			return "", errors.New("argument couldn't be parsed into an integer")
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	hi := p.max
+	if hi == 0 {
+		hi = math.MaxInt64
+	}
+	if n < p.min || n > hi {
+		if p.kind == kindOctal {
+			return "", fmt.Errorf("argument must be between %o and %o inclusive", p.min, hi)
+		}
+		return "", fmt.Errorf("argument must be between %d and %d inclusive", p.min, hi)
+	}
+	if p.kind == kindOctal {
+		return strconv.FormatInt(n, 8), nil
+	}
+	if p.name == "hz" {
+		n = min(max(n, minHz), maxHz) // Redis takes any number and clamps it
+	}
+	return strconv.FormatInt(n, 10), nil
+}
+
+// Bounds of hz, the rate of background work.
+const (
+	minHz = 1
+	maxHz = 500
+)
+
+// parseMemory reads a size: digits, then nothing, b, k, kb, m, mb, g or gb in
+// any case. k is 1000 and kb is 1024, as in redis.conf.
+func parseMemory(s string) (int64, error) {
+	i := 0
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		i++
+	}
+	mul := int64(1)
+	switch strings.ToLower(s[i:]) {
+	case "", "b":
+	case "k":
+		mul = 1000
+	case "kb":
+		mul = 1 << 10
+	case "m":
+		mul = 1000 * 1000
+	case "mb":
+		mul = 1 << 20
+	case "g":
+		mul = 1000 * 1000 * 1000
+	case "gb":
+		mul = 1 << 30
+	default:
+		return 0, errMemory
+	}
+	n, err := strconv.ParseInt(s[:i], 10, 64)
+	if err != nil || n > math.MaxInt64/mul {
+		return 0, errMemory
+	}
+	return n * mul, nil
+}
+
+func parsePercent(s string) (string, error) {
+	if pct, ok := strings.CutSuffix(s, "%"); ok {
+		n, err := strconv.ParseUint(pct, 10, 31)
+		if err != nil {
+			return "", errors.New("argument must be a memory or percent value")
+		}
+		if n > 100 {
+			return "", errors.New("percentage argument must be less or equal to 100")
+		}
+		return pct + "%", nil
+	}
+	n, err := parseMemory(s)
+	if err != nil {
+		return "", errors.New("argument must be a memory or percent value")
+	}
+	return strconv.FormatInt(n, 10), nil
+}

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"fmt"
+	"math"
+)
+
+func later(k kind, names string, def string, flags paramFlags, doc string) *param {
+	return redisParam(effectLater, k, names, def, flags, doc)
+}
+
+// redisLaterParams belong to features that are not built yet. Those that a
+// user would rely on (TLS, ACL files, cluster mode, following a master) are
+// refused; the others are read back as they were set.
+func redisLaterParams() []*param {
+	const imm, unbuilt = paramImmutable, paramUnbuilt
+	const (
+		repl    = "Belongs to replication."
+		cluster = "Belongs to the cluster."
+		acl     = "Belongs to ACLs."
+		tls     = "Belongs to TLS."
+	)
+	return []*param{
+		later(kindWords, "replicaof slaveof", "", imm|unbuilt, "Master to follow. Not built yet."),
+		later(kindString, "masteruser", "", paramSensitive, repl),
+		later(kindString, "masterauth", "", paramSensitive, repl),
+		later(kindBool, "replica-serve-stale-data slave-serve-stale-data", "yes", 0, repl),
+		later(kindBool, "replica-read-only slave-read-only", "yes", 0, repl),
+		later(kindBool, "replica-lazy-flush slave-lazy-flush", "no", 0, repl),
+		later(kindBool, "replica-ignore-maxmemory slave-ignore-maxmemory", "yes", 0, repl),
+		later(kindBool, "replica-ignore-disk-write-errors", "no", 0, repl),
+		later(kindBool, "replica-announced", "yes", 0, repl),
+		later(kindInt, "replica-priority slave-priority", "100", 0, repl).bounds(0, maxInt32),
+		later(kindString, "replica-announce-ip slave-announce-ip", "", 0, repl),
+		later(kindInt, "replica-announce-port slave-announce-port", "0", 0, repl).bounds(0, 65535),
+		later(kindBool, "repl-disable-tcp-nodelay", "no", 0, repl),
+		later(kindBool, "repl-diskless-sync", "yes", 0, repl),
+		later(kindInt, "repl-diskless-sync-delay", "5", 0, repl).bounds(0, maxInt32),
+		later(kindInt, "repl-diskless-sync-max-replicas", "0", 0, repl).bounds(0, maxInt32),
+		later(kindEnum, "repl-diskless-load", "disabled", 0, repl).oneOf("disabled", "on-empty-db", "swapdb"),
+		later(kindInt, "repl-timeout", "60", 0, repl).bounds(1, maxInt32),
+		later(kindInt, "repl-ping-replica-period repl-ping-slave-period", "10", 0, repl).bounds(1, maxInt32),
+		later(kindMemory, "repl-backlog-size", fmt.Sprint(1<<20), 0, repl).bounds(1, 0),
+		later(kindInt, "repl-backlog-ttl", "3600", 0, repl),
+		later(kindInt, "min-replicas-to-write min-slaves-to-write", "0", 0, repl).bounds(0, maxInt32),
+		later(kindInt, "min-replicas-max-lag min-slaves-max-lag", "10", 0, repl).bounds(0, maxInt32),
+
+		later(kindBool, "cluster-enabled", "no", imm|unbuilt, "Cluster mode. Not built yet."),
+		later(kindString, "cluster-config-file", "nodes.conf", imm, cluster),
+		later(kindInt, "cluster-node-timeout", "15000", 0, cluster),
+		later(kindInt, "cluster-port", "0", imm, cluster).bounds(0, 65535),
+		later(kindString, "cluster-announce-ip", "", 0, cluster),
+		later(kindString, "cluster-announce-hostname", "", 0, cluster),
+		later(kindString, "cluster-announce-human-nodename", "", 0, cluster),
+		later(kindInt, "cluster-announce-port", "0", 0, cluster).bounds(0, 65535),
+		later(kindInt, "cluster-announce-bus-port", "0", 0, cluster).bounds(0, 65535),
+		later(kindInt, "cluster-announce-tls-port", "0", 0, cluster).bounds(0, 65535),
+		later(kindEnum, "cluster-preferred-endpoint-type", "ip", 0, cluster).oneOf("ip", "hostname", "unknown-endpoint"),
+		later(kindInt, "cluster-migration-barrier", "1", 0, cluster).bounds(0, maxInt32),
+		later(kindInt, "cluster-replica-validity-factor cluster-slave-validity-factor", "10", 0, cluster).bounds(0, maxInt32),
+		later(kindBool, "cluster-replica-no-failover cluster-slave-no-failover", "no", 0, cluster),
+		later(kindBool, "cluster-require-full-coverage", "yes", 0, cluster),
+		later(kindBool, "cluster-allow-reads-when-down", "no", 0, cluster),
+		later(kindBool, "cluster-allow-pubsubshard-when-down", "yes", 0, cluster),
+		later(kindBool, "cluster-allow-replica-migration", "yes", 0, cluster),
+		later(kindMemory, "cluster-link-sendbuf-limit", "0", 0, cluster),
+
+		later(kindString, "aclfile", "", imm|unbuilt, "File of users. Not built yet."),
+		later(kindInt, "acllog-max-len", "128", 0, acl),
+		later(kindEnum, "acl-pubsub-default", "resetchannels", 0, acl).oneOf("allchannels", "resetchannels"),
+		later(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
+
+		later(kindInt, "tls-port", "0", unbuilt, "Port for TLS clients. Not built yet.").bounds(0, 65535),
+		later(kindString, "tls-cert-file", "", 0, tls),
+		later(kindString, "tls-key-file", "", 0, tls),
+		later(kindString, "tls-key-file-pass", "", paramSensitive, tls),
+		later(kindString, "tls-client-cert-file", "", 0, tls),
+		later(kindString, "tls-client-key-file", "", 0, tls),
+		later(kindString, "tls-client-key-file-pass", "", paramSensitive, tls),
+		later(kindString, "tls-dh-params-file", "", 0, tls),
+		later(kindString, "tls-ca-cert-file", "", 0, tls),
+		later(kindString, "tls-ca-cert-dir", "", 0, tls),
+		later(kindEnum, "tls-auth-clients", "yes", 0, tls).oneOf("no", "yes", "optional"),
+		later(kindBool, "tls-replication", "no", 0, tls),
+		later(kindBool, "tls-cluster", "no", 0, tls),
+		later(kindString, "tls-protocols", "", 0, tls),
+		later(kindString, "tls-ciphers", "", 0, tls),
+		later(kindString, "tls-ciphersuites", "", 0, tls),
+		later(kindBool, "tls-prefer-server-ciphers", "no", 0, tls),
+		later(kindBool, "tls-session-caching", "yes", 0, tls),
+		later(kindInt, "tls-session-cache-size", "20480", 0, tls).bounds(0, math.MaxInt32),
+		later(kindInt, "tls-session-cache-timeout", "300", 0, tls).bounds(0, math.MaxInt32),
+	}
+}

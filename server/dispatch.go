@@ -1,0 +1,193 @@
+package server
+
+import (
+	"sync"
+
+	"dkv/resp"
+	"dkv/server/command"
+)
+
+// handler serves a row of the command table that package command does not: one
+// about the connection or the server rather than the keyspace. The error is
+// replied as that of a command.Handler is.
+//
+// x.Tx is ready for reading when the row's flags say readonly, and inside EXEC,
+// where the handler may run on the shard's writer and must not wait for it.
+type handler func(c *Conn, x *command.Ctx) error
+
+// bound are the handlers by name; each file binds its own in init.
+var bound = make(map[string]handler)
+
+func bind(name string, h func(c *Conn, x *command.Ctx) error) {
+	if bound[name] != nil {
+		panic("server: two handlers for " + name)
+	}
+	bound[name] = h
+}
+
+// boundByID is bound by command.Spec.ID.
+var boundByID = sync.OnceValue(func() []handler {
+	list := make([]handler, len(command.All()))
+	for _, spec := range command.All() {
+		list[spec.ID] = bound[spec.Name]
+	}
+	return list
+})
+
+// Commands that the dispatcher knows.
+var (
+	specMulti   = command.Lookup([]byte("multi"))
+	specExec    = command.Lookup([]byte("exec"))
+	specDiscard = command.Lookup([]byte("discard"))
+	specWatch   = command.Lookup([]byte("watch"))
+	specQuit    = command.Lookup([]byte("quit"))
+	specReset   = command.Lookup([]byte("reset"))
+)
+
+// dispatch runs a command, queues it, or refuses it. Writes to the keyspace
+// are collected: consecutive ones go to the shard as one task. Everything else
+// waits for them first, so replies keep the order of the requests.
+func (c *Conn) dispatch(cmd resp.Command) {
+	args := cmd.Args
+	spec, refusal := c.admitted(args)
+	if refusal != "" {
+		c.finish()
+		c.reject(spec, refusal)
+		return
+	}
+	if spec == nil || c.srv.pause.on() && !c.waitPaused(spec) {
+		c.closing = true
+		return
+	}
+	if c.txn.open && !runsInMulti(spec) {
+		c.queue(spec, cmd)
+		return
+	}
+	switch {
+	case spec.Handler == nil:
+		c.finish()
+		c.runBound(spec, args)
+	case spec.Flags&command.FlagWrite != 0, c.ws.joins(spec):
+		c.ws.add(spec, cmd)
+		if c.ws.full() || c.muting() {
+			c.finish()
+		}
+	default:
+		c.finishWrites()
+		c.ws.read(spec, args)
+	}
+}
+
+// runsInMulti says whether a command is run, not queued, while MULTI is open.
+func runsInMulti(spec *command.Spec) bool {
+	switch spec {
+	case specMulti, specExec, specDiscard, specWatch, specQuit, specReset:
+		return true
+	}
+	return false
+}
+
+// admitted finds the row of a command, and the reason why it may not run. spec
+// is nil when there is no such command, and the reason empty with it when the
+// connection was cut for an attack.
+func (c *Conn) admitted(args [][]byte) (spec *command.Spec, refusal resp.Error) {
+	spec = command.Lookup(args[0])
+	if spec == nil {
+		if isAttack(args[0]) {
+			c.securityWarning()
+			return nil, ""
+		}
+		return nil, resp.ErrUnknownCommand(args)
+	}
+	if spec.Subcommands != nil && len(args) > 1 {
+		sub := spec.Sub(args[1])
+		if sub == nil {
+			return nil, resp.ErrUnknownSubcommand(args[1], string(args[0]))
+		}
+		spec = sub
+	}
+	if !spec.GoodArity(len(args)) {
+		return spec, resp.ErrWrongArity(spec.Name)
+	}
+	if c.mustAuthenticate() && spec.Flags&command.FlagNoAuth == 0 {
+		return spec, resp.ErrNoAuth
+	}
+	if c.txn.open && spec.Flags&command.FlagNoMulti != 0 {
+		return spec, resp.ErrNotAllowedInMulti
+	}
+	if c.monitoring.Load() && spec.Flags&(command.FlagWrite|command.FlagReadOnly|command.FlagMayReplicate) != 0 {
+		return spec, "ERR Replica can't interact with the keyspace"
+	}
+	return spec, ""
+}
+
+// reject replies to a command that does not run. An open transaction is marked
+// as failed; EXEC itself is aborted.
+func (c *Conn) reject(spec *command.Spec, refusal resp.Error) {
+	if c.txn.open {
+		c.txn.failed = true
+	}
+	if spec != nil {
+		c.srv.stats.Command(spec).Rejected.Add(1)
+		c.ws.last = spec
+	}
+	mark := len(c.ws.out.Buf)
+	if spec == specExec {
+		c.closeTxn()
+		refusal = "EXECABORT Transaction discarded because of: " + withoutERR(refusal)
+	}
+	c.ws.error(string(refusal))
+	c.mute(mark)
+}
+
+// withoutERR returns an error's text as Redis quotes it in another one: the
+// general code is left out, any other stays.
+func withoutERR(e resp.Error) resp.Error {
+	if e.Code() == "ERR" {
+		return e[len("ERR "):]
+	}
+	return e
+}
+
+// runBound runs a command of this package.
+func (c *Conn) runBound(spec *command.Spec, args [][]byte) {
+	ws := c.ws
+	mark := len(ws.out.Buf)
+	began := nanotime()
+	ws.spent = -1
+	ws.last = spec
+	x := ws.ctx(spec, args)
+	err := c.runBoundIn(x)
+	if err != nil {
+		ws.out.Buf = ws.out.Buf[:mark]
+		ws.error(errorText(err))
+	}
+	if ws.spent < 0 {
+		ws.spent = nanotime() - began
+	}
+	ws.ran(spec, args, ws.spent, err != nil)
+	c.mute(mark)
+}
+
+// runBoundIn runs the handler of x.Spec, with x.Tx ready when it reads keys.
+func (c *Conn) runBoundIn(x *command.Ctx) error {
+	h := boundByID()[x.Spec.ID]
+	if h == nil {
+		return resp.ErrUnknownCommand(x.Args) // in the table, not built yet
+	}
+	if x.Tx == nil && x.Spec.Flags&command.FlagReadOnly != 0 {
+		tx := &c.ws.tx
+		if err := c.srv.node.BeginRead(tx, x.Spec.WantsSnapshot(x.Args)); err != nil {
+			return resp.Error(err.Error())
+		}
+		defer tx.Close()
+		tx.NoTouch = c.noTouch
+		x.Tx = tx
+	}
+	return c.guardBound(h, x)
+}
+
+func (c *Conn) guardBound(h handler, x *command.Ctx) (err error) {
+	defer c.recovered(&err, x)
+	return h(c, x)
+}

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"fmt"
+	"time"
+)
+
+// infoDKV are figures of the log and the engine, which Redis does not have.
+func infoDKV(w *infoWriter) {
+	n := w.node
+	w.line("cluster_id", n.ClusterID)
+	w.line("node_id", n.NodeID)
+	w.line("engine", n.Engine)
+	w.line("data_folder", w.srv.node.Dir())
+	w.line("diskless", oneIf(w.srv.node.Diskless()))
+	w.line("fsync", n.Log.Fsync)
+	w.line("shards", len(n.Shards))
+
+	l := n.Log
+	w.line("log_bytes", l.Bytes)
+	w.line("log_segments", l.Segments)
+	w.line("log_entries_appended", l.Entries)
+	w.line("log_bytes_written", l.WrittenBytes)
+	w.line("log_unsynced_bytes", l.UnsyncedBytes)
+	w.line("log_cache_bytes", l.CacheBytes)
+	w.line("log_syncs", l.Syncs)
+	w.line("log_sync_usec_avg", average(l.SyncTime, l.Syncs))
+	w.line("log_sync_usec_max", l.SyncMax.Microseconds())
+	w.line("log_slow_syncs", l.SlowSyncs)
+
+	for i, s := range n.Shards {
+		e := s.Engine
+		shard := fmt.Sprintf("shard%d_", i)
+		put := func(name string, value any) { w.line(shard+name, value) }
+		put("leading", oneIf(s.Status.Leading))
+		put("term", s.Status.Term)
+		put("commit_index", s.Status.Commit)
+		put("applied_index", s.Applied)
+		put("batches", s.Batches)
+		put("tasks", s.Tasks)
+		put("tasks_per_batch", ratio(s.Tasks, s.Batches))
+		put("batch_usec_avg", average(s.BatchLatencySum, s.Batches))
+		put("queue_length", s.QueueLength)
+		put("disk_bytes", e.DiskBytes)
+		put("tables", e.Tables)
+		put("keys_estimated", e.EstimatedKeys)
+		put("tombstones", e.Tombstones)
+		put("memtable_bytes", e.MemtableBytes)
+		put("memtables", e.MemtableCount)
+		put("block_cache_bytes", e.BlockCacheBytes)
+		put("block_cache_capacity", e.BlockCacheCapacity)
+		put("block_cache_hits", e.BlockCacheHits)
+		put("block_cache_misses", e.BlockCacheMisses)
+		put("flushes", e.FlushCount)
+		put("flush_bytes", e.FlushBytes)
+		put("compactions", e.CompactionCount)
+		put("compaction_bytes", e.CompactionBytes)
+		put("compaction_debt_bytes", e.CompactionDebt)
+		put("read_amplification", e.ReadAmplification)
+		put("write_stalls", e.WriteStalls)
+		put("write_stall_usec", e.WriteStallDuration.Microseconds())
+		put("background_errors", e.BackgroundErrors)
+	}
+}
+
+// average is a sum of durations by their number, in microseconds.
+func average(sum time.Duration, n uint64) int64 {
+	if n == 0 {
+		return 0
+	}
+	return sum.Microseconds() / int64(n)
+}

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"dkv/cluster"
+)
+
+// The Go runtime collects garbage when the heap has grown by GOGC percent,
+// which with large caches on the heap doubles the process. A memory limit keeps
+// it near what was configured instead, and lets a small heap grow more freely
+// than GOGC=100 would.
+const (
+	// workingMemory is what connections, batches and replies may take before
+	// the collector works harder.
+	workingMemory = 64 << 20
+	gcPercent     = 200
+	// memoryInterval is how often the limit follows the live heap.
+	memoryInterval = time.Second
+)
+
+// LimitMemory sets the collector of this process up for a node and keeps
+// adjusting it until ctx ends: many clients may need more than is foreseen, and
+// a limit below what is live would make the collector run all the time. It
+// leaves alone what GOGC and GOMEMLIMIT set.
+func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") != "" {
+		<-ctx.Done()
+		return
+	}
+	base := c.Int("log-cache-size") + workingMemory
+	if !cgoEnabled {
+		for _, s := range m.Shards {
+			base += int64(s.Engine.BlockCacheCapacity)
+		}
+	}
+	base += base / 8
+	limit := base
+	debug.SetMemoryLimit(limit)
+	defer debug.SetMemoryLimit(math.MaxInt64)
+	tick := time.NewTicker(memoryInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		live := liveMemory()
+		want := max(base, live+live/4+workingMemory/2)
+		if diff := want - limit; diff > limit/16 || diff < -limit/16 {
+			limit = want
+			debug.SetMemoryLimit(limit)
+		}
+	}
+}
+
+// liveMemory is what the last collection found in use, and stacks.
+func liveMemory() int64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(s)
+	var n int64
+	for i := range s {
+		if s[i].Value.Kind() == metrics.KindUint64 {
+			n += int64(s[i].Value.Uint64())
+		}
+	}
+	return n
+}

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dkv/server/command"
+)
+
+// pause is CLIENT PAUSE: until a time, clients' writes or all commands wait.
+type pause struct {
+	mode atomic.Int32 // pauseNone most of the time: all that commands look at
+	mu   struct {
+		sync.Mutex
+		until   int64 // nanotime
+		changed chan struct{}
+	}
+}
+
+// What waits.
+const (
+	pauseNone int32 = iota
+	pauseWrites
+	pauseAll
+)
+
+func (p *pause) init() { p.mu.changed = make(chan struct{}) }
+
+func (p *pause) on() bool { return p.mode.Load() != pauseNone }
+
+// begin pauses for d. A pause that is on is never made shorter or weaker.
+func (p *pause) begin(mode int32, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.until = max(p.mu.until, nanotime()+int64(d))
+	p.mode.Store(max(p.mode.Load(), mode))
+	p.signalLocked()
+}
+
+func (p *pause) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endLocked()
+}
+
+func (p *pause) endLocked() {
+	p.mu.until = 0
+	p.mode.Store(pauseNone)
+	p.signalLocked()
+}
+
+func (p *pause) signalLocked() {
+	close(p.mu.changed)
+	p.mu.changed = make(chan struct{})
+}
+
+// left returns for how long a command of that kind is to wait, and what tells
+// when that changes.
+func (p *pause) left(writes bool) (time.Duration, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	mode := p.mode.Load()
+	if mode == pauseNone {
+		return 0, nil
+	}
+	d := time.Duration(p.mu.until - nanotime())
+	if d <= 0 {
+		p.endLocked()
+		return 0, nil
+	}
+	if mode == pauseWrites && !writes {
+		return 0, nil
+	}
+	return d, p.mu.changed
+}
+
+// waitPaused holds a command back while clients are paused, after the replies
+// to earlier ones were sent. It reports whether the client is still there.
+func (c *Conn) waitPaused(spec *command.Spec) bool {
+	flags := spec.Flags
+	if spec == specExec {
+		flags |= c.txn.flags
+	}
+	writes := flags&(command.FlagWrite|command.FlagMayReplicate) != 0
+	waited := false
+	for !c.dead.Load() && !c.srv.closing.Load() {
+		d, changed := c.srv.pause.left(writes)
+		if d <= 0 {
+			break
+		}
+		if !waited {
+			waited = true
+			c.finish()
+			c.flush()
+			c.setFlag(flagPaused, true)
+		}
+		t := time.NewTimer(d)
+		select {
+		case <-t.C:
+		case <-changed:
+		case <-c.cut:
+		case <-c.srv.done:
+		}
+		t.Stop()
+	}
+	if waited {
+		c.setFlag(flagPaused, false)
+	}
+	return !c.dead.Load()
+}

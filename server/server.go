@@ -1,0 +1,210 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dkv/cluster"
+)
+
+// Options configures a Server. Node and Config are required.
+type Options struct {
+	Node   *cluster.Node
+	Config *Config
+	// Logger defaults to one that discards.
+	Logger *slog.Logger
+	// Clock is the wall clock; default time.Now.
+	Clock func() time.Time
+	// Version is this program's version, for INFO.
+	Version string
+}
+
+// Server serves the Redis protocol from one node. All methods are safe for
+// concurrent use.
+type Server struct {
+	node    *cluster.Node
+	config  *Config
+	log     *slog.Logger
+	clock   func() time.Time
+	version string
+	started time.Time
+
+	stats    *Stats
+	slowlog  *slowlog
+	latency  *latencyMonitor
+	admin    *admin
+	clients  clients
+	monitors monitors
+	pause    pause
+
+	shutdown chan ShutdownRequest
+	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
+
+	closing atomic.Bool
+	done    chan struct{} // closed by Close
+	// running counts the goroutines that Close waits for. Invariant: it is above
+	// zero while one of them may start another, Serve included (see mu).
+	running sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		listeners []net.Listener
+		serving   bool
+	}
+}
+
+// ShutdownRequest is what the SHUTDOWN command asks of whoever runs the server.
+type ShutdownRequest struct {
+	NoSave bool // do not flush the engine first; the log has everything
+	Now    bool // do not wait for clients
+	Force  bool // end even when flushing fails
+}
+
+// Errors of Serve: it was called before, or after Close.
+var (
+	ErrServing = errors.New("server: already serving")
+	ErrClosed  = errors.New("server: closed")
+)
+
+// New returns a Server that does not listen yet. The error names a missing
+// option.
+func New(o Options) (*Server, error) {
+	if o.Node == nil || o.Config == nil {
+		return nil, errors.New("server: Options.Node and Options.Config are required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	s := &Server{
+		node:     o.Node,
+		config:   o.Config,
+		log:      o.Logger,
+		clock:    o.Clock,
+		version:  o.Version,
+		started:  o.Clock(),
+		stats:    newStats(),
+		shutdown: make(chan ShutdownRequest, 1),
+		done:     make(chan struct{}),
+	}
+	s.slowlog = newSlowlog(o.Config, o.Clock)
+	s.latency = newLatencyMonitor(o.Config, o.Clock)
+	s.admin = newAdmin(o)
+	s.clients.init()
+	s.pause.init()
+	return s, nil
+}
+
+// Stats returns the server's counters.
+func (s *Server) Stats() *Stats { return s.stats }
+
+// ListenAndServe is Listen and Serve.
+func (s *Server) ListenAndServe(ctx context.Context) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	return s.Serve(ctx)
+}
+
+// Serve accepts clients until ctx ends or Close is called, then returns nil.
+// Clients that are connected stay so until Close.
+func (s *Server) Serve(ctx context.Context) error {
+	if err := s.start(); err != nil {
+		return err
+	}
+	defer s.running.Done()
+	select {
+	case <-ctx.Done():
+	case <-s.done:
+	}
+	s.closeListeners()
+	return nil
+}
+
+// start starts the goroutines of Serve and counts Serve as running.
+func (s *Server) start() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.mu.serving:
+		return ErrServing
+	case s.closing.Load():
+		return ErrClosed
+	}
+	s.mu.serving = true
+	s.running.Add(1)
+	for _, l := range s.mu.listeners {
+		s.running.Go(func() { s.accept(l) })
+	}
+	s.running.Go(s.housekeep)
+	return nil
+}
+
+// Shutdown yields what a client's SHUTDOWN asks for. Whoever runs the server
+// then calls Close.
+func (s *Server) Shutdown() <-chan ShutdownRequest { return s.shutdown }
+
+// requestShutdown passes a SHUTDOWN on. A second one while the first waits is
+// dropped.
+func (s *Server) requestShutdown(r ShutdownRequest) {
+	select {
+	case s.shutdown <- r:
+	default:
+	}
+}
+
+// Close stops accepting, lets every client's running commands finish and their
+// replies leave, and closes the connections. When ctx ends first, connections
+// are cut and ctx's error is returned. It can be called again.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock() // so that Serve has counted itself, or sees that it is too late
+	if s.closing.CompareAndSwap(false, true) {
+		close(s.done)
+	}
+	s.mu.Unlock()
+	s.closeListeners()
+	s.clients.each((*Conn).wake)
+	finished := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+		return nil
+	case <-ctx.Done():
+	}
+	s.clients.each(func(c *Conn) { c.kill() })
+	<-finished
+	return ctx.Err()
+}
+
+// housekeep does what must be done from time to time until the server closes.
+func (s *Server) housekeep() {
+	sample := time.NewTicker(rateInterval)
+	defer sample.Stop()
+	check := time.NewTicker(checkInterval)
+	defer check.Stop()
+	for {
+		select {
+		case <-sample.C:
+			s.stats.sample(s.clock())
+		case <-check.C:
+			s.checkClients()
+		case <-s.done:
+			return
+		}
+	}
+}
+
+var epoch = time.Now()
+
+// nanotime is a monotonic clock: nanoseconds since the program started.
+func nanotime() int64 { return int64(time.Since(epoch)) }

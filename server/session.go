@@ -1,0 +1,233 @@
+package server
+
+import (
+	"strings"
+
+	"dkv/resp"
+	"dkv/server/command"
+)
+
+func init() {
+	bind("ping", ping)
+	bind("echo", echo)
+	bind("quit", quit)
+	bind("select", selectDB)
+	bind("reset", reset)
+	bind("hello", hello)
+}
+
+// compatibleVersion is the Redis version whose behaviour clients may expect.
+const compatibleVersion = "7.2.5"
+
+// session is what a client has set up on its connection. It belongs to the
+// connection's goroutine (and to the shard's writer while that runs the
+// connection's EXEC). What CLIENT LIST shows of it is in Conn.shared as well.
+type session struct {
+	db      int
+	proto   int
+	name    string
+	user    string
+	authed  bool // gave the password, or needed none when it connected
+	txn     txn
+	closing bool // no further command is run
+
+	replyOff bool // CLIENT REPLY OFF
+	skip     bool // the reply to this command is left out
+	skipNext bool // CLIENT REPLY SKIP was this command
+	muteAt   int  // where replies end since REPLY OFF in this command; -1: not in this command
+
+	noTouch bool // CLIENT NO-TOUCH ON
+}
+
+// defaultUser is the only user until there are access control lists.
+const defaultUser = "default"
+
+func (s *session) init(c *Conn) {
+	*s = session{proto: 2, user: defaultUser, muteAt: -1}
+	s.authed = *c.srv.config.RequirePass.Load() == ""
+	c.shared.db.Store(0)
+	c.shared.proto.Store(2)
+	c.shared.queued.Store(-1)
+	c.shared.held.Store(0)
+	c.shared.mu.Lock()
+	defer c.shared.mu.Unlock()
+	c.shared.mu.user, c.shared.mu.name = s.user, ""
+	c.shared.flags.Store(0)
+}
+
+// mustAuthenticate says whether only AUTH and its like may run.
+func (c *Conn) mustAuthenticate() bool {
+	return !c.authed && *c.srv.config.RequirePass.Load() != ""
+}
+
+// muting says whether some reply is to be left out.
+func (s *session) muting() bool { return s.replyOff || s.skip }
+
+// mute takes back the reply of the command that just ended, which starts at
+// mark, when CLIENT REPLY says so.
+func (c *Conn) mute(mark int) {
+	if !c.replyOff && !c.skip && !c.skipNext {
+		return
+	}
+	if c.muting() {
+		if c.muteAt > mark {
+			mark = c.muteAt
+		}
+		c.ws.out.Buf = c.ws.out.Buf[:min(mark, len(c.ws.out.Buf))]
+	}
+	c.muteAt = -1
+	c.skip, c.skipNext = c.skipNext, false
+}
+
+func (c *Conn) setDB(db int) {
+	c.db = db
+	c.shared.db.Store(int32(db))
+}
+
+func (c *Conn) setProto(proto int) {
+	c.proto = proto
+	c.ws.out.Proto = proto
+	c.shared.proto.Store(int32(proto))
+}
+
+func (c *Conn) setName(name string) {
+	c.name = name
+	c.shared.mu.Lock()
+	defer c.shared.mu.Unlock()
+	c.shared.mu.name = name
+}
+
+func ping(c *Conn, x *command.Ctx) error {
+	switch len(x.Args) {
+	case 1:
+		x.Out.Simple("PONG")
+	case 2:
+		x.Out.Bulk(x.Args[1])
+	default:
+		return resp.ErrWrongArity("ping")
+	}
+	return nil
+}
+
+func echo(c *Conn, x *command.Ctx) error {
+	x.Out.Bulk(x.Args[1])
+	return nil
+}
+
+func quit(c *Conn, x *command.Ctx) error {
+	c.closing = true
+	x.Out.OK()
+	return nil
+}
+
+func selectDB(c *Conn, x *command.Ctx) error {
+	db, ok := parseInt32(x.Args[1])
+	if !ok {
+		return resp.ErrNotInt
+	}
+	if db < 0 || int64(db) >= c.srv.config.Databases.Load() {
+		return resp.ErrDBIndexOutOfRange
+	}
+	c.setDB(db)
+	x.Out.OK()
+	return nil
+}
+
+// reset makes the connection like a new one.
+func reset(c *Conn, x *command.Ctx) error {
+	c.stopMonitoring()
+	c.closeTxn()
+	c.session.init(c)
+	c.ws.out.Proto = c.proto
+	x.Out.Simple("RESET")
+	return nil
+}
+
+// hello is HELLO [protover [AUTH username password] [SETNAME clientname]].
+func hello(c *Conn, x *command.Ctx) error {
+	proto := 0
+	args := x.Args[1:]
+	if len(args) > 0 {
+		n, err := parseInt(args[0])
+		if err != nil {
+			return resp.ErrProtoNotInt
+		}
+		if n < 2 || n > 3 {
+			return resp.ErrNoProto
+		}
+		proto = int(n)
+		args = args[1:]
+	}
+	var login, name [][]byte
+	for len(args) > 0 {
+		switch {
+		case equalFold(args[0], "auth") && len(args) > 2:
+			login, args = args[1:3], args[3:]
+		case equalFold(args[0], "setname") && len(args) > 1:
+			if !validAttribute(args[1]) {
+				return resp.ErrClientName
+			}
+			name, args = args[1:2], args[2:]
+		default:
+			return resp.Error("ERR Syntax error in HELLO option '" + cText(args[0]) + "'")
+		}
+	}
+	if login != nil {
+		if err := c.authenticate(login[0], login[1]); err != nil {
+			return err
+		}
+	}
+	if c.mustAuthenticate() {
+		return resp.ErrNoAuthHello
+	}
+	if name != nil {
+		c.setName(string(name[0]))
+	}
+	if proto != 0 {
+		c.setProto(proto)
+	}
+	c.describeServer(x.Out)
+	return nil
+}
+
+func (c *Conn) describeServer(w *resp.Writer) {
+	w.Map(7)
+	w.BulkString("server")
+	w.BulkString("redis")
+	w.BulkString("version")
+	w.BulkString(compatibleVersion)
+	w.BulkString("proto")
+	w.Int(int64(c.proto))
+	w.BulkString("id")
+	w.Uint(c.id)
+	w.BulkString("mode")
+	w.BulkString("standalone")
+	w.BulkString("role")
+	w.BulkString("master")
+	w.BulkString("modules")
+	w.Array(0)
+}
+
+// validAttribute says whether b can stand in a line of CLIENT LIST.
+func validAttribute(b []byte) bool {
+	for _, ch := range b {
+		if ch < '!' || ch > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// cText is b up to its first NUL: what Redis prints of an argument in an error.
+func cText(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\x00")
+	return s
+}
+
+func parseInt32(b []byte) (int, bool) {
+	n, err := parseInt(b)
+	if err != nil || n != int64(int32(n)) {
+		return 0, false
+	}
+	return int(n), true
+}
