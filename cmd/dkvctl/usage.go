@@ -1,0 +1,33 @@
+package main
+
+// usage is what -help prints.
+const usage = `Usage: dkvctl [options] [verb operands | command words...]
+
+With nothing else: a prompt on a terminal, otherwise one command a line of stdin.
+
+Verbs
+  -set KEY VALUE            -get KEY               -mget KEY...
+  -del KEY...               -cas KEY EXPECTED NEW
+  -iter PATTERN             every key that matches, as "key => value"; "*" is all,
+                            without * ? [ it is a prefix
+  -addNode URL              -removeNode URL        -listNodes
+  -healthcheck              exit code 0 when the server answers
+
+Options (one dash or two)
+  -a, -dkvAddr HOST:PORT    the server (127.0.0.1:6379), or the path of a unix socket
+  -pass PASSWORD            better: the environment variable DKVCTL_AUTH
+  -user NAME                with -pass
+  -db N                     database (0)
+  -raw, -no-raw, -json      output: as is, as on a terminal, JSON
+                            (on a terminal -no-raw, else -raw)
+  -x                        the last argument comes from stdin; stands before the verb
+  -2, -3                    RESP version (2; 3 with -json)
+  -timeout D                limit for connecting (5s)
+  -version, -help
+
+Exit codes
+  0 done   1 the server answered with an error   2 usage
+  3 no connection, or lost before the reply: the command may have been executed
+  4 -get: no such key; -cas: another value stood there
+  5 UNCERTAIN: the write may or may not have happened
+`

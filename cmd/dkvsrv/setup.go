@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"dkv/cluster"
+	"dkv/cluster/raftlog"
+	"dkv/server"
+)
+
+// absoluteDir makes dir independent of where the process stands, which CONFIG
+// GET dir shows.
+func absoluteDir(config *server.Config) error {
+	dir, err := filepath.Abs(config.String("dir"))
+	if err != nil {
+		return fmt.Errorf("dir: %w", err)
+	}
+	return config.Set("dir", dir)
+}
+
+// inDir resolves a path parameter.
+func inDir(config *server.Config, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(config.String("dir"), path)
+}
+
+func dataFolder(config *server.Config) string {
+	return inDir(config, config.String("db-folder"))
+}
+
+// nodeOptions turns parameters into a node's options.
+func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, error) {
+	fsync, err := raftlog.ParseFsyncMode(config.String("fsync"))
+	if err != nil {
+		return cluster.Options{}, err
+	}
+	return cluster.Options{
+		Dir:              dataFolder(config),
+		Engine:           config.String("db-engine"),
+		Diskless:         config.Bool("diskless"),
+		Fsync:            fsync,
+		BlockCacheBytes:  config.Int("block-cache-size"),
+		MemtableBytes:    config.Int("memtable-size"),
+		Compression:      config.String("compression"),
+		LogRetainBytes:   config.Int("repl-log-size"),
+		MaxLogBytes:      config.Int("max-log-size"),
+		LogCacheBytes:    config.Int("log-cache-size"),
+		ReserveDiskBytes: config.Int("reserve-disk-size"),
+		Logger:           logger,
+	}, nil
+}
+
+// levels are slog's levels for those of loglevel. Redis's verbose lies between
+// debug and notice.
+var levels = map[string]slog.Level{
+	"debug":   slog.LevelDebug,
+	"verbose": slog.LevelDebug + 2,
+	"notice":  slog.LevelInfo,
+	"warning": slog.LevelWarn,
+	"nothing": slog.LevelError + 100,
+}
+
+// openLog returns the logger that the parameters ask for. CONFIG SET loglevel
+// changes it while it is in use.
+func openLog(config *server.Config, stdout io.Writer) (*slog.Logger, io.Closer, error) {
+	var out io.Writer = stdout
+	var file io.Closer = io.NopCloser(nil)
+	if path := config.String("logfile"); path != "" {
+		f, err := os.OpenFile(inDir(config, path), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open logfile: %w", err)
+		}
+		out, file = f, f
+	}
+	level := new(slog.LevelVar)
+	level.Set(levels[config.String("loglevel")])
+	config.OnChange("loglevel", func(v string) { level.Set(levels[v]) })
+	options := &slog.HandlerOptions{Level: level}
+	if config.String("log-format") == "json" {
+		return slog.New(slog.NewJSONHandler(out, options)), file, nil
+	}
+	return slog.New(slog.NewTextHandler(out, options)), file, nil
+}
+
+// writePIDFile writes the process id where pidfile says.
+func writePIDFile(config *server.Config) (remove func(), err error) {
+	path := config.String("pidfile")
+	if path == "" {
+		return func() {}, nil
+	}
+	path = inDir(config, path)
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+		return nil, fmt.Errorf("write pidfile: %w", err)
+	}
+	return func() { os.Remove(path) }, nil
+}

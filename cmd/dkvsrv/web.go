@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"dkv/server"
+)
+
+// webServer serves /metrics and its neighbours; nil serves nothing.
+type webServer struct {
+	http   *http.Server
+	done   chan struct{}
+	logger *slog.Logger
+}
+
+// Limits of a request to the HTTP server.
+const (
+	httpHeaderTimeout = 5 * time.Second
+	httpIdleTimeout   = time.Minute
+	httpMaxHeader     = 16 << 10
+)
+
+func startHTTP(config *server.Config, s *server.Server, logger *slog.Logger) (*webServer, error) {
+	addr := config.String("http-listen-addr")
+	if addr == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("http-listen-addr: %w", err)
+	}
+	w := &webServer{
+		http: &http.Server{
+			Handler:           s.HTTPHandler(config.Bool("pprof")),
+			ReadHeaderTimeout: httpHeaderTimeout,
+			IdleTimeout:       httpIdleTimeout,
+			MaxHeaderBytes:    httpMaxHeader,
+			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		},
+		done:   make(chan struct{}),
+		logger: logger,
+	}
+	go func() {
+		defer close(w.done)
+		if err := w.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("the HTTP server stopped", "err", err)
+		}
+	}()
+	logger.Info("HTTP ready", "addr", l.Addr().String())
+	return w, nil
+}
+
+// stop lets running requests finish until ctx ends.
+func (w *webServer) stop(ctx context.Context) {
+	if w == nil {
+		return
+	}
+	if err := w.http.Shutdown(ctx); err != nil {
+		w.http.Close()
+	}
+	<-w.done
+}
