@@ -1,0 +1,96 @@
+package keyspacetest
+
+import (
+	"testing"
+
+	"dkv/engine"
+	"dkv/engine/keyspace"
+	"dkv/engine/pebbledb"
+)
+
+// Store is a keyspace over an engine in memory. Write and Read run transactions, one
+// at a time. An error fails the test.
+type Store struct {
+	// Now is the time that transactions see, Unix time in ms.
+	Now int64
+	// Position is the number of batches applied.
+	Position uint64
+
+	tb testing.TB
+	ks *keyspace.Keyspace
+	db engine.Engine
+	ov *engine.Overlay
+	tx keyspace.Tx
+}
+
+// New returns an empty store, which is closed when the test ends.
+func New(tb testing.TB) *Store {
+	db, err := pebbledb.Open("data", pebbledb.Options{InMemory: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &Store{Now: 1_700_000_000_000, tb: tb, db: db, ov: engine.NewOverlay(db)}
+	tb.Cleanup(func() { s.check(db.Close()) })
+	s.Reopen()
+	return s
+}
+
+// Reopen forgets what the keyspace keeps in memory, as a restart does.
+func (s *Store) Reopen() {
+	ks, err := keyspace.Open(s.db)
+	s.check(err)
+	s.ks = ks
+}
+
+// Keyspace returns the keyspace, until the next Reopen.
+func (s *Store) Keyspace() *keyspace.Keyspace { return s.ks }
+
+// Engine returns the engine.
+func (s *Store) Engine() engine.Engine { return s.db }
+
+// Write runs f over a batch of its own and applies it.
+func (s *Store) Write(f func(tx *keyspace.Tx)) {
+	s.ov.Reset(s.db)
+	s.ks.BeginWrite(&s.tx, s.ov, s.Now, s.Position+1)
+	f(&s.tx)
+	if s.ov.Batch().Count() == 0 {
+		s.ks.Discard(&s.tx)
+		return
+	}
+	s.tx.Finish()
+	s.check(s.db.Apply(s.ov.Batch().Repr()))
+	s.ks.Publish(&s.tx)
+	s.Position++
+}
+
+// Attempt runs f over a batch that is then thrown away.
+func (s *Store) Attempt(f func(tx *keyspace.Tx)) {
+	s.ov.Reset(s.db)
+	s.ks.BeginWrite(&s.tx, s.ov, s.Now, s.Position+1)
+	f(&s.tx)
+	s.tx.Finish()
+	s.ks.Discard(&s.tx)
+}
+
+// Read runs f over a snapshot.
+func (s *Store) Read(f func(tx *keyspace.Tx)) {
+	var tx keyspace.Tx
+	s.ks.BeginRead(&tx, s.db.NewSnapshot(), s.Now)
+	f(&tx)
+	s.check(tx.Close())
+}
+
+// ReadLive runs f over the engine itself.
+func (s *Store) ReadLive(f func(tx *keyspace.Tx)) {
+	var tx keyspace.Tx
+	s.ks.BeginRead(&tx, s.db, s.Now)
+	f(&tx)
+	s.check(tx.Close())
+}
+
+func (s *Store) check(err error) {
+	s.tb.Helper()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}

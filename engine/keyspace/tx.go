@@ -1,0 +1,259 @@
+package keyspace
+
+import (
+	"fmt"
+
+	"dkv/engine"
+)
+
+// maxScratchBytes is how large a scratch buffer of a Tx may be and still be kept
+// for the next use.
+const maxScratchBytes = 64 << 10
+
+// versionBlock is how many versions one version record reserves.
+const versionBlock = 4096
+
+// Tx is a view of a keyspace: of one state for reading, or of the batch being
+// built for writing. The zero value is ready for BeginRead or BeginWrite. It is
+// reused and belongs to one goroutine at a time; no method keeps its arguments.
+type Tx struct {
+	// Hits and Misses count the lookups by Read and Peek, Expired the expired
+	// keys that a write replaced before the reaper met them. They only grow: the
+	// owner takes differences.
+	Hits, Misses, Expired uint64
+	// NoTouch leaves the access times of keys alone (CLIENT NO-TOUCH).
+	NoTouch bool
+
+	ks   *Keyspace
+	r    engine.Reader   // what reads see
+	ov   *engine.Overlay // nil when read-only
+	snap engine.Snapshot // closed by Close
+	live bool            // r is the engine itself, which moves on while tx reads
+	now  int64           // Unix time in ms
+	pos  uint64          // position of the batch being built
+	view dbView          // read-only: the database map that reads go by
+
+	// Scratch buffers. value holds the record of the latest lookup, aside that
+	// of the latest FindTarget, so that a command can hold two.
+	key, value, aside, record []byte
+
+	// The write side: what this batch changes.
+	dbMap       dbMap
+	swaps       int  // how often this batch changed dbMap
+	mapChanged  bool // Finish has told readers that it did
+	finished    bool
+	dirty       uint16 // physical databases with changed counts
+	delta       [Databases]count
+	undo        []countChange
+	versionCeil Version // new content of the version record; 0: unchanged
+	firstRecord uint32  // number of records in the batch at BeginWrite
+	reapedFrom  int64   // what reapBehind was before Reap took it
+	reapKeys    []byte  // scratch of Reap
+	reapEnds    []int
+}
+
+// countChange is a step of a batch's count changes, kept to undo it.
+type countChange struct {
+	db physical
+	by count
+}
+
+// BeginRead readies tx to read r: the engine, or a snapshot of it, which tx.Close
+// then closes. A command that looks at more than one key (or iterates) needs a
+// snapshot to see one state; a single-key read does not.
+func (ks *Keyspace) BeginRead(tx *Tx, r engine.Reader, nowMS int64) {
+	tx.begin(ks, r, nowMS)
+	if _, tx.live = r.(engine.Engine); !tx.live {
+		tx.snap, _ = r.(engine.Snapshot)
+	}
+}
+
+// BeginWrite readies tx to evaluate a batch over ov, which the caller has reset.
+// Changes are recorded for WATCH at position pos. Finish, then Publish or
+// Discard, end it.
+func (ks *Keyspace) BeginWrite(tx *Tx, ov *engine.Overlay, nowMS int64, pos uint64) {
+	tx.begin(ks, ov, nowMS)
+	tx.ov = ov
+	tx.pos = pos
+	tx.firstRecord = ov.Batch().Count()
+	tx.dbMap = dbMap(ks.dbMap.Load())
+	tx.reapedFrom = noReapBehind
+}
+
+func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
+	tx.ks, tx.r, tx.now = ks, r, nowMS
+	tx.ov, tx.snap, tx.live = nil, nil, false
+	tx.view = dbView{}
+	ks.access.begin(nowMS)
+}
+
+// end forgets the batch of a write Tx.
+func (tx *Tx) end() {
+	if tx.dirty != 0 || len(tx.undo) != 0 {
+		clear(tx.delta[:])
+	}
+	tx.dirty, tx.undo = 0, tx.undo[:0]
+	tx.finished, tx.versionCeil, tx.swaps = false, 0, 0
+	tx.r, tx.ov = nil, nil
+	tx.Trim()
+}
+
+// Close ends a read Tx and releases its snapshot, if it has one. It may be called
+// again.
+func (tx *Tx) Close() error {
+	tx.r = nil
+	tx.Trim()
+	if tx.snap == nil {
+		return nil
+	}
+	snap := tx.snap
+	tx.snap = nil
+	return snap.Close()
+}
+
+// Trim gives back scratch memory that a large value took. Entries found before
+// are invalid after it.
+func (tx *Tx) Trim() {
+	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record} {
+		if cap(*buf) > maxScratchBytes {
+			*buf = nil
+		}
+	}
+}
+
+// Now returns the time that the transaction sees, Unix time in ms.
+func (tx *Tx) Now() int64 { return tx.now }
+
+// SetNow sets the time that the commands evaluated next see.
+func (tx *Tx) SetNow(nowMS int64) { tx.now = nowMS }
+
+// Mark is a state of a write Tx that Rollback takes it back to.
+type Mark struct {
+	overlay engine.Mark
+	dbMap   dbMap
+	swaps   int
+	undo    int
+}
+
+// Mark returns the present state of a write Tx.
+func (tx *Tx) Mark() Mark {
+	return Mark{overlay: tx.ov.Mark(), dbMap: tx.dbMap, swaps: tx.swaps, undo: len(tx.undo)}
+}
+
+// Rollback undoes every change since m. Keys that were changed since stay
+// recorded as changed for WATCH, which may abort a transaction without need.
+func (tx *Tx) Rollback(m Mark) {
+	for i := len(tx.undo) - 1; i >= m.undo; i-- {
+		c := tx.undo[i]
+		d := &tx.delta[c.db]
+		d.keys -= c.by.keys
+		d.expires -= c.by.expires
+		d.ttlSum -= c.by.ttlSum
+	}
+	tx.undo = tx.undo[:m.undo]
+	tx.dbMap, tx.swaps = m.dbMap, m.swaps
+	tx.ov.Rollback(m.overlay)
+}
+
+// Finish writes the changed records of the keyspace itself into the overlay: the
+// last step before the batch is proposed.
+func (tx *Tx) Finish() {
+	ks := tx.ks
+	for _, c := range tx.undo {
+		tx.dirty |= 1 << c.db
+	}
+	for i := range Databases {
+		if tx.dirty&(1<<i) == 0 {
+			continue
+		}
+		if tx.delta[i] == (count{}) {
+			tx.dirty &^= 1 << i
+			continue
+		}
+		tx.key = appendCountKey(tx.key[:0], physical(i))
+		tx.record = tx.countOf(physical(i)).appendTo(tx.record[:0])
+		tx.ov.Put(tx.key, tx.record)
+	}
+	if !ks.formatThere {
+		tx.ov.Put(formatKey, []byte{formatVersion})
+		tx.finished = true
+	}
+	if tx.versionCeil != 0 {
+		tx.record = appendUint64(tx.record[:0], uint64(tx.versionCeil))
+		tx.ov.Put(versionKey, tx.record)
+	}
+	if tx.swaps != 0 {
+		tx.mapChanged = true
+		ks.sequence.Add(1) // odd: readers must not trust the published map
+	}
+}
+
+// NextVersion returns a version that no key of this shard ever had.
+func (tx *Tx) NextVersion() Version {
+	ks := tx.ks
+	ks.nextVersion++
+	if v := ks.nextVersion; v >= max(ks.versionCeil, tx.versionCeil) {
+		tx.versionCeil = v + versionBlock
+	}
+	return ks.nextVersion
+}
+
+// countOf returns the counts of a database with this batch's changes.
+func (tx *Tx) countOf(db physical) count {
+	c, d := tx.ks.counts[db].load(), tx.delta[db]
+	return count{c.keys + d.keys, c.expires + d.expires, c.ttlSum + d.ttlSum}
+}
+
+func (tx *Tx) addCount(db physical, by count) {
+	if by == (count{}) {
+		return
+	}
+	d := &tx.delta[db]
+	d.keys += by.keys
+	d.expires += by.expires
+	d.ttlSum += by.ttlSum
+	tx.undo = append(tx.undo, countChange{db, by})
+}
+
+// changed records a change of a key for WATCH.
+func (tx *Tx) changed(db int, hash uint64) {
+	tx.ks.changes.record(db, hash, tx.pos)
+}
+
+// Changed reports whether another write changed key after position since, see
+// Keyspace.Changed. For write Txs.
+func (tx *Tx) Changed(db int, key []byte, since uint64) bool {
+	return tx.ks.Changed(db, key, since)
+}
+
+// ExpiredSince reports whether key has expired since the time sinceMS, without
+// having been deleted yet. EXEC fails for such a key as for a changed one; once
+// the reaper has deleted it, Changed tells.
+func (tx *Tx) ExpiredSince(db int, key []byte, sinceMS int64) (bool, error) {
+	e, err := tx.find(db, key, &tx.value)
+	if err != nil {
+		return false, err
+	}
+	return e.stored && !e.Exists() && e.was.ExpireAt >= sinceMS, nil
+}
+
+// DBSize returns the number of keys, those included whose time has come but which
+// have not been deleted yet.
+func (tx *Tx) DBSize(db int) (int64, error) {
+	if tx.ov != nil {
+		return tx.countOf(tx.dbMap.of(db)).keys, nil
+	}
+	for {
+		m, err := tx.openView()
+		if err != nil {
+			return 0, err
+		}
+		var c count
+		if c, tx.key, err = readCount(tx.r, m.of(db), tx.key); err != nil {
+			return 0, fmt.Errorf("keyspace: read count: %w", err)
+		}
+		if ok, err := tx.closeView(); ok || err != nil {
+			return c.keys, err
+		}
+	}
+}

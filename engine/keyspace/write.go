@@ -1,0 +1,95 @@
+package keyspace
+
+// SetString makes the key a string with that value and expiry (Unix time in ms;
+// 0: none), whatever it was before. value is copied; it may be e.Body or lie in it.
+func (tx *Tx) SetString(e *Entry, value []byte, expireAt int64, form Form) {
+	m := Meta{Type: TypeString, Form: form, ExpireAt: expireAt, Body: value}
+	tx.put(e, &m)
+}
+
+// SetExpireAt gives an existing key an expiry (Unix time in ms), or takes it away
+// with 0.
+func (tx *Tx) SetExpireAt(e *Entry, expireAt int64) {
+	m := e.Meta
+	m.ExpireAt = expireAt
+	tx.put(e, &m)
+}
+
+// Delete removes the key's record, if there is one (maybe of an expired key).
+func (tx *Tx) Delete(e *Entry) {
+	if !e.stored {
+		return
+	}
+	if !e.Exists() {
+		tx.Expired++
+	}
+	tx.remove(e)
+}
+
+// put writes a key's record and what depends on it: the expiry index, the counts,
+// the change table. e is then the key as it was written.
+func (tx *Tx) put(e *Entry, m *Meta) {
+	tx.record = m.AppendTo(tx.record[:0])
+	tx.key = appendMetaKey(tx.key[:0], e.db, e.slot, e.key)
+	tx.ov.Put(tx.key, tx.record)
+
+	by := count{ttlSum: ttlWeight(m.ExpireAt) - ttlWeight(e.was.ExpireAt)}
+	if !e.stored {
+		by.keys++
+	} else if !e.Exists() {
+		tx.Expired++
+	}
+	if m.ExpireAt != e.was.ExpireAt {
+		if e.was.ExpireAt != 0 {
+			tx.dropExpiry(e)
+			by.expires--
+		}
+		if m.ExpireAt != 0 {
+			tx.key = appendExpiryKey(tx.key[:0], m.ExpireAt, e.db, e.slot, e.key)
+			tx.ov.Put(tx.key, nil)
+			tx.ks.noteExpiry(m.ExpireAt)
+			by.expires++
+		}
+	}
+	tx.addCount(e.db, by)
+	tx.changed(int(e.dbNum), e.hash)
+
+	e.stored, e.Meta, e.was = true, *m, *m
+	e.was.Body = nil
+	if cap(tx.record) > maxScratchBytes {
+		tx.record = nil
+	}
+}
+
+// remove deletes a stored record and what depends on it.
+func (tx *Tx) remove(e *Entry) {
+	tx.key = appendMetaKey(tx.key[:0], e.db, e.slot, e.key)
+	tx.ov.Delete(tx.key)
+	by := count{keys: -1, ttlSum: -ttlWeight(e.was.ExpireAt)}
+	if e.was.ExpireAt != 0 {
+		tx.dropExpiry(e)
+		by.expires--
+	}
+	tx.addCount(e.db, by)
+	tx.changed(int(e.dbNum), e.hash)
+	e.stored, e.Meta, e.was = false, Meta{}, Meta{}
+}
+
+func (tx *Tx) dropExpiry(e *Entry) {
+	tx.key = appendExpiryKey(tx.key[:0], e.was.ExpireAt, e.db, e.slot, e.key)
+	tx.ov.Delete(tx.key)
+}
+
+// Copy makes dst the same as src: type, value and expiry. dst must come from
+// FindTarget, found after src.
+func (tx *Tx) Copy(src, dst *Entry) {
+	m := src.Meta
+	tx.put(dst, &m)
+}
+
+// Move makes dst what src is, and removes src. dst must be another key, and come
+// from FindTarget, found after src.
+func (tx *Tx) Move(src, dst *Entry) {
+	tx.Copy(src, dst)
+	tx.Delete(src)
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// report prints the table as it goes into docs/benchmarks.md.
+func report(c config, rows []*row, machine string, took time.Duration) {
+	fmt.Fprintf(c.out, "%s. %s, medians of %d rounds, %.0f s a run, %v in all.\n\n", machine,
+		time.Now().UTC().Format("2006-01-02"), c.rounds, c.seconds, took.Round(time.Second))
+	fmt.Fprintln(c.out, "| row | Redis | dkv | ratio | floor | goal | rounds' ratios |")
+	fmt.Fprintln(c.out, "|---|---:|---:|---:|---:|---:|---|")
+	for _, r := range rows {
+		fmt.Fprintf(c.out, "| %s (%s) | %.0f | %.0f | **%.2f** | %.2f %s | %.2f %s | %s |\n", r.name, r.unit,
+			median(r.redis), median(r.dkv), r.ratio(), r.floor, mark(r.met(r.floor)), r.goal, mark(r.met(r.goal)), spread(r))
+	}
+	fmt.Fprintf(c.out, "\nLoad: `redis-benchmark %s`; Redis with `--appendonly yes --appendfsync everysec` or `always`, dkvsrv with `-fsync` likewise%s. "+
+		"GET is measured on the everysec servers.\n", strings.Join(benchmarkArgs(6379, c.keys, "set", 32, 0)[2:10], " "), extra(c))
+}
+
+func mark(ok bool) string {
+	if ok {
+		return "met"
+	}
+	return "missed"
+}
+
+// spread shows the ratio of each round, which is how far to trust the median.
+func spread(r *row) string {
+	var out []string
+	for i := range min(len(r.redis), len(r.dkv)) {
+		out = append(out, fmt.Sprintf("%.2f", r.dkv[i]/r.redis[i]))
+	}
+	return strings.Join(out, " ")
+}
+
+func extra(c config) string {
+	if len(c.dkvFlags) == 0 {
+		return ""
+	}
+	return " and " + strings.Join(c.dkvFlags, " ")
+}

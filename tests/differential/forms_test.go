@@ -1,0 +1,185 @@
+package differential
+
+import (
+	"strings"
+)
+
+// forms are the commands that sequences are made of, in the grammar that
+// generator.expand explains. Each line is as likely as any other.
+var forms = strings.Split(strings.TrimSpace(`
+GET <key>
+GET <key>
+SET <key> <value>
+SET <key> <value>
+SET <key> <number>
+SET <key> <value> [NX|XX] [GET] [EX <sec>|PX <ms>|EXAT <at>|PXAT <atms>|KEEPTTL]
+SET <key> <value> [EX <sec>|PX <ms>|EXAT <at>|PXAT <atms>|KEEPTTL] [GET] [NX|XX]
+SET <key> <value> (EX|PX|EXAT|PXAT) <odd>
+SETNX <key> <value>
+SETEX <key> <sec> <value>
+PSETEX <key> <ms> <value>
+GETSET <key> <value>
+GETDEL <key>
+GETEX <key> [EX <sec>|PX <ms>|EXAT <at>|PXAT <atms>|PERSIST]
+MGET {<key>}
+MSET {<key> <value>}
+MSETNX {<key> <value>}
+INCR <key>
+DECR <key>
+INCRBY <key> <number>
+DECRBY <key> <number>
+INCRBYFLOAT <key> <float>
+INCRBYFLOAT <key> <float>
+APPEND <key> <value>
+STRLEN <key>
+GETRANGE <key> <index> <index>
+SUBSTR <key> <index> <index>
+SETRANGE <key> <offset> <value>
+LCS <key> <key> [LEN|IDX] [MINMATCHLEN <index>] [WITHMATCHLEN]
+LCS <key> <key> [IDX [WITHMATCHLEN] [MINMATCHLEN <index>]|LEN]
+DEL {<key>}
+UNLINK {<key>}
+EXISTS {<key>}
+TYPE <key>
+TOUCH {<key>}
+KEYS <pattern>
+RANDOMKEY
+RENAME <key> <key>
+RENAMENX <key> <key>
+COPY <key> <key> [DB <db>] [REPLACE]
+MOVE <key> <db>
+SWAPDB <db> <db>
+EXPIRE <key> <sec> [NX|XX|GT|LT]
+PEXPIRE <key> <ms> [NX|XX|GT|LT]
+EXPIREAT <key> <at> [NX|XX|GT|LT]
+PEXPIREAT <key> <atms> [NX|XX|GT|LT]
+EXPIRE <key> <sec> [NX|XX|GT|LT] [NX|XX|GT|LT]
+TTL <key>
+PTTL <key>
+EXPIRETIME <key>
+PEXPIRETIME <key>
+PERSIST <key>
+OBJECT ENCODING <key>
+OBJECT (REFCOUNT|IDLETIME|FREQ) <key>
+OBJECT <odd> <key>
+DBSIZE
+!dbsize
+FLUSHDB [ASYNC|SYNC]
+FLUSHALL [ASYNC|SYNC]
+SCAN <number> [MATCH <pattern>] [COUNT <count>] [TYPE (string|hash|<odd>)]
+PING [<value>]
+ECHO <value>
+SELECT <db>
+SELECT <db>
+RESET
+HELLO [(2|3|<odd>) [AUTH default <odd>] [SETNAME <odd>]]
+AUTH <odd> [<odd>]
+CLIENT (ID|GETNAME|INFO|LIST|UNPAUSE)
+CLIENT SETNAME <odd>
+CLIENT REPLY (ON|<odd>)
+CLIENT NO-EVICT (ON|OFF|<odd>)
+CLIENT KILL <odd>
+CLIENT KILL ID 0
+CLIENT KILL (ID|TYPE|ADDR|LADDR) <odd>
+CLIENT LIST (ID|TYPE) <odd>
+CLIENT PAUSE (0|-1|abc|1.5) [WRITE|ALL|abc]
+CLIENT <odd>
+INFO [server|keyspace|everything|<odd>]
+CONFIG GET <odd>
+CONFIG SET <odd> <odd>
+CONFIG GET (maxmemory-policy|databases|proto-max-bulk-len)
+CONFIG <odd>
+COMMAND COUNT
+COMMAND GETKEYS SET <key> <value>
+COMMAND GETKEYS MSET {<key> <value>}
+COMMAND GETKEYS <odd> {<odd>}
+COMMAND INFO <odd>
+COMMAND DOCS <odd>
+COMMAND <odd>
+TIME
+LASTSAVE
+ROLE
+WAIT 0 <count>
+MEMORY USAGE <key> [SAMPLES <count>]
+MEMORY <odd>
+SLOWLOG (LEN|RESET)
+SLOWLOG GET [0]
+SLOWLOG <odd>
+LATENCY (LATEST|RESET)
+LATENCY HISTORY <odd>
+LATENCY <odd>
+DEBUG SLEEP 0
+LOLWUT VERSION 1
+MULTI
+EXEC
+DISCARD
+UNWATCH
+WATCH <key>
+NOSUCHCOMMAND {<odd>}
+`), "\n")
+
+// fragile commands are never spoiled: one argument too few or another number
+// and they would block, or stop the server.
+var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true}
+
+// token returns a random argument of a kind.
+func (g *generator) token(kind string) string {
+	if kind != "odd" && kind != "key" && kind != "value" && g.rng.IntN(25) == 0 {
+		kind = "odd"
+	}
+	switch kind {
+	case "key":
+		return pick(g, keys...)
+	case "value":
+		if g.rng.IntN(3) == 0 {
+			return g.token("number")
+		}
+		return pick(g, values...)
+	case "number":
+		return pick(g, numbers...)
+	case "float":
+		return pick(g, floats...)
+	case "index":
+		return pick(g, "0", "1", "2", "3", "5", "-1", "-2", "-3", "-100", "100", "44", "9223372036854775807", "-9223372036854775808")
+	case "offset":
+		return pick(g, "0", "0", "1", "2", "5", "10", "100", "-1", "536870912", "9223372036854775807", "4294967296")
+	case "count":
+		return pick(g, "1", "2", "5", "10", "100", "1000")
+	case "db":
+		return pick(g, "0", "0", "0", "1", "2", "15", "16", "-1")
+	case "pattern":
+		return pick(g, patterns...)
+	case "sec":
+		return pick(g, "100", "1000", "100000", "0", "-1", "-100", "9223372036854775807", "9223372036854775", "-9223372036854775808", "4294967296")
+	case "ms":
+		return pick(g, "100000", "200000", "1000001", "0", "-1", "-100", "9223372036854775807", "-9223372036854775808", "4294967296")
+	case "at":
+		return pick(g, "4102444800", "4102444801", "5000000000", "1", "0", "-1", "9223372036854775807", "9223372036854776", "-9223372036854775808")
+	case "atms":
+		return pick(g, "4102444800000", "4102444800001", "5000000000999", "1", "0", "-1", "9223372036854775807", "-9223372036854775808")
+	case "odd":
+		return pick(g, odd...)
+	}
+	panic("no such kind of argument: " + kind)
+}
+
+var keys = []string{"a", "a", "b", "b", "c", "k1", "k2", "{tag}1", "{tag}2", "{}x", "", "with space",
+	"bin\x00\xff\r\n", "h[a]llo", "*", "foo:1", "foo:2", strings.Repeat("long", 80)}
+
+var values = []string{"", "v", "hello", "ohmytext", "mynewtext", "bin\x00\xff\r\n\xfe", "with space",
+	strings.Repeat("x", 44), strings.Repeat("x", 45), strings.Repeat("abc", 400), "3.0", "1e3", "5.0e3", " 1", "1 ", "+1",
+	"0x10", "inf", "nan", "-0", "007", "1.5", "ab\x80\x90", "\"quoted\"", "-", "3.14159265358979"}
+
+var numbers = []string{"0", "1", "-1", "2", "10", "100", "9999", "10000", "12345", "-12345", "2147483647", "2147483648",
+	"-2147483648", "4294967296", "9223372036854775807", "9223372036854775806", "-9223372036854775808",
+	"9223372036854775808", "-9223372036854775809", "18446744073709551615", "00", "+5", "-0", "1.0"}
+
+var floats = []string{"1", "-1", "0", "0.1", "0.2", "-0.3", "1.5", "1e3", "1.23e-5", "3.0e3", "1e17", "1e18", "123456789.123456789",
+	"1e-17", "5e-324", "1e300", "-1e300", "1e400", "1e4932", "1e5000", "inf", "-inf", "+inf", "infinity", "nan", "0x1p3", "0x10", ".5", "5.", "",
+	" 1", "1 ", "1e", "--1", "3.999999999999999999", "10.05", "9223372036854775807", "0.30000000000000004", "-0", "-0.0"}
+
+var patterns = []string{"*", "*", "k*", "k?", "?", "[a-b]", "[^a]", "[ab", "[", "[a-", "\\*", "\\", "{tag}*", "", "*a*", "h\\[a\\]llo",
+	"foo:*", "foo:[0-9]", "**", "*\xff*", "?*?", "[^a-c]*", "[z-a]", "with space", "A", "*:1"}
+
+var odd = []string{"", "0", "-1", "1.5", "abc", "NX", "XX", "EX", "PX", "KEEPTTL", "GET", "nan", "9223372036854775808",
+	"with space", "new\nline", "bin\x00\xff", "*", "default", "set", "get", "mget", "HELP", "3", "2", "100000", "yes", "ID", strings.Repeat("odd", 50)}

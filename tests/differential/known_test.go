@@ -1,0 +1,48 @@
+package differential
+
+import (
+	"bytes"
+	"strings"
+	"sync/atomic"
+
+	"dkv/tests/harness"
+)
+
+// difference is one that is known and meant.
+type difference struct {
+	// command is a name, or a name and a subcommand.
+	command string
+	reason  string
+	// holds narrows it to replies; nil: any.
+	holds func(args []string, redis, dkv harness.Reply) bool
+
+	seen atomic.Int64
+}
+
+// known is the whole list of what dkv answers otherwise than the oracle,
+// Debian's Redis 7.0, and why. docs/compatibility.md tells users.
+var known = []*difference{
+	{command: "CLIENT NO-TOUCH", reason: "new in 7.2"},
+	{command: "CLIENT SETINFO", reason: "new in 7.2"},
+}
+
+func isKnown(args []string, redis, dkv harness.Reply) bool {
+	for _, k := range known {
+		name, sub, _ := strings.Cut(k.command, " ")
+		if len(args) == 0 || !strings.EqualFold(args[0], name) || sub != "" && (len(args) < 2 || !strings.EqualFold(args[1], sub)) {
+			continue
+		}
+		if k.holds == nil || k.holds(args, redis, dkv) {
+			k.seen.Add(1)
+			return true
+		}
+	}
+	return false
+}
+
+// errorsBegin is for differences in the text of errors.
+func errorsBegin(redisPrefix, dkvPrefix string) func([]string, harness.Reply, harness.Reply) bool {
+	return func(_ []string, redis, dkv harness.Reply) bool {
+		return bytes.HasPrefix(redis.Raw, []byte(redisPrefix)) && bytes.HasPrefix(dkv.Raw, []byte(dkvPrefix))
+	}
+}

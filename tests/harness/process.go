@@ -1,0 +1,272 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// readyLimit bounds the time from starting a process to its first answer.
+	readyLimit = 60 * time.Second
+	// portTries is how many free ports are tried: between asking the kernel for
+	// a free port and the server's listening on it another process may take it.
+	portTries = 5
+	// logLimit is how much of a server's output is kept, its end.
+	logLimit = 256 << 10
+)
+
+// Spec says how to start a server.
+type Spec struct {
+	Program string
+	// Args returns the arguments that make it listen on 127.0.0.1:port.
+	Args func(port int) []string
+	// Env is added to the environment.
+	Env []string
+}
+
+// Server is a server process, started or not. Its methods are not safe for
+// concurrent use, except Addr, Port, Logs and Kill.
+type Server struct {
+	spec Spec
+	port int
+	logs tail
+
+	mu struct {
+		sync.Mutex
+		cmd  *exec.Cmd     // nil when no process runs
+		done chan struct{} // closed when the process has been waited for
+		code int           // how the last one ended
+	}
+}
+
+// NewServer returns a server that is not started yet. Its port is chosen by
+// the first Start and kept over restarts.
+func NewServer(spec Spec) *Server { return &Server{spec: spec} }
+
+// Addr returns host:port.
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// Port returns the port that the server listens on.
+func (s *Server) Port() int { return s.port }
+
+// Logs returns the end of what all runs of the server wrote.
+func (s *Server) Logs() string { return s.logs.String() }
+
+// PID returns the process id, 0 when it does not run.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.cmd == nil {
+		return 0
+	}
+	return s.mu.cmd.Process.Pid
+}
+
+// Start starts the process and waits until it answers commands.
+func (s *Server) Start() error {
+	if s.port != 0 {
+		return s.startOn(s.port)
+	}
+	var err error
+	for range portTries {
+		var port int
+		if port, err = freePort(); err != nil {
+			return err
+		}
+		s.port = port
+		if err = s.startOn(port); err == nil || !strings.Contains(strings.ToLower(s.Logs()), "in use") {
+			return err
+		}
+	}
+	return err
+}
+
+// Kill ends the process with SIGKILL and waits until it is gone. Killing a
+// server that does not run does nothing.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	cmd, done := s.mu.cmd, s.mu.done
+	s.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	cmd.Process.Kill()
+	<-done
+}
+
+// Signal sends a signal to the process.
+func (s *Server) Signal(sig os.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.cmd == nil {
+		return os.ErrProcessDone
+	}
+	return s.mu.cmd.Process.Signal(sig)
+}
+
+// Terminate sends SIGTERM and returns the exit code, or an error when the
+// process is still there after limit (it is killed then).
+func (s *Server) Terminate(limit time.Duration) (int, error) {
+	if err := s.Signal(syscall.SIGTERM); err != nil {
+		return 0, err
+	}
+	return s.Wait(limit)
+}
+
+// Wait waits for the process to end by itself and returns its exit code, that
+// of the last process when none runs.
+func (s *Server) Wait(limit time.Duration) (int, error) {
+	s.mu.Lock()
+	done := s.mu.done
+	s.mu.Unlock()
+	if done == nil {
+		return 0, errors.New("never started")
+	}
+	select {
+	case <-done:
+	case <-time.After(limit):
+		s.Kill()
+		return 0, fmt.Errorf("still running after %v, killed\n%s", limit, s.Logs())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.code, nil
+}
+
+// StartAndKill starts the process and kills it after a while, ready or not.
+func (s *Server) StartAndKill(after time.Duration) error {
+	done, err := s.launch(s.port)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+	case <-time.After(after):
+		s.Kill()
+	}
+	return nil
+}
+
+// StartRefused starts a process that is expected to end by itself, and returns
+// its exit code and output. A process that runs on is killed; its code is 0.
+func (s *Server) StartRefused(limit time.Duration) (code int, output string) {
+	port, err := freePort()
+	if err != nil {
+		return 0, err.Error()
+	}
+	s.port = port
+	if _, err := s.launch(port); err != nil {
+		return 0, err.Error()
+	}
+	if code, err = s.Wait(limit); err != nil {
+		return 0, err.Error()
+	}
+	return code, s.Logs()
+}
+
+// startOn runs the process and waits for its first answer.
+func (s *Server) startOn(port int) error {
+	done, err := s.launch(port)
+	if err != nil {
+		return err
+	}
+	exited := func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}
+	answered := false
+	poll(readyLimit, func() bool {
+		answered = s.answers()
+		return answered || exited()
+	})
+	switch {
+	case exited():
+		return fmt.Errorf("%s ended at start\n%s", s.spec.Program, s.Logs())
+	case !answered:
+		s.Kill()
+		return fmt.Errorf("%s does not answer after %v\n%s", s.spec.Program, readyLimit, s.Logs())
+	}
+	return nil
+}
+
+// launch runs the process. The channel is closed when it has ended.
+func (s *Server) launch(port int) (<-chan struct{}, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.cmd != nil {
+		return nil, errors.New("already running")
+	}
+	cmd := exec.Command(s.spec.Program, s.spec.Args(port)...)
+	cmd.Env = append(os.Environ(), s.spec.Env...)
+	cmd.Stdout, cmd.Stderr = &s.logs, &s.logs
+	cmd.SysProcAttr = dieWithParent()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	done := make(chan struct{})
+	s.mu.cmd, s.mu.done = cmd, done
+	go func() {
+		cmd.Wait()
+		s.mu.Lock()
+		s.mu.cmd, s.mu.code = nil, cmd.ProcessState.ExitCode()
+		s.mu.Unlock()
+		close(done)
+	}()
+	return done, nil
+}
+
+// answers reports whether PING gets a reply that says the data is there; an
+// error for lack of a password is such a reply.
+func (s *Server) answers() bool {
+	c, err := Dial(s.Addr())
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Second))
+	r, err := c.Call("PING")
+	return err == nil && !strings.HasPrefix(string(r.Str), "LOADING")
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// tail is an io.Writer that keeps the end of what is written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (w *tail) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf = append(w.buf, p...)
+	if over := len(w.buf) - logLimit; over > logLimit {
+		w.buf = append(w.buf[:0], w.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+func (w *tail) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return string(w.buf)
+}

@@ -1,0 +1,9 @@
+package tidy
+
+import (
+	"testing"
+
+	"dkv/tests/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
