@@ -11,7 +11,7 @@ FUZZTIME ?= 30s
 # Packages whose code runs in many goroutines: always tested under the race
 # detector. The black-box suites in tests/ only drive other processes.
 CONCURRENT := ./cluster/... ./engine/... ./server/... ./resp/...
-BLACKBOX   := ./tests/compat ./tests/differential ./tests/crash
+BLACKBOX   := ./tests/compat ./tests/differential ./tests/crash ./tests/limits
 TESTFLAGS  ?=
 
 .PHONY: help build run test test-tools race lint fuzz bench cover clean

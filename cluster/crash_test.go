@@ -77,7 +77,7 @@ func openCrashNode(fs vfs.FS, mode raftlog.FsyncMode) (*Node, error) {
 	return Open(Options{
 		Dir: "data", FS: fs, Fsync: mode,
 		// Small, so that flushes, compactions and cuts of the log take part.
-		MemtableBytes: 64 << 10, LogRetainBytes: -1, MaxLogBytes: 64 << 10,
+		MemtableBytes: 64 << 10, LogSegmentBytes: 32 << 10, LogRetainBytes: -1, MaxLogBytes: 64 << 10,
 		BlockCacheBytes:  1 << 20,
 		ReserveDiskBytes: -1,
 	})

@@ -68,13 +68,15 @@ func (n *Node) open() error {
 	}
 	var err error
 	n.log, err = raftlog.Open(raftlog.Options{
-		FS:          n.o.FS,
-		Dir:         n.o.FS.PathJoin(n.o.Dir, "log"),
-		Fsync:       n.o.Fsync,
-		RetainBytes: n.o.LogRetainBytes,
-		CacheBytes:  n.o.LogCacheBytes,
-		Logger:      n.o.Logger,
-		OnFatal:     n.stop,
+		FS:           n.o.FS,
+		Dir:          n.o.FS.PathJoin(n.o.Dir, "log"),
+		Fsync:        n.o.Fsync,
+		SegmentBytes: n.o.LogSegmentBytes,
+		RetainBytes:  n.o.LogRetainBytes,
+		CacheBytes:   n.o.LogCacheBytes,
+		Logger:       n.o.Logger,
+		Clock:        n.o.Clock,
+		OnFatal:      n.stop,
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: open log: %w", err)

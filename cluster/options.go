@@ -39,6 +39,9 @@ type Options struct {
 	// MaxLogBytes is the size at which the engine is flushed so that the log
 	// can be cut; default 512 MiB.
 	MaxLogBytes int64
+	// LogSegmentBytes is the size of a file of the log, which is cut by whole
+	// files; default 64 MiB.
+	LogSegmentBytes int64
 	// LogCacheBytes bounds the log entries kept in memory; default 32 MiB.
 	LogCacheBytes int64
 	// ReserveDiskBytes is the free space below which writes are refused;

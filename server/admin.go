@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 
@@ -60,6 +61,7 @@ func newAdmin(o Options) *admin {
 		}
 		return err
 	})
+	limitClients(o)
 	dir := o.Config.String("dir")
 	o.Config.OnApply("dir", func(v string) error {
 		if v != dir {
@@ -68,6 +70,28 @@ func newAdmin(o Options) *admin {
 		return nil
 	})
 	return a
+}
+
+// filesBeside is how many files the process needs beside clients and tables.
+const filesBeside = 64
+
+// limitClients keeps maxclients within what the system lets this process open.
+// The engine may have a quarter of that.
+func limitClients(o Options) {
+	files := int64(openFileLimit())
+	room := max(files-files/4-filesBeside, 1)
+	if n := o.Config.MaxClients.Load(); n > room {
+		o.Logger.Warn("maxclients is lowered to what the limit of open files allows", "asked", n, "maxclients", room, "files", files)
+		if err := o.Config.Set("maxclients", itoa(room)); err != nil {
+			o.Logger.Error("cannot lower maxclients", "err", err)
+		}
+	}
+	o.Config.OnApply("maxclients", func(v string) error {
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n > room {
+			return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", room)
+		}
+		return nil
+	})
 }
 
 // randomHex returns 2n hexadecimal digits.

@@ -121,7 +121,7 @@ func TestInfoSections(t *testing.T) {
 		t.Error("default and commandstats are not both there")
 	}
 	c.do("HELLO", "3")
-	if got := c.do("INFO", "cluster"); got != "=35\r\ntxt:# Cluster\r\ncluster_enabled:0\r\n\r\n" {
+	if got := c.do("INFO", "cluster"); got != "=34\r\ntxt:# Cluster\r\ncluster_enabled:0\r\n\r\n" {
 		t.Errorf("RESP3: %q", got)
 	}
 }

@@ -41,6 +41,7 @@ func (c *Conn) authenticate(user, password []byte) error {
 	}
 	c.authed = true
 	c.user = defaultUser
+	c.reader.Limits.Unauthenticated = false // for the rest of this pipeline too
 	return nil
 }
 

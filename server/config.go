@@ -101,7 +101,7 @@ func (c *Config) Set(name, value string) error {
 }
 
 // SetAtRuntime applies all pairs or none of them, in their order, as CONFIG
-// SET does. The error is an *errSetFailed naming the parameter at fault.
+// SET does. The error is ErrUnknownParameter or a *ParamError with the name at fault.
 func (c *Config) SetAtRuntime(pairs []Pair) error {
 	c.change.Lock()
 	defer c.change.Unlock()

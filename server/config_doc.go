@@ -117,15 +117,15 @@ func (p *param) placeholder() string {
 
 func (p *param) sentence() string {
 	s := p.doc
-	if p.effect == effectLater {
-		s += " (Read back as set; the feature is not built yet.)"
+	switch {
+	case p.flags&paramUnbuilt != 0:
+		s += " Not supported yet."
+	case p.effect == effectLater:
+		s += " Accepted; the feature is not built yet."
 	}
 	def := p.def
 	if p.kind == kindMemory {
 		def = shortSize(def)
-	}
-	if p.name == "listen-addr" {
-		def = "127.0.0.1:6379"
 	}
 	if def != "" {
 		s += " Default: " + def + "."
@@ -165,7 +165,7 @@ func (p *param) settable() string {
 func (p *param) effectText() string {
 	switch {
 	case p.flags&paramUnbuilt != 0:
-		return "Refused unless it is the default. " + p.doc
+		return "Not supported yet, anything but the default is refused: " + p.doc
 	case p.effect == effectStored:
 		return "None: " + p.doc
 	case p.effect == effectLater:

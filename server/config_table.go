@@ -59,7 +59,7 @@ const (
 func dkvParams() []*param {
 	const imm = paramImmutable
 	return []*param{
-		{name: "listen-addr", kind: kindString, flags: imm, group: groupNetwork,
+		{name: "listen-addr", kind: kindString, def: "127.0.0.1:6379", flags: imm, group: groupNetwork,
 			doc: "Address to serve clients on, host:port: bind and port in one. An empty host is every address."},
 		{name: "http-listen-addr", kind: kindString, flags: imm, group: groupNetwork,
 			doc: "Address of the HTTP server with /metrics, /healthz and /readyz. Empty: no HTTP."},
@@ -69,7 +69,7 @@ func dkvParams() []*param {
 		{name: "db-folder", kind: kindString, def: "dkv-data", flags: imm, group: groupStorage,
 			doc: "Folder of the data. A relative path starts from dir."},
 		{name: "db-engine", kind: kindEnum, enum: []string{"pebble", "rocksdb", "badger"}, def: "pebble", flags: imm | paramUnbuilt, group: groupStorage,
-			doc: "Storage engine. Only pebble is built yet."},
+			doc: "Storage engine. Only pebble yet."},
 		{name: "diskless", aliases: []string{"dbdiskless"}, kind: kindBool, def: "no", flags: imm, group: groupStorage,
 			doc: "Keep data in memory only; nothing survives a restart."},
 		{name: "fsync", aliases: []string{"appendfsync"}, kind: kindEnum, enum: []string{"everysec", "always", "no"}, def: "always", group: groupStorage,
@@ -90,17 +90,17 @@ func dkvParams() []*param {
 			doc: "Bytes of log kept beyond what a restart needs, for replicas that were away."},
 
 		{name: "role", kind: kindEnum, enum: []string{"none", "master", "slave"}, def: "none", flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Replication role. Only none is built yet."},
+			doc: "Replication role. Only none yet."},
 		{name: "repl-master-addr", kind: kindString, flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Master that a slave follows. Not built yet."},
+			doc: "Master that a slave follows."},
 		{name: "repl-poll-interval", aliases: []string{"replpollinterval"}, kind: kindDuration, def: "0s", flags: imm | paramUnbuilt, group: groupRole,
-			doc: "How often a slave asks its master. Not built yet."},
+			doc: "How often a slave asks its master."},
 		{name: "nexus-node-url", kind: kindString, flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Address of this node for its synchronous peers. Not built yet."},
+			doc: "Address of this node for its synchronous peers."},
 		{name: "nexus-cluster-url", kind: kindString, flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Addresses of the synchronous peers. Not built yet."},
+			doc: "Addresses of the synchronous peers."},
 		{name: "nexus-join", aliases: []string{"nexusjoin"}, kind: kindBool, def: "no", flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Join a running group of synchronous masters. Not built yet."},
+			doc: "Join a running group of synchronous masters."},
 
 		{name: "log-format", kind: kindEnum, enum: []string{"text", "json"}, def: "text", flags: imm, group: groupObserve,
 			doc: "Form of log lines."},

@@ -21,7 +21,7 @@ func redisLaterParams() []*param {
 		tls     = "Belongs to TLS."
 	)
 	return []*param{
-		later(kindWords, "replicaof slaveof", "", imm|unbuilt, "Master to follow. Not built yet."),
+		later(kindWords, "replicaof slaveof", "", imm|unbuilt, "Master to follow."),
 		later(kindString, "masteruser", "", paramSensitive, repl),
 		later(kindString, "masterauth", "", paramSensitive, repl),
 		later(kindBool, "replica-serve-stale-data slave-serve-stale-data", "yes", 0, repl),
@@ -45,7 +45,7 @@ func redisLaterParams() []*param {
 		later(kindInt, "min-replicas-to-write min-slaves-to-write", "0", 0, repl).bounds(0, maxInt32),
 		later(kindInt, "min-replicas-max-lag min-slaves-max-lag", "10", 0, repl).bounds(0, maxInt32),
 
-		later(kindBool, "cluster-enabled", "no", imm|unbuilt, "Cluster mode. Not built yet."),
+		later(kindBool, "cluster-enabled", "no", imm|unbuilt, "Cluster mode."),
 		later(kindString, "cluster-config-file", "nodes.conf", imm, cluster),
 		later(kindInt, "cluster-node-timeout", "15000", 0, cluster),
 		later(kindInt, "cluster-port", "0", imm, cluster).bounds(0, 65535),
@@ -65,12 +65,12 @@ func redisLaterParams() []*param {
 		later(kindBool, "cluster-allow-replica-migration", "yes", 0, cluster),
 		later(kindMemory, "cluster-link-sendbuf-limit", "0", 0, cluster),
 
-		later(kindString, "aclfile", "", imm|unbuilt, "File of users. Not built yet."),
+		later(kindString, "aclfile", "", imm|unbuilt, "File of users."),
 		later(kindInt, "acllog-max-len", "128", 0, acl),
 		later(kindEnum, "acl-pubsub-default", "resetchannels", 0, acl).oneOf("allchannels", "resetchannels"),
 		later(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
 
-		later(kindInt, "tls-port", "0", unbuilt, "Port for TLS clients. Not built yet.").bounds(0, 65535),
+		later(kindInt, "tls-port", "0", unbuilt, "Port for TLS clients.").bounds(0, 65535),
 		later(kindString, "tls-cert-file", "", 0, tls),
 		later(kindString, "tls-key-file", "", 0, tls),
 		later(kindString, "tls-key-file-pass", "", paramSensitive, tls),

@@ -145,12 +145,25 @@ func (c *Conn) process() bool {
 		}
 	}
 	c.finish()
+	c.publish()
 	c.flush()
-	c.ws.release(c)
+	c.ws.release()
+	return !c.closing && !c.dead.Load()
+}
+
+// publish makes what was done visible to others before the client can know that
+// it is done.
+func (c *Conn) publish() {
+	ws, st := c.ws, c.srv.stats
+	ws.tally.flush(st)
+	ws.countLookups(st)
+	c.shared.active.Store(nanotime())
+	if ws.last != nil {
+		c.shared.last.Store(int32(ws.last.ID) + 1)
+	}
 	if n := int64(c.reader.Buffered()); n != c.shared.pending.Load() {
 		c.shared.pending.Store(n)
 	}
-	return !c.closing && !c.dead.Load()
 }
 
 // protocolError replies to bytes that are no request, and ends the connection.

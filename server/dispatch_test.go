@@ -159,7 +159,7 @@ func TestPipelineUnread(t *testing.T) {
 func TestBigValue(t *testing.T) {
 	s := startServer(t)
 	c := dial(t, s)
-	value := strings.Repeat("0123456789abcdef", 1<<20) // 16 MiB
+	value := strings.Repeat("0123456789abcdef", 1<<18) // 4 MiB
 	c.roundTrip(request("SET", "big", value), "+OK\r\n")
 	c.send(request("GET", "big") + request("PING"))
 	c.expect(fmt.Sprintf("$%d\r\n", len(value)))

@@ -4,6 +4,7 @@ package server
 
 import (
 	"bytes"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,16 @@ func processCPU(children bool) cpuTimes {
 		user:   time.Duration(r.Utime.Nano()),
 		system: time.Duration(r.Stime.Nano()),
 	}
+}
+
+// openFileLimit is how many files the process may have open. The Go runtime
+// raises the soft limit to the hard one at start.
+func openFileLimit() int {
+	var lim unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
+		return 1024
+	}
+	return int(min(uint64(lim.Cur), math.MaxInt32))
 }
 
 // systemName is the system's name, release and machine, as uname prints them.

@@ -45,6 +45,7 @@ const defaultUser = "default"
 func (s *session) init(c *Conn) {
 	*s = session{proto: 2, user: defaultUser, muteAt: -1}
 	s.authed = *c.srv.config.RequirePass.Load() == ""
+	c.reader.Limits.Unauthenticated = !s.authed
 	c.shared.db.Store(0)
 	c.shared.proto.Store(2)
 	c.shared.queued.Store(-1)

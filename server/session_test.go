@@ -70,9 +70,11 @@ func TestUnauthenticatedLimits(t *testing.T) {
 	c.expect("-ERR Protocol error: unauthenticated bulk length\r\n")
 	c.expectEOF()
 	c = dial(t, s)
-	c.roundTrip("auth secret\r\n", "+OK\r\n")
 	big := strings.Repeat("x", 20000)
-	c.roundTrip(request("set", "k", big), "+OK\r\n")
+	c.roundTrip("auth secret\r\n"+request("set", "k", big), "+OK\r\n+OK\r\n")
+	c.send("reset\r\n" + request("set", "k", big))
+	c.expect("+RESET\r\n-ERR Protocol error: unauthenticated bulk length\r\n")
+	c.expectEOF()
 }
 
 func TestClientReply(t *testing.T) {

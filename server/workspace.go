@@ -19,7 +19,7 @@ const (
 	maxTaskBytes    = 1 << 20 // of requests
 	maxTaskReply    = 1 << 20 // replies; the command that reaches it is the last
 	maxTaskReads    = 64
-	maxReadRun      = 1e6     // nanoseconds that reads share one barrier and one time
+	maxReadRun      = 1e6 // nanoseconds that reads share one barrier and one time
 	maxKeptOutput   = 256 << 10
 	maxKeptCalls    = 4 * maxTaskCommands
 )
@@ -73,15 +73,8 @@ func takeWorkspace(c *Conn) *workspace {
 	return ws
 }
 
-// release counts what was done and gives the workspace back.
-func (ws *workspace) release(c *Conn) {
-	st := c.srv.stats
-	ws.tally.flush(st)
-	ws.countLookups(st)
-	c.shared.active.Store(nanotime())
-	if ws.last != nil {
-		c.shared.last.Store(int32(ws.last.ID) + 1)
-	}
+// release gives the workspace back.
+func (ws *workspace) release() {
 	if cap(ws.out.Buf) > maxKeptOutput {
 		ws.out.Buf = nil
 	}
@@ -89,7 +82,7 @@ func (ws *workspace) release(c *Conn) {
 		ws.calls = nil
 	}
 	ws.x.Args, ws.x.Tx = nil, nil
-	ws.conn, c.ws = nil, nil
+	ws.conn.ws, ws.conn = nil, nil
 	workspaces.Put(ws)
 }
 

@@ -238,9 +238,9 @@ func TestHole(t *testing.T) {
 		wantBounds(t, l2.Shard(1), 1, 1)
 		// As long as the record that was cut: entry 3 would follow it.
 		must(t, l2.Shard(1).Append(nil, entries(2, 1, 1, 100), true))
-		l2 = reopen(t, l2)
-		wantBounds(t, l2.Shard(1), 1, 2)
-		must(t, l2.Close())
+		l3 := mustOpen(t, o) // killed, not closed
+		wantBounds(t, l3.Shard(1), 1, 2)
+		must(t, l3.Close())
 	}
 }
 
@@ -262,5 +262,69 @@ func TestMissingSegment(t *testing.T) {
 	must(t, l.Shard(1).Append(nil, entries(2, 1, 1, 3000), true))
 	l = reopen(t, l)
 	wantBounds(t, l.Shard(1), 1, 2)
+	must(t, l.Close())
+}
+
+// A process that is killed leaves data and names in the page cache that are
+// not on disk. What Open shows of them must be durable, for raft will count on it.
+func TestKilledThenCrashed(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	o := testOptions(mem, FsyncNo)
+	must(t, mustOpen(t, o).Shard(1).Append(hard(1, 1, 0), entries(1, 1, 5, 100), true))
+	wantBounds(t, mustOpen(t, o).Shard(1), 1, 5)
+	o.FS = mem.CrashClone(vfs.CrashCloneCfg{})
+	wantBounds(t, mustOpen(t, o).Shard(1), 1, 5)
+
+	mem = vfs.NewCrashableMem()
+	die := false
+	o = testOptions(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if die && op.Kind == errorfs.OpFileSync && op.Path == "log" {
+			return errorfs.ErrInjected
+		}
+		return nil
+	})), FsyncAlways)
+	l := mustOpen(t, o)
+	must(t, l.Shard(1).Append(nil, entries(1, 1, 1, 3000), true))
+	die = true // between the rename of the second segment and the sync of the directory
+	if err := l.Shard(1).Append(nil, entries(2, 1, 1, 3000), true); !errors.Is(err, ErrFailed) {
+		t.Fatal(err)
+	}
+	o = testOptions(mem, FsyncAlways)
+	l = mustOpen(t, o)
+	must(t, l.Shard(1).Append(nil, entries(2, 1, 1, 100), true))
+	o.FS = mem.CrashClone(vfs.CrashCloneCfg{})
+	wantBounds(t, mustOpen(t, o).Shard(1), 1, 2)
+}
+
+// damagedOpen changes bytes of a log that was closed and opens it: it must be
+// refused, or be as it was.
+func damagedOpen(t *testing.T, off int64, mask []byte) {
+	mem := vfs.NewMem()
+	o := testOptions(mem, FsyncAlways)
+	o.SegmentBytes = 32 << 10
+	l := mustOpen(t, o)
+	es := entries(1, 1, 3, 200)
+	must(t, l.Shard(1).Append(hard(1, 1, 1), es[:2], true))
+	must(t, l.Shard(1).Append(nil, es[2:], true))
+	must(t, l.Shard(2).Append(nil, es, true))
+	must(t, l.Close())
+	f, err := mem.OpenReadWrite("log/"+segmentName(1), "test")
+	must(t, err)
+	b := make([]byte, len(mask))
+	n, _ := f.ReadAt(b, off)
+	for i := range b[:n] {
+		b[i] ^= mask[i]
+	}
+	_, err = f.WriteAt(b[:n], off)
+	must(t, err)
+	must(t, f.Close())
+	l, err = Open(o)
+	if errors.Is(err, ErrCorrupt) {
+		return
+	}
+	must(t, err)
+	if n := len(all(t, l.Shard(2))); n > 0 || off < 4300 {
+		wantEntries(t, all(t, l.Shard(1)), es)
+	}
 	must(t, l.Close())
 }

@@ -87,7 +87,8 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	}
 }
 
-// tornFS writes half of what it is asked to when torn is set.
+// tornFS says that it wrote half, when torn is set, and why not all. The disk
+// may have all of it, which is the worse case.
 type tornFS struct {
 	vfs.FS
 	torn *atomic.Pointer[error]
@@ -105,8 +106,8 @@ func (fs tornFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.Op
 
 func (f tornFile) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.torn.Load(); err != nil && len(b) > recordHeaderBytes {
-		n, _ := f.File.WriteAt(b[:len(b)/2], off)
-		return n, *err
+		n, _ := f.File.WriteAt(b, off)
+		return n / 2, *err
 	}
 	return f.File.WriteAt(b, off)
 }

@@ -72,7 +72,7 @@ func (g *generator) next(ticket uint64) op {
 	case opRange:
 		n := 1 + g.rnd.below(maxRange)
 		from := g.keys.pick(ticket)
-		n = min(n, g.ks.base+g.ks.added.Load()-from) // the last record has no successors
+		n = min(n, g.ks.settled()-from) // the last record has no successors
 		o.lookups = uint32(n)
 		g.mgetHeader(int(n))
 		for i := range n {

@@ -40,7 +40,7 @@ func TestZeta(t *testing.T) {
 
 // The ranks of the zipfian come as often as they should.
 func TestZipfShape(t *testing.T) {
-	const n, draws = 1000, 2_000_000
+	const n, draws = 1000, 500_000
 	z := newZipf(n, 0.99, newRandom(testSeed(t), 0))
 	var seen [n]float64
 	for range draws {
@@ -51,7 +51,7 @@ func TestZipfShape(t *testing.T) {
 	for _, tt := range []struct {
 		from, to  int
 		tolerance float64
-	}{{0, 1, 0.01}, {1, 2, 0.015}, {2, 10, 0.15}, {10, 100, 0.05}, {100, 1000, 0.05}} {
+	}{{0, 1, 0.02}, {1, 2, 0.03}, {2, 10, 0.15}, {10, 100, 0.05}, {100, 1000, 0.05}} {
 		got, want := 0.0, 0.0
 		for r := tt.from; r < tt.to; r++ {
 			got += seen[r] / draws
@@ -105,7 +105,7 @@ func histogramOf(t *testing.T, dist string, n uint64, draws int) (counts []int, 
 }
 
 func TestDistributions(t *testing.T) {
-	const n, draws = 1000, 500_000
+	const n, draws = 1000, 500_000 // 500 each, when uniform
 	uniform, _ := histogramOf(t, "uniform", n, draws)
 	if uniform[0] > 700 || uniform[n-1] < 350 { // 500 expected, with a deviation of 22
 		t.Errorf("uniform: from %d to %d", uniform[n-1], uniform[0])

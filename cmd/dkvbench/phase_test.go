@@ -42,13 +42,15 @@ func TestStallShows(t *testing.T) {
 		}
 		return n
 	}
-	if n := above(true, stall/2); n != 1 {
-		t.Errorf("%d operations took half of the stall from their send, want the one that met it", n)
-	}
 	// Those due in the first half of the stall waited for more than half of it;
 	// catching up takes time too, so there may be more.
-	if n := above(false, stall/2); n < 190 || n > 500 {
-		t.Errorf("%d operations took half of the stall from their due time, want 200 and some", n)
+	fromDue, fromSend := above(false, stall/2), above(true, stall/2)
+	if fromDue < 190 {
+		t.Errorf("%d operations took half of the stall from their due time, want 200 or more", fromDue)
+	}
+	// From the send it is the one that met the stall, unless this machine stalls too.
+	if fromSend < 1 || fromSend > fromDue/10 {
+		t.Errorf("%d operations took half of the stall from their send, want one", fromSend)
 	}
 	if p99 := out.total.latency[0].ValueAtQuantile(99); p99 < (stall * 3 / 4).Microseconds() {
 		t.Errorf("p99 is %d us in spite of a stall of %v in a run of one second", p99, stall)
@@ -74,12 +76,12 @@ func TestStallToTheEnd(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := mustConfig(t, "set", "-a", addr, "-c", "1", "-duration", "1m", "-rate", rate)
 		ph := newPhase(ctx, c, c.target, newValues(1, 1, 0, 1))
-		begun := time.Now()
 		go func() {
-			for time.Since(begun) < 300*time.Millisecond || calls.Load() < 101 {
+			for calls.Load() < 101 {
 				time.Sleep(time.Millisecond) // poll interval of a wait on a condition
 			}
-			cancel() // as Ctrl-C does
+			time.Sleep(200 * time.Millisecond) // what is due in this time must show
+			cancel()                           // as Ctrl-C does
 		}()
 		out, err := ph.run()
 		if err != nil {

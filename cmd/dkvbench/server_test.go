@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -20,25 +21,22 @@ func TestWorkloads(t *testing.T) {
 			if w.has(opScan) && args == "-P 4" {
 				args = "-P 1"
 			}
-			all := append([]string{w.name, "-a", sock, "-r", "500", "-n", "2000", "-c", "5", "-db", "0"}, strings.Fields(args)...)
+			all := append([]string{w.name, "-a", sock, "-r", "100", "-n", "500", "-c", "5", "-db", "0"}, strings.Fields(args)...)
 			if w.name != "incr" {
 				all = append(all, "-load")
 			}
 			r := measure(t, all...)
-			if r.Ops != 2000 || r.failed() {
+			if r.Ops != 500 || r.failed() {
 				t.Errorf("%v: %d operations, %v", all, r.Ops, r.ErrorTexts)
 			}
-			if r.Misses > 0 {
+			// A connection that is slow with an insert may be overtaken by many.
+			if r.Misses > 0 && (!w.has(opInsert) || r.Misses > r.Lookups/20) {
 				t.Errorf("%v: %d of %d lookups missed in a loaded key space", all, r.Misses, r.Lookups)
 			}
 		}
 		if w.name == "incr" {
-			sum := 0
-			for _, key := range []string{"key:000000000000", "key:000000000499"} {
-				sum += len(query(t, sock, "GET", key))
-			}
-			if sum == 0 || query(t, sock, "DBSIZE") > "500" {
-				t.Errorf("incr: DBSIZE %s", query(t, sock, "DBSIZE"))
+			if n, err := strconv.Atoi(query(t, sock, "DBSIZE")); err != nil || n < 90 || n > 100 { // ten increments each
+				t.Errorf("incr: %d keys, %v", n, err)
 			}
 			query(t, sock, "FLUSHALL")
 		}

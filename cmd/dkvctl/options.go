@@ -35,6 +35,7 @@ type invocation struct {
 	timeout    time.Duration
 	format     format
 	lastArg    bool // -x: the last argument comes from stdin
+	absent     bool // -absent: -cas expects that the key does not exist
 
 	verb     string   // one of the verbs, "healthcheck", "help" or "version"; or none
 	operands []string // the verb's
@@ -63,6 +64,7 @@ var switches = map[string]func(*invocation){
 	"no-raw": func(v *invocation) { v.format = formatTTY },
 	"json":   func(v *invocation) { v.format = formatJSON },
 	"x":      func(v *invocation) { v.lastArg = true },
+	"absent": func(v *invocation) { v.absent = true },
 	"2":      func(v *invocation) { v.proto = 2 },
 	"3":      func(v *invocation) { v.proto = 3 },
 }
@@ -142,6 +144,9 @@ func (v *invocation) validate() error {
 	}
 	if v.lastArg && v.verb == "" && len(v.words) == 0 {
 		return errors.New("-x needs a command whose last argument it reads")
+	}
+	if v.absent && (v.verb != "cas" || len(v.operands) < 2 || v.operands[1] != "") {
+		return errors.New("-absent belongs to -cas KEY '' NEW")
 	}
 	if v.user != "" && v.pass == "" {
 		return fmt.Errorf("-user needs a password: -pass or %s", authEnv)

@@ -49,7 +49,7 @@ func TestParseArgs(t *testing.T) {
 	}
 	for _, args := range []string{
 		"-nosuch", "-a", "-a h:x", "-a h:99999", "-db x", "-db -1", "-timeout 0s", "-set k", "-mget", "-get a b",
-		"-get a -get b", "-x", "-user u PING", "-raw=1 PING",
+		"-get a -get b", "-x", "-user u PING", "-absent PING", "-cas k v n -absent", "-raw=1 PING",
 	} {
 		if v, err := parseArgs(strings.Fields(args), func(string) string { return "" }); err == nil {
 			t.Errorf("%s: accepted as %+v", args, *v)

@@ -7,7 +7,7 @@ With nothing else: a prompt on a terminal, otherwise one command a line of stdin
 
 Verbs
   -set KEY VALUE            -get KEY               -mget KEY...
-  -del KEY...               -cas KEY EXPECTED NEW
+  -del KEY...               -cas KEY EXPECTED NEW  (-cas KEY '' NEW -absent: no such key yet)
   -iter PATTERN             every key that matches, as "key => value"; "*" is all,
                             without * ? [ it is a prefix
   -addNode URL              -removeNode URL        -listNodes

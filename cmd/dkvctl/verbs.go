@@ -15,7 +15,7 @@ func runVerb(c *conn, v *invocation, p *printer) int {
 	case "iter":
 		return iterate(c, v.operands[0], p)
 	case "cas":
-		return compareAndSet(c, v.operands, p)
+		return compareAndSet(c, v, p)
 	case "healthcheck":
 		return healthcheck(c, v.timeout, p)
 	}
@@ -55,8 +55,12 @@ func get(c *conn, key string, p *printer) int {
 	return exitOK
 }
 
-func compareAndSet(c *conn, operands []string, p *printer) int {
-	r, err := c.do(append([]string{"DKV.CAS"}, operands...)...)
+func compareAndSet(c *conn, v *invocation, p *printer) int {
+	words := append([]string{"DKV.CAS"}, v.operands...)
+	if v.absent {
+		words = append(words, "ABSENT")
+	}
+	r, err := c.do(words...)
 	if err != nil {
 		return p.failure(err)
 	}

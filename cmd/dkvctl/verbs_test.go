@@ -150,7 +150,10 @@ func TestServerFailures(t *testing.T) {
 		case "UNSURE":
 			return "-UNCERTAIN leadership lost while the write was in flight\r\n"
 		case "DKV.CAS":
-			return map[bool]string{true: ":1\r\n", false: ":0\r\n"}[words[2] == "right"]
+			if words[2] == "right" || len(words) == 5 && words[4] == "ABSENT" {
+				return ":1\r\n"
+			}
+			return ":0\r\n"
 		case "GARBAGE":
 			return "what?\r\n"
 		case "HELLO":
@@ -167,6 +170,8 @@ func TestServerFailures(t *testing.T) {
 	}
 	ctl(t, "", "-a", addr, "-cas", "k", "right", "new").expect(t, "1\n", exitOK)
 	ctl(t, "", "-a", addr, "-cas", "k", "wrong", "new").expect(t, "0\n", exitNo)
+	ctl(t, "", "-a", addr, "-cas", "k", "", "new").expect(t, "0\n", exitNo)
+	ctl(t, "", "-a", addr, "-cas", "k", "", "new", "-absent").expect(t, "1\n", exitOK)
 	ctl(t, "", "-a", addr, "-no-raw", "-cas", "k", "wrong", "new").expect(t, "(integer) 0\n", exitNo)
 	ctl(t, "", "-a", addr, "-json", "SET", "a", "b").expect(t, "\"OK\"\n", exitOK) // falls back to RESP2
 	ctl(t, "PING\nUNSURE\nPING\n", "-a", addr).

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -22,7 +24,7 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is the whole program: configure, open, serve, wait, stop.
+// run is the program: configure, then serve.
 func run(args []string, stdout, stderr io.Writer) int {
 	if printed := printAbout(args, stdout); printed {
 		return exitOK
@@ -36,74 +38,78 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "dkvsrv: %v\nSee dkvsrv -help for all flags.\n", err)
 		return exitUsage
 	}
-	fail := func(err error) int {
+	logger, logFile, err := openLog(config, stdout)
+	if err != nil {
 		fmt.Fprintf(stderr, "dkvsrv: %s\n", explain(err, config))
 		return exitFailure
 	}
-	logger, logFile, err := openLog(config, stdout)
-	if err != nil {
-		return fail(err)
-	}
 	defer logFile.Close()
+
+	// What tools wait for: the words "PID: n" here, "Server initialized" and
+	// "Ready to accept connections" below.
 	logger.Info(fmt.Sprintf("dkv starting, PID: %d", os.Getpid()), "version", version(), "folder", dataFolder(config))
 	for _, w := range warnings {
 		logger.Warn(w)
 	}
-
-	// Signals count from here on: what is opened below is closed in order.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGHUP)
 
+	if err := serve(config, logger, signals); err != nil {
+		fmt.Fprintf(stderr, "dkvsrv: %s\n", explain(err, config))
+		logger.Error("stopped by a failure", "err", err)
+		return exitFailure
+	}
+	logger.Info("dkv is now ready to exit, bye bye...")
+	return exitOK
+}
+
+// serve opens everything, serves until it is told to stop, and closes
+// everything in the opposite order. It returns nil after an orderly stop.
+func serve(config *server.Config, logger *slog.Logger, signals <-chan os.Signal) (err error) {
+	closing := closer{&err}
+	began := time.Now()
+
 	removePIDFile, err := writePIDFile(config)
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	defer removePIDFile()
+	defer closing.do(removePIDFile)
 
-	began := time.Now()
 	options, err := nodeOptions(config, logger)
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	node, err := cluster.Open(options)
 	if err != nil {
-		return fail(err)
+		return err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	background := make(chan struct{})
-	go func() {
-		defer close(background)
-		server.LimitMemory(ctx, config, node.Metrics())
-	}()
+	defer closing.do(node.Close)
+
+	stopLimiting := limitMemory(config, node)
+	defer closing.do(stopLimiting)
+
 	s, err := server.New(server.Options{Node: node, Config: config, Logger: logger, Version: version()})
-	if err == nil {
-		logger.Info("Server initialized", "engine", node.Metrics().Engine, "fsync", config.String("fsync"),
-			"took", time.Since(began).Round(time.Millisecond))
-		err = s.Listen()
-	}
-	var web *webServer
-	if err == nil {
-		web, err = startHTTP(config, s, logger)
-	}
-	code := exitOK
 	if err != nil {
-		code = fail(err)
-	} else {
-		served := make(chan error, 1)
-		go func() { served <- s.Serve(ctx) }()
-		logger.Info("Ready to accept connections", "addr", s.Addr().String())
-		code = wait(s, node, signals, logger)
-		go forceOnSignal(signals, logger)
-		closeClients(s, web, config, logger)
-		<-served
+		return err
 	}
-	stop()
-	<-background
-	if err := node.Close(); err != nil {
-		logger.Error("closing the node failed", "err", err)
-		code = exitFailure
+	logger.Info("Server initialized", "engine", node.Metrics().Engine, "fsync", config.String("fsync"),
+		"took", time.Since(began).Round(time.Millisecond))
+	web, err := startHTTP(config, s, logger)
+	if err != nil {
+		return err
 	}
-	logger.Info("dkv is now ready to exit, bye bye...")
-	return code
+	defer closing.do(web.stop) // late, so that /readyz tells of the stop
+
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background()) }()
+	defer closing.do(func() error { return errors.Join(closeServer(s, config, logger), <-served) })
+
+	logger.Info("Ready to accept connections", "addr", s.Addr().String())
+	err = wait(s, node, signals, logger)
+	go forceOnSignal(signals, logger)
+	return err
 }

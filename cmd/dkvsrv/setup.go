@@ -90,14 +90,14 @@ func openLog(config *server.Config, stdout io.Writer) (*slog.Logger, io.Closer, 
 }
 
 // writePIDFile writes the process id where pidfile says.
-func writePIDFile(config *server.Config) (remove func(), err error) {
+func writePIDFile(config *server.Config) (remove func() error, err error) {
 	path := config.String("pidfile")
 	if path == "" {
-		return func() {}, nil
+		return func() error { return nil }, nil
 	}
 	path = inDir(config, path)
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
 		return nil, fmt.Errorf("write pidfile: %w", err)
 	}
-	return func() { os.Remove(path) }, nil
+	return func() error { return os.Remove(path) }, nil
 }

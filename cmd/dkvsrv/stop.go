@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -11,18 +12,26 @@ import (
 	"dkv/server"
 )
 
-// wait returns when the server has to stop, with the program's exit status.
-func wait(s *server.Server, node *cluster.Node, signals <-chan os.Signal, logger *slog.Logger) int {
+// closer joins what goes wrong on closing to the error that is returned.
+type closer struct{ err *error }
+
+func (c closer) do(f func() error) {
+	if err := f(); err != nil {
+		*c.err = errors.Join(*c.err, err)
+	}
+}
+
+// wait returns when the server has to stop: nil when it was asked to.
+func wait(s *server.Server, node *cluster.Node, signals <-chan os.Signal, logger *slog.Logger) error {
 	select {
 	case sig := <-signals:
 		logger.Info("signal received, stopping", "signal", sig.String())
 	case <-s.Shutdown():
 		logger.Info("SHUTDOWN received, stopping")
 	case err := <-node.Fatal():
-		logger.Error("the node failed, stopping", "err", err)
-		return exitFailure
+		return fmt.Errorf("the node failed: %w", err)
 	}
-	return exitOK
+	return nil
 }
 
 // forceOnSignal ends the process at once on a second signal. Acknowledged
@@ -33,15 +42,30 @@ func forceOnSignal(signals <-chan os.Signal, logger *slog.Logger) {
 	os.Exit(exitFailure)
 }
 
-// closeClients lets running commands finish, for shutdown-timeout at most.
-func closeClients(s *server.Server, web *webServer, config *server.Config, logger *slog.Logger) {
+// closeServer lets running commands finish, for shutdown-timeout at most.
+func closeServer(s *server.Server, config *server.Config, logger *slog.Logger) error {
 	timeout := time.Duration(max(config.Int("shutdown-timeout"), 1)) * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	if err := s.Close(ctx); errors.Is(err, context.DeadlineExceeded) {
+	err := s.Close(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
 		logger.Warn("clients were cut off at shutdown-timeout")
-	} else if err != nil {
-		logger.Error("closing the server failed", "err", err)
+		return nil
 	}
-	web.stop(ctx)
+	return err
+}
+
+// limitMemory bounds the Go runtime's memory until stop is called.
+func limitMemory(config *server.Config, node *cluster.Node) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.LimitMemory(ctx, config, node.Metrics())
+	}()
+	return func() error {
+		cancel()
+		<-done
+		return nil
+	}
 }

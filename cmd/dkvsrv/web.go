@@ -14,15 +14,15 @@ import (
 
 // webServer serves /metrics and its neighbours; nil serves nothing.
 type webServer struct {
-	http   *http.Server
-	done   chan struct{}
-	logger *slog.Logger
+	http *http.Server
+	done chan struct{}
 }
 
 // Limits of a request to the HTTP server.
 const (
 	httpHeaderTimeout = 5 * time.Second
 	httpIdleTimeout   = time.Minute
+	httpStopTimeout   = time.Second
 	httpMaxHeader     = 16 << 10
 )
 
@@ -43,8 +43,7 @@ func startHTTP(config *server.Config, s *server.Server, logger *slog.Logger) (*w
 			MaxHeaderBytes:    httpMaxHeader,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},
-		done:   make(chan struct{}),
-		logger: logger,
+		done: make(chan struct{}),
 	}
 	go func() {
 		defer close(w.done)
@@ -56,13 +55,17 @@ func startHTTP(config *server.Config, s *server.Server, logger *slog.Logger) (*w
 	return w, nil
 }
 
-// stop lets running requests finish until ctx ends.
-func (w *webServer) stop(ctx context.Context) {
+// stop lets running requests finish, for httpStopTimeout at most.
+func (w *webServer) stop() error {
 	if w == nil {
-		return
+		return nil
 	}
-	if err := w.http.Shutdown(ctx); err != nil {
-		w.http.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), httpStopTimeout)
+	defer cancel()
+	err := w.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = w.http.Close()
 	}
 	<-w.done
+	return err
 }

@@ -7,8 +7,8 @@ import (
 
 // Entry is a key as a Tx found it. Meta is zero when the key does not exist or
 // its time has come. Body is the end of a buffer of the Tx: it may be changed and
-// appended to, and is valid until the next lookup. The key is referred to, not
-// copied.
+// appended to, and is valid until the next lookup, or the next write of another
+// key. The key is referred to, not copied.
 type Entry struct {
 	Meta
 

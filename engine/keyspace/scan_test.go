@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
+	"dkv/engine"
 	"dkv/engine/keyspace"
 	"dkv/engine/keyspace/keyspacetest"
 )
@@ -183,12 +183,29 @@ func TestScanForeignCursor(t *testing.T) {
 	}
 }
 
+// countingReader counts how often its iterators move.
+type countingReader struct {
+	engine.Reader
+	moves int
+}
+
+func (r *countingReader) NewIter(o engine.IterOptions) (engine.Iterator, error) {
+	it, err := r.Reader.NewIter(o)
+	return &countingIterator{it, r}, err
+}
+
+type countingIterator struct {
+	engine.Iterator
+	r *countingReader
+}
+
+func (it *countingIterator) First() bool            { it.r.moves++; return it.Iterator.First() }
+func (it *countingIterator) Next() bool             { it.r.moves++; return it.Iterator.Next() }
+func (it *countingIterator) SeekGE(key []byte) bool { it.r.moves++; return it.Iterator.SeekGE(key) }
+
 // Ten of many keys match a prefix: no call may read all the others.
-func TestScanPrefixIsFast(t *testing.T) {
-	keys := 300_000
-	if testing.Short() {
-		keys = 50_000
-	}
+func TestScanPrefixSeeks(t *testing.T) {
+	const keys, most = 100_000, 512 + 10
 	s := keyspacetest.New(t)
 	for from := 0; from < keys; from += 10_000 {
 		s.Write(func(tx *keyspace.Tx) {
@@ -199,19 +216,28 @@ func TestScanPrefixIsFast(t *testing.T) {
 	}
 	fillKeys(s, 10, func(i int) string { return fmt.Sprint("few:", i) })
 	fillKeys(s, 10, func(i int) string { return fmt.Sprint("zfew:", i) })
-	for _, match := range []string{"few:*", "zfew:*", "nothing*"} {
-		var slowest time.Duration
-		last := time.Now()
-		seen, calls := scanAll(t, s, keyspace.ScanOptions{Count: 1000, Match: []byte(match)}, func() {
-			slowest = max(slowest, time.Since(last))
-			last = time.Now()
-		})
-		if want := 10; !strings.HasPrefix(match, "nothing") && len(seen) != want {
-			t.Errorf("%s: %d keys", match, len(seen))
+	fillKeys(s, 10, func(i int) string { return fmt.Sprint("{zfew}:", i) })
+	for _, c := range []struct {
+		match     string
+		want      int
+		mostCalls int
+	}{
+		{"few:*", 10, 70}, {"zfew:*", 10, 70}, {"nothing*", 0, 70}, {"{zfew}:*", 10, 2}, {"many:77", 1, 1},
+	} {
+		var tx keyspace.Tx
+		var cursor keyspace.Cursor
+		found, calls := 0, 0
+		for calls == 0 || cursor != 0 {
+			r := &countingReader{Reader: s.Engine()}
+			s.Keyspace().BeginRead(&tx, r, s.Now)
+			o := keyspace.ScanOptions{Count: 10, Match: []byte(c.match)}
+			cursor = must(tx.Scan(0, cursor, o, func([]byte) { found++ }))
+			if calls++; r.moves > most {
+				t.Fatalf("%s: call %d moved %d times", c.match, calls, r.moves)
+			}
 		}
-		t.Logf("%s: %d calls, slowest %v", match, calls, slowest)
-		if slowest > 500*time.Millisecond {
-			t.Errorf("%s: a call took %v", match, slowest)
+		if found != c.want || calls > c.mostCalls {
+			t.Errorf("%s: %d keys in %d calls", c.match, found, calls)
 		}
 	}
 }

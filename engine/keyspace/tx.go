@@ -34,8 +34,9 @@ type Tx struct {
 	view dbView          // read-only: the database map that reads go by
 
 	// Scratch buffers. value holds the record of the latest lookup, aside that
-	// of the latest FindTarget, so that a command can hold two.
-	key, value, aside, record []byte
+	// of the latest FindTarget, so that a command can hold two. record and spare
+	// take turns to hold the record being written.
+	key, value, aside, record, spare []byte
 
 	// The write side: what this batch changes.
 	dbMap       dbMap
@@ -114,7 +115,7 @@ func (tx *Tx) Close() error {
 // Trim gives back scratch memory that a large value took. Entries found before
 // are invalid after it.
 func (tx *Tx) Trim() {
-	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record} {
+	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record, &tx.spare} {
 		if cap(*buf) > maxScratchBytes {
 			*buf = nil
 		}

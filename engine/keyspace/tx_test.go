@@ -436,6 +436,26 @@ func TestNextVersionIsNeverUsedTwice(t *testing.T) {
 	}
 }
 
+// A key can be written more than once in a command.
+func TestWriteTwice(t *testing.T) {
+	s := keyspacetest.New(t)
+	s.Write(func(tx *keyspace.Tx) {
+		e := must(tx.Find(0, []byte("k")))
+		tx.SetString(&e, []byte("some value"), 0, keyspace.FormRaw)
+		tx.SetExpireAt(&e, s.Now+1000)
+		tx.SetExpireAt(&e, 0)
+		tx.SetExpireAt(&e, s.Now+2000)
+		tx.SetString(&e, append(e.Body, '!'), e.ExpireAt, e.Form)
+	})
+	s.Read(func(tx *keyspace.Tx) {
+		e := must(tx.Read(0, []byte("k")))
+		if string(e.Body) != "some value!" || e.ExpireAt != s.Now+2000 || e.Form != keyspace.FormRaw {
+			t.Errorf("%+v, %q", e.Meta, e.Body)
+		}
+	})
+	checkIndex(t, s)
+}
+
 // Large scratch buffers must not stay with a Tx, and large values must work.
 func TestLargeValues(t *testing.T) {
 	s := keyspacetest.New(t)

@@ -33,6 +33,9 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 	tx.key = appendMetaKey(tx.key[:0], e.db, e.slot, e.key)
 	tx.ov.Put(tx.key, tx.record)
 
+	if !e.Exists() {
+		tx.ks.access.touch(e.hash, tx.now) // a new key; others were noted when found
+	}
 	by := count{ttlSum: ttlWeight(m.ExpireAt) - ttlWeight(e.was.ExpireAt)}
 	if !e.stored {
 		by.keys++
@@ -54,10 +57,15 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 	tx.addCount(e.db, by)
 	tx.changed(int(e.dbNum), e.hash)
 
-	e.stored, e.Meta, e.was = true, *m, *m
-	e.was.Body = nil
-	if cap(tx.record) > maxScratchBytes {
-		tx.record = nil
+	e.stored = true
+	e.Meta = Meta{Type: m.Type, Form: m.Form, ExpireAt: m.ExpireAt, Version: m.Version}
+	e.was = e.Meta
+	// Not m.Body: a caller's buffer would then have to be on the heap. The next
+	// record gets the other buffer, since it may be made from this one.
+	e.Body = tx.record[len(tx.record)-len(m.Body):]
+	tx.record, tx.spare = tx.spare, tx.record
+	if cap(tx.spare) > maxScratchBytes {
+		tx.spare = nil // e keeps it alive as long as it needs it
 	}
 }
 

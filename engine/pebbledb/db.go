@@ -18,6 +18,7 @@ type DB struct {
 	cache  *pebble.Cache
 	lock   *pebble.Lock
 	opts   Options
+	fs     *guardFS
 	guard  *guard
 	events *events
 	use    usage
@@ -34,6 +35,9 @@ type DB struct {
 
 	stopNotify chan struct{}
 	notifying  sync.WaitGroup
+
+	// checkpoint is held during one, for fs.otherDirErr.
+	checkpoint sync.Mutex
 
 	closing struct {
 		sync.Mutex
@@ -78,12 +82,14 @@ func readError(err error) error {
 }
 
 // GetDurable implements engine.Engine: it reads the tables only. Pebble installs
-// a flushed table for readers after the MANIFEST that names it was synced.
+// a flushed table for readers after the MANIFEST that names it was synced. After
+// a fatal error it is not known what is durable: engine.ErrFailed.
 func (db *DB) GetDurable(dst, key []byte) (value []byte, found bool, err error) {
 	if !db.use.enter() {
 		return dst, false, engine.ErrClosed
 	}
 	defer db.use.leave()
+	n := len(dst)
 	upper := append(append(make([]byte, 0, len(key)+1), key...), 0)
 	it, err := db.p.NewIter(&pebble.IterOptions{
 		LowerBound:                upper[:len(key)],
@@ -102,6 +108,10 @@ func (db *DB) GetDurable(dst, key []byte) (value []byte, found bool, err error) 
 	// Close returns the iterator's error as well.
 	if err := errors.Join(err, it.Close()); err != nil {
 		return dst, false, readError(err)
+	}
+	// Last: what was read before the failure may be in tables since then.
+	if err := db.guard.stopped(); err != nil {
+		return dst[:n], false, err
 	}
 	return dst, found, nil
 }
@@ -205,6 +215,9 @@ func (db *DB) flush() error {
 	for {
 		select {
 		case <-done:
+			if err := db.guard.stopped(); err != nil {
+				return err
+			}
 			for f := db.flushed.Load(); f < n && !db.flushed.CompareAndSwap(f, n); {
 				f = db.flushed.Load()
 			}

@@ -37,5 +37,6 @@
 // first, so a crash leaves a prefix of the applied batches.
 //
 // Lock order: DB.mu of Pebble is held while its event callbacks run; they take
-// guard.mu, and nothing that holds guard.mu calls Pebble.
+// events.mu and guard.mu (never both), and nothing that holds one of these calls
+// Pebble.
 package pebbledb

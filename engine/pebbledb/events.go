@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,10 +26,13 @@ type events struct {
 	stalls     atomic.Uint64
 	stallNanos atomic.Int64
 
-	// Used under Pebble's DB.mu only.
-	flushErr     error
-	stalledSince time.Time
-	loggedAt     time.Time
+	stalledSince time.Time // used by the one writer that stalls
+
+	mu struct {
+		sync.Mutex
+		flushErr error // of the last flush
+		loggedAt time.Time
+	}
 }
 
 // errorLogInterval is how often background errors, which repeat, are logged.
@@ -56,11 +60,16 @@ func (e *events) listener() *pebble.EventListener {
 }
 
 func (e *events) flushEnd(info pebble.FlushInfo) {
-	e.flushErr = info.Err
+	e.mu.Lock()
+	e.mu.flushErr = info.Err
+	e.mu.Unlock()
 	if info.Err != nil {
 		// Either a failure, and then a BackgroundError with the same error
 		// follows, or the flush had nothing to write, which is no failure.
 		return
+	}
+	if e.g.stopped() != nil {
+		return // Pebble was not told that a folder's sync failed
 	}
 	e.g.succeed(workFlush)
 	select {
@@ -78,18 +87,23 @@ func (e *events) compactionEnd(info pebble.CompactionInfo) {
 	}
 }
 
-// backgroundError comes with DB.mu held, except from the loader of table
-// statistics.
 func (e *events) backgroundError(err error) {
 	if e.g.isClosing() {
 		return // work that was cut short
 	}
 	e.backgroundErrors.Add(1)
-	if e.flushErr != nil && errors.Is(err, e.flushErr) {
+	e.mu.Lock()
+	now := time.Now()
+	log := now.Sub(e.mu.loggedAt) >= errorLogInterval
+	if log {
+		e.mu.loggedAt = now
+	}
+	ofFlush := e.mu.flushErr != nil && errors.Is(err, e.mu.flushErr)
+	e.mu.Unlock()
+	if ofFlush {
 		e.g.fail(workFlush, err)
 	}
-	if now := time.Now(); now.Sub(e.loggedAt) >= errorLogInterval {
-		e.loggedAt = now
+	if log {
 		e.log.Error("background work of the engine failed", "err", err)
 	}
 }
@@ -99,6 +113,15 @@ func (e *events) backgroundError(err error) {
 func (e *events) dataCorruption(info pebble.DataCorruptionInfo) {
 	e.backgroundErrors.Add(1)
 	e.log.Error("data corruption", "path", info.Path, "details", info.Details)
+}
+
+// stop stops the store for good: nothing on disk is changed any more.
+func (e *events) stop(err error) {
+	if !e.g.stop(err) || e.g.isClosing() {
+		return // known already, or a write that Close cut short
+	}
+	e.log.Error("the engine stopped", "err", err)
+	e.fatal <- err // has room: guard.stop is true once
 }
 
 // notify runs the callbacks of a DB until stop is closed.
@@ -136,17 +159,12 @@ func (l logger) Errorf(format string, args ...any) {
 }
 
 // Fatalf is how Pebble reports what it cannot go on after; with its own logger
-// the process would exit. Here the guard stops every further change on disk,
-// and Fatalf returns. At its call sites Pebble then returns the error as well,
-// without installing the version that it could not write, so the state in
-// memory is what it was and reads go on. (It would retry a flush, into a
-// MANIFEST whose end is unknown: guardFS refuses that.) The next Open reads
-// what is on disk, the recovery that Pebble itself counts on.
+// the process would exit. Here the store is stopped, and Fatalf returns. At its
+// call sites Pebble then returns the error as well, without installing the
+// version that it could not write, so the state in memory is what it was and
+// reads go on. (It would retry a flush, into a MANIFEST whose end is unknown:
+// guardFS refuses that.) The next Open reads what is on disk, which is the
+// recovery that Pebble itself counts on.
 func (l logger) Fatalf(format string, args ...any) {
-	err := fmt.Errorf("pebble: "+format, args...)
-	if l.e.g.isClosing() || !l.e.g.stop(err) {
-		return
-	}
-	l.e.log.Error("the engine stopped", "err", err)
-	l.e.fatal <- err // has room: stop is true once
+	l.e.stop(fmt.Errorf("pebble: "+format, args...))
 }

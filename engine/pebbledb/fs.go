@@ -1,8 +1,10 @@
 package pebbledb
 
 import (
+	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -39,6 +41,10 @@ type guardFS struct {
 	vfs.FS
 	g           *guard
 	beforeFlush func() error
+	stop        func(error)
+	// otherDirErr is the first failed sync of a folder that is not the store's
+	// since Checkpoint looked.
+	otherDirErr atomic.Pointer[error]
 }
 
 func (fs *guardFS) Unwrap() vfs.FS {
@@ -162,6 +168,42 @@ func (fs *guardFS) MkdirAll(dir string, perm os.FileMode) error {
 		return err
 	}
 	return fs.FS.MkdirAll(dir, perm)
+}
+
+func (fs *guardFS) OpenDir(name string) (vfs.File, error) {
+	f, err := fs.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &dirFile{File: f, fs: fs, name: name}, nil
+}
+
+// dirFile is a folder that is synced. Pebble panics when that fails after it
+// moved a marker (vfs/atomicfs), so it is not told; instead the store is stopped
+// before anybody learns that the data is durable, or, in the folder of a
+// checkpoint, Checkpoint fails at its end.
+type dirFile struct {
+	vfs.File
+	fs   *guardFS
+	name string
+}
+
+func (f *dirFile) Sync() error {
+	own := f.fs.PathDir(f.fs.PathJoin(f.name, "x")) == f.fs.g.dir
+	if own && f.fs.g.stopped() != nil {
+		return nil
+	}
+	err := f.File.Sync()
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("sync folder %s: %w", f.name, err)
+	if own {
+		f.fs.stop(err)
+	} else {
+		f.fs.otherDirErr.CompareAndSwap(nil, &err)
+	}
+	return nil
 }
 
 // tableFile is a table being written. It stops before it eats into the reserve.

@@ -3,6 +3,7 @@ package pebbledb
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"dkv/engine"
@@ -15,10 +16,16 @@ func (db *DB) Checkpoint(dir string) error {
 		return engine.ErrClosed
 	}
 	defer db.use.leave()
+	db.checkpoint.Lock()
+	defer db.checkpoint.Unlock()
 	if err := db.flush(); err != nil {
 		return fmt.Errorf("pebbledb: checkpoint: %w", err)
 	}
+	db.fs.otherDirErr.Store(nil)
 	err := db.p.Checkpoint(dir)
+	if dirErr := db.fs.otherDirErr.Load(); dirErr != nil && err == nil {
+		err = errors.Join(*dirErr, db.fs.RemoveAll(dir))
+	}
 	switch {
 	case err == nil:
 		return nil

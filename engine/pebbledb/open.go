@@ -72,10 +72,16 @@ func open(dir string, fs vfs.FS, o Options) (db *DB, err error) {
 		stopNotify: make(chan struct{}),
 	}
 	d.use.init()
-	gfs := &guardFS{FS: fs, g: g, beforeFlush: o.BeforeFlush}
-	po := o.pebbleOptions(gfs, d.cache, d.events.listener(), logger{d.events})
+	d.fs = &guardFS{FS: fs, g: g, beforeFlush: o.BeforeFlush, stop: d.events.stop}
+	po := o.pebbleOptions(d.fs, d.cache, d.events.listener(), logger{d.events})
 	po.Lock = lock
 	if d.p, err = pebble.Open(dir, po); err != nil {
+		d.cache.Unref()
+		return nil, err
+	}
+	if err := g.stopped(); err != nil {
+		g.close()
+		err = errors.Join(err, d.p.Close())
 		d.cache.Unref()
 		return nil, err
 	}

@@ -62,6 +62,10 @@ var serverTable = []*Spec{
 		Args:    []Arg{token("SCHEDULE").opt().since("3.2.2")},
 	},
 	{
+		Name: "bgrewriteaof", Arity: 1, Flags: FlagAdmin | FlagNoScript | FlagNoAsyncLoading,
+		Since: "1.0.0", Summary: "Flushes in the background what the log holds, so that the log can be cut.", Complexity: "O(1)",
+	},
+	{
 		Name: "shutdown", Arity: -1, Flags: FlagAdmin | FlagNoScript | FlagLoading | FlagStale | FlagNoMulti | FlagAllowBusy,
 		Since: "1.0.0", Summary: "Flushes everything and stops the server.", Complexity: "O(N) for N bytes not flushed yet",
 		History: []Change{{"7.0.0", "Modifiers NOW, FORCE and ABORT."}},

@@ -284,7 +284,8 @@ func TestWatchLoop(t *testing.T) {
 
 // watchIncrement adds one by reading, and writing when nobody else has written.
 func watchIncrement(ctx context.Context, c *redis.Client, key string) error {
-	for {
+	const maxTries = 5000 // somebody makes progress in each
+	for range maxTries {
 		err := c.Watch(ctx, func(tx *redis.Tx) error {
 			n, err := tx.Get(ctx, key).Int()
 			if err != nil && !errors.Is(err, redis.Nil) {
@@ -300,6 +301,7 @@ func watchIncrement(ctx context.Context, c *redis.Client, key string) error {
 			return err
 		}
 	}
+	return fmt.Errorf("not once in %d tries", maxTries)
 }
 
 func TestConnectionCommands(t *testing.T) {

@@ -98,7 +98,7 @@ func TestRedis72(t *testing.T) {
 	if !strings.Contains(info, "lib-name=mylib") || !strings.Contains(info, "lib-ver=1.2.3") {
 		t.Errorf("CLIENT INFO: %s", info)
 	}
-	c.Want("-ERR lib-name cannot contain spaces, newlines or special characters.\r\n", "CLIENT", "SETINFO", "LIB-NAME", "my lib")
+	c.Want("-ERR LIB-NAME cannot contain spaces, newlines or special characters.\r\n", "CLIENT", "SETINFO", "LIB-NAME", "my lib")
 	c.Want("-ERR Unrecognized option 'BAD'\r\n", "CLIENT", "SETINFO", "BAD", "x")
 	c.OK("CLIENT", "NO-TOUCH", "ON")
 	c.OK("CLIENT", "NO-TOUCH", "off")

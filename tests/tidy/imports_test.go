@@ -19,7 +19,7 @@ var importRules = []struct {
 }{
 	// The programs may know the engine's errors, to explain them, but no engine.
 	{folder: "cmd", allowed: []string{"dkv/cmd/...", "dkv/server/...", "dkv/cluster/...", "dkv/engine"}},
-	{folder: "server", allowed: []string{"dkv/server/...", "dkv/resp", "dkv/cluster/...", "dkv/engine/keyspace"},
+	{folder: "server", allowed: []string{"dkv/server/...", "dkv/resp", "dkv/cluster/...", "dkv/engine/keyspace/..."},
 		banned: []string{"github.com/cockroachdb/pebble", "go.etcd.io/raft"}},
 	{folder: "resp", allowed: []string{"dkv/resp"},
 		banned: []string{"github.com/cockroachdb/pebble", "go.etcd.io/raft"}},
