@@ -14,6 +14,7 @@ import (
 	"dkv/cluster/raftlog"
 	"dkv/cluster/shard"
 	"dkv/engine"
+	"dkv/engine/hot"
 	"dkv/engine/keyspace"
 	"dkv/engine/pebbledb"
 
@@ -35,6 +36,7 @@ type Node struct {
 	lock     io.Closer
 	log      *raftlog.Log
 	shard    *shard.Shard
+	hot      *hot.DB                     // nil: without a table of hot records
 	flushed  atomic.Pointer[shard.Shard] // for the engine's flush listener
 	opened   time.Time
 	lastSave atomic.Int64 // unix seconds
@@ -188,7 +190,11 @@ func (n *Node) openEngine() (engine.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: open engine: %w", err)
 	}
-	return db, nil
+	if n.o.HotCacheBytes < 0 {
+		return db, nil
+	}
+	n.hot = hot.Wrap(db, hot.Options{Bytes: n.o.HotCacheBytes})
+	return n.hot, nil
 }
 
 // create gives engine and log of a new node their first position. The identity
@@ -300,16 +306,21 @@ type Metrics struct {
 	Saving    bool
 	Shards    []shard.Metrics
 	Log       raftlog.Metrics
+	Hot       hot.Metrics
 }
 
 // Metrics returns the node's figures.
 func (n *Node) Metrics() Metrics {
-	return Metrics{
+	m := Metrics{
 		ClusterID: n.id.ClusterID, NodeID: n.id.NodeID, Engine: n.id.Engine,
 		Opened: n.opened, Saving: n.saving.Load(),
 		Shards: []shard.Metrics{n.shard.Metrics()},
 		Log:    n.log.Metrics(),
 	}
+	if n.hot != nil {
+		m.Hot = n.hot.HotMetrics()
+	}
+	return m
 }
 
 // Close finishes queued writes, flushes and releases everything. It can be

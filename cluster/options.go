@@ -14,6 +14,8 @@ import (
 // EnginePebble names the default engine.
 const EnginePebble = "pebble"
 
+const defaultHotCacheBytes = 128 << 20
+
 // ErrUnsupported says that an option names what this version does not have.
 var ErrUnsupported = errors.New("not supported yet")
 
@@ -33,6 +35,9 @@ type Options struct {
 	BlockCacheBytes int64
 	MemtableBytes   int64
 	Compression     string
+	// HotCacheBytes bounds the table of hot records, see package hot; default
+	// 128 MiB, taken as records come. Negative: no table.
+	HotCacheBytes int64
 	// LogRetainBytes of log are kept beyond what a restart needs, for replicas;
 	// default 64 MiB.
 	LogRetainBytes int64
@@ -57,6 +62,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Engine == "" {
 		o.Engine = EnginePebble
+	}
+	if o.HotCacheBytes == 0 {
+		o.HotCacheBytes = defaultHotCacheBytes
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now

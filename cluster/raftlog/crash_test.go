@@ -37,14 +37,14 @@ func TestCrashEverywhere(t *testing.T) {
 				hook = func(errorfs.Op) {
 					for _, pct := range []int{0, 50, 100} {
 						crashes++
-						m.crash(t, mem, pct, crashes%25 == 0)
+						m.crash(t, mem, pct, crashes%20 == 0)
 					}
 				}
-				for range 100 {
+				for range 60 {
 					m.step(t)
 				}
 				must(t, m.l.Close())
-				if crashes < 300 || m.l.Metrics().Dropped == 0 && seed == 1 {
+				if crashes < 200 || m.l.Metrics().Dropped == 0 && seed == 1 {
 					t.Fatalf("%d crashes, %d segments dropped", crashes, m.l.Metrics().Dropped)
 				}
 			})
@@ -297,7 +297,7 @@ func TestKilledThenCrashed(t *testing.T) {
 }
 
 // damagedOpen changes bytes of a log that was closed and opens it: it must be
-// refused, or be as it was.
+// refused, or have a prefix of what it had.
 func damagedOpen(t *testing.T, off int64, mask []byte) {
 	mem := vfs.NewMem()
 	o := testOptions(mem, FsyncAlways)
@@ -323,8 +323,12 @@ func damagedOpen(t *testing.T, off int64, mask []byte) {
 		return
 	}
 	must(t, err)
-	if n := len(all(t, l.Shard(2))); n > 0 || off < 4300 {
-		wantEntries(t, all(t, l.Shard(1)), es)
+	// The mark of Close may be damaged too, and then the end may be cut off.
+	one, two := all(t, l.Shard(1)), all(t, l.Shard(2))
+	wantEntries(t, one, es[:len(one)])
+	wantEntries(t, two, es[:len(two)])
+	if len(two) > 0 && len(one) < len(es) {
+		t.Fatal("not a prefix")
 	}
 	must(t, l.Close())
 }

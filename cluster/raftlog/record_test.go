@@ -52,7 +52,7 @@ func FuzzRecord(f *testing.F) {
 			h, _ := parseRecordHeader(b, 77, off)
 			putRecordHeader(b, h, 77, off)
 			h2, ok := parseRecordHeader(b, 77, off)
-			if ok && h != h2 || h2.dataLen > maxDataBytes {
+			if ok && (h != h2 || h2.dataLen > maxDataBytes) {
 				t.Fatalf("%+v became %+v", h, h2)
 			}
 			if _, ok := parseRecordHeader(b, 77, off+8); ok {

@@ -1,4 +1,4 @@
-// Dkvsrv is the server: it turns flags and a config file into options, opens
+// Command dkvsrv is the server: it turns flags and a config file into options, opens
 // the node, serves clients, and stops in order.
 //
 //	dkvsrv [path/to/dkv.conf] [-name value]...

@@ -44,10 +44,14 @@ type crashRun struct {
 	}
 }
 
-const (
-	crashBatches = 1200
-	crashPoints  = 150
-)
+// How much testCrash does; the race detector makes all of it many times slower.
+var crashBatches, crashPoints = uint64(1200), 150
+
+func init() {
+	if raceEnabled {
+		crashBatches, crashPoints = 300, 40
+	}
+}
 
 // testCrash checks that a crash at any moment, with any part of what was not
 // synced lost, leaves the result of a prefix of the batches, no shorter than what

@@ -32,7 +32,8 @@ func newLimitedFS(inner vfs.FS, honest bool) *limitedFS {
 	return fs
 }
 
-// leave sets the limit so that n bytes are free.
+// leave sets the limit so that n bytes are free; negative n is that much more
+// than there is.
 func (fs *limitedFS) leave(n int64) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -104,7 +105,7 @@ func (fs *limitedFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	defer fs.mu.Unlock()
 	return vfs.DiskUsage{
 		AvailBytes: uint64(max(fs.mu.limit-fs.mu.used, 0)),
-		TotalBytes: uint64(fs.mu.limit),
+		TotalBytes: uint64(max(fs.mu.limit, fs.mu.used)),
 		UsedBytes:  uint64(fs.mu.used),
 	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -30,8 +31,10 @@ type fullDisk struct {
 	log     chan []byte
 	history [][]byte
 	applied atomic.Uint64
-	stop    atomic.Bool
-	done    chan error
+	// upTo is where the writer pauses.
+	upTo atomic.Uint64
+	stop atomic.Bool
+	done chan error
 }
 
 func newFullDisk(t *testing.T, f Factory, honest bool) *fullDisk {
@@ -54,11 +57,12 @@ func (d *fullDisk) write(seed uint64) {
 	defer tick.Stop()
 	n := d.applied.Load()
 	for !d.stop.Load() {
-		if err := d.e.Writable(); err != nil {
-			if !errors.Is(err, engine.ErrNoSpace) {
-				d.done <- err
-				return
-			}
+		err := d.e.Writable()
+		if err != nil && !errors.Is(err, engine.ErrNoSpace) {
+			d.done <- err
+			return
+		}
+		if err != nil || n >= d.upTo.Load() {
 			<-tick.C
 			continue
 		}
@@ -85,7 +89,8 @@ func fill(rng *rand.Rand, b *engine.Batch, n uint64, i int) {
 	for i := range value {
 		value[i] = byte(rng.Uint32()) // does not compress
 	}
-	b.Put(fmt.Appendf(nil, "\xff\xff\xff\xff\xff fill:%d:%d", n, i), value)
+	// In rising order, which is cheap for the model.
+	b.Put(fmt.Appendf(nil, "\xff\xff\xff\xff\xff fill:%08d:%02d", n, i), value)
 }
 
 // stopWriter stops the writer and returns the model of what it applied.
@@ -109,8 +114,20 @@ func (d *fullDisk) model() *Model {
 	return m
 }
 
-func (d *fullDisk) full() bool {
-	return errors.Is(d.e.Writable(), engine.ErrNoSpace)
+// fillUp leaves n bytes and waits until the writer has used them up.
+func (d *fullDisk) fillUp(n int64) {
+	d.t.Helper()
+	d.fs.leave(n)
+	d.upTo.Store(math.MaxUint64)
+	waitFor(d.t, "the disk to be full", func() bool { return errors.Is(d.e.Writable(), engine.ErrNoSpace) })
+}
+
+// resume leaves n bytes and waits until writing goes on.
+func (d *fullDisk) resume(n int64) {
+	d.t.Helper()
+	d.upTo.Store(d.applied.Load() + 100)
+	d.fs.leave(n)
+	waitFor(d.t, "writing to resume", func() bool { return d.applied.Load() >= d.upTo.Load() && d.e.Writable() == nil })
 }
 
 // testFullDisk fills the disk, looks at what still works, and makes room.
@@ -119,9 +136,8 @@ func testFullDisk(t *testing.T, f Factory) {
 		t.Run(name, func(t *testing.T) {
 			rng := Rand(t)
 			d := newFullDisk(t, f, honest)
-			d.fs.leave(2 << 20)
 			go d.write(rng.Uint64())
-			waitFor(t, "the disk to be full", d.full)
+			d.fillUp(1 << 20)
 
 			// Reads go on.
 			_, found, err := d.e.Get(nil, appliedKey)
@@ -129,15 +145,13 @@ func testFullDisk(t *testing.T, f Factory) {
 				t.Errorf("read on a full disk: found %v, err %v", found, err)
 			}
 			must(t, readSome(d.e))
-			d.fs.leave(0)
+			d.fs.leave(-1 << 40) // whatever is removed, it stays full
 			wantErr(t, "Flush", d.e.Flush(), engine.ErrNoSpace)
 			wantErr(t, "Checkpoint", d.e.Checkpoint("copy"), engine.ErrNoSpace)
 			checkRetryRate(t, d.fs)
 
 			// There is room again: writing resumes by itself.
-			before := d.applied.Load()
-			d.fs.leave(64 << 20)
-			waitFor(t, "writing to resume", func() bool { return d.applied.Load() > before+300 && d.e.Writable() == nil })
+			d.resume(64 << 20)
 			m := d.stopWriter()
 			CompareReaders(t, d.e, m)
 			must(t, d.e.Flush())
@@ -166,16 +180,12 @@ func checkRetryRate(t *testing.T, fs *limitedFS) {
 // included: nothing is lost, and no such place stops the store for good.
 func testFullDiskAnywhere(t *testing.T, f Factory) {
 	rng := Rand(t)
-	for round := range 6 {
+	for round := range 4 {
 		d := newFullDisk(t, f, round%2 == 0)
 		go d.write(rng.Uint64())
-		for range 3 {
-			d.fs.leave(rng.Int64N(1 << 20))
-			waitFor(t, "the disk to be full", d.full)
-			d.fs.leave(rng.Int64N(3000)) // perhaps enough for a MANIFEST record, perhaps for half of one
-			d.fs.leave(8 << 20)
-			before := d.applied.Load()
-			waitFor(t, "writing to resume", func() bool { return d.applied.Load() > before+20 })
+		for range 2 {
+			d.fillUp(rng.Int64N(1 << 19))
+			d.resume(8 << 20)
 		}
 		m := d.stopWriter()
 		CompareReaders(t, d.e, m)
@@ -195,9 +205,8 @@ func testFullDiskClose(t *testing.T, f Factory) {
 	rng := Rand(t)
 	for _, honest := range []bool{true, false} {
 		d := newFullDisk(t, f, honest)
-		d.fs.leave(1 << 20)
 		go d.write(rng.Uint64())
-		waitFor(t, "the disk to be full", d.full)
+		d.fillUp(1 << 20)
 		d.stop.Store(true)
 		must(t, <-d.done)
 		// Without asking Writable: until Apply waits.

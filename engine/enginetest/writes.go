@@ -111,13 +111,20 @@ func testLargeBatches(t *testing.T, f Factory) {
 // DKV_LARGE_VALUES=1 tests with the largest value that Redis allows.
 func testLargeValues(t *testing.T, f Factory) {
 	size := 64 << 20
+	if raceEnabled {
+		size = 8 << 20
+	}
 	if os.Getenv("DKV_LARGE_VALUES") != "" {
 		size = 512 << 20
 	}
 	e := open(t, f, t.TempDir(), Options{})
 	value := make([]byte, size)
-	for i := range value {
-		value[i] = byte(i>>16 ^ i)
+	rng := RandOf(1)
+	for i := range 1 << 20 {
+		value[i] = byte(rng.Uint32())
+	}
+	for n := 1 << 20; n < size; n *= 2 {
+		copy(value[n:], value[:n])
 	}
 	var b engine.Batch
 	b.Put([]byte("before"), []byte("b"))

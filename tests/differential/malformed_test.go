@@ -36,11 +36,9 @@ var malformed = []struct{ name, input string }{
 	{"array length minus zero", "*-0\r\n"},
 	{"array longer than an int", "*2147483648\r\n"},
 	{"array longer than an int64", "*9223372036854775808\r\n"},
-	{"array length that is a line too long", "*" + strings.Repeat("1", 70_000) + "\r\n"},
 	{"bulk expected, got a number", "*1\r\n:1\r\n"},
 	{"bulk expected, got an array", "*1\r\n*1\r\n$4\r\nPING\r\n"},
 	{"bulk expected, got text", "*1\r\nPING\r\n"},
-	{"bulk expected, got zero", "*1\r\n\x004\r\nPING\r\n"},
 	{"bulk expected, got an empty line", "*1\r\n\r\n"},
 	{"bulk length with a letter", "*1\r\n$4x\r\nPING\r\n"},
 	{"bulk length empty", "*1\r\n$\r\nPING\r\n"},
@@ -49,7 +47,6 @@ var malformed = []struct{ name, input string }{
 	{"bulk length with a plus", "*1\r\n$+4\r\nPING\r\n"},
 	{"bulk longer than the limit", "*1\r\n$536870913\r\n"},
 	{"bulk longer than an int64", "*1\r\n$9223372036854775808\r\n"},
-	{"bulk length that is a line too long", "*1\r\n$" + strings.Repeat("1", 70_000) + "\r\n"},
 	{"bulk without its line end", "*1\r\n$4\r\nPINGxx"},
 	{"bulk shorter than told", "*1\r\n$4\r\nPI\r\n\r\n"},
 	{"bulk longer than told", "*1\r\n$4\r\nPINGPING\r\n"},
@@ -71,18 +68,15 @@ var malformed = []struct{ name, input string }{
 	{"inline with text after a quote", "ECHO \"a\"b\r\n"},
 	{"inline with a quote in a word", "ECHO a\"b\"\r\n"},
 	{"inline with a bad hex escape", "ECHO \"\\xzz\\x4\"\r\n"},
-	{"inline with a zero byte", "ECHO a\x00b\r\n"},
 	{"inline that is spaces", "   \r\n"},
 	{"inline of an unknown command", "nosuch 'a b' c\r\n"},
 	{"inline of the longest line", "ECHO " + strings.Repeat("x", 60_000) + "\r\n"},
-	{"inline that is too long", "ECHO " + strings.Repeat("x", 80_000)},
 	{"a reply as a request", "+OK\r\n"},
 	{"an error as a request", "-ERR\r\n"},
 	{"a bulk as a request", "$4\r\nPING\r\n"},
 	{"a map as a request", "%1\r\n+a\r\n+b\r\n"},
 	{"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
 	{"HTTP POST", "POST / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
-	{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n"},
 	{"error after good commands", "*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$1\r\na\r\n*1\r\n$x\r\n"},
 	{"error in the middle of a transaction", "*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n*1\r\n$x\r\n"},
 	{"quit", "*1\r\n$4\r\nQUIT\r\n"},
@@ -100,10 +94,45 @@ var malformed = []struct{ name, input string }{
 	{"reset", "SELECT 3\r\nMULTI\r\nRESET\r\nPING\r\nEXEC\r\n"},
 }
 
+// unended are inputs that a server must not wait for the end of. (With an end,
+// Redis takes or refuses them by what one read from the socket happens to
+// return.)
+var unended = []struct{ name, input string }{
+	{"array length that is too long", "*" + strings.Repeat("1", 200_000)},
+	{"bulk length that is too long", "*1\r\n$" + strings.Repeat("1", 200_000)},
+	{"inline that is too long", "ECHO " + strings.Repeat("x", 200_000)},
+	{"second line that is too long", "PING\r\nECHO " + strings.Repeat("x", 200_000)},
+	{"array without its elements", "*2\r\n$4\r\nECHO\r\n"},
+	{"bulk without its bytes", "*1\r\n$4\r\nPI"},
+	{"half a line", "PIN"},
+	{"nothing", ""},
+}
+
 func TestMalformed(t *testing.T) {
 	p := startPair(t)
 	for _, c := range malformed {
 		p.compareRaw(t, c.name, c.input+sentinel)
+	}
+	for _, c := range unended {
+		p.compareRaw(t, c.name, c.input)
+	}
+}
+
+// Redis looks for the end of a line as for that of a C string, so that a line
+// with a zero byte never ends. dkv reads it as any other byte.
+func TestZeroByteInLine(t *testing.T) {
+	harness.NeedItself(t)
+	srv := harness.Dkv(t, "-fsync", "no")
+	for _, c := range []struct{ input, reply string }{
+		{"ECHO a\x00b\r\n", "$3\r\na\x00b\r\n<closed>"},
+		{"*1\r\n\x004\r\nPING\r\n", "-ERR Protocol error: expected '$', got '\x00'\r\n<closed>"},
+		{"*1\x00\r\n", "-ERR Protocol error: invalid multibulk length\r\n<closed>"},
+		// A TLS client that takes the port for its own gets an answer and an end.
+		{"\x16\x03\x01\x02\x00\x01\x00\n", "-ERR unknown command '\x16\x03\x01\x02', with args beginning with: \r\n<closed>"},
+	} {
+		if got := converse(t, srv, c.input); got != c.reply {
+			t.Errorf("%q: got %q, want %q", c.input, got, c.reply)
+		}
 	}
 }
 
@@ -188,7 +217,7 @@ func damage(rng *rand.Rand, b []byte) []byte {
 		return b
 	}
 	at := rng.IntN(len(b))
-	replacements := "\r\n*$0123456789-+ :\x00\xffAa\"'"
+	replacements := "\r\n*$0123456789-+ :\x01\xffAa\"'"
 	c := replacements[rng.IntN(len(replacements))]
 	switch rng.IntN(4) {
 	case 0:
@@ -215,8 +244,10 @@ func (p *pair) compareRaw(t *testing.T, name, input string) bool {
 	return true
 }
 
-// mask hides what HELLO says of a server and a connection.
+// mask hides what HELLO says of a server and a connection, and a text that 7.2
+// has otherwise.
 func mask(s string) string {
+	s = strings.ReplaceAll(s, "the HELLO <proto> AUTH", "the HELLO AUTH")
 	for _, field := range []string{"version\r\n$", "id\r\n:"} {
 		before, after, found := strings.Cut(s, field)
 		if !found {

@@ -61,6 +61,12 @@ type player struct {
 	conns  [connections + 1]duo
 	queued [connections][][]string
 	multi  [connections]bool
+	// emptied says that a whole database was emptied or swapped since the
+	// connection's WATCH.
+	emptied [connections]bool
+	// over says that the two have parted ways as they may: what follows cannot
+	// be compared.
+	over bool
 }
 
 // duo is a connection to each of the two.
@@ -90,7 +96,7 @@ func (p *pair) play(steps []step) *mismatch {
 		for end < len(steps) && sentAlong(steps[end-1], steps[end]) {
 			end++
 		}
-		if m := pl.runAll(steps[start:end]); m != nil {
+		if m := pl.runAll(steps[start:end]); m != nil || pl.over {
 			return m
 		}
 		start = end
@@ -140,6 +146,12 @@ func (pl *player) runAll(steps []step) *mismatch {
 func (pl *player) compare(s step, redis, dkv harness.Reply) string {
 	var queued [][]string
 	if s.conn < connections {
+		if s.name() == "EXEC" && dkv.Null && redis.Kind == '*' && pl.emptied[s.conn] {
+			pl.over = true
+			abortedByFlush.Add(1)
+			return ""
+		}
+		pl.watch(s)
 		if s.name() == "EXEC" {
 			queued = pl.queued[s.conn]
 		}
@@ -153,6 +165,21 @@ func (pl *player) compare(s step, redis, dkv harness.Reply) string {
 		}
 	}
 	return differ(s.args, queued, redis, dkv)
+}
+
+// watch keeps account of commands that change whole databases. Redis marks the
+// watched keys that they touch; dkv marks them all, since it does not list what
+// it deletes, and so aborts a transaction that watches a key which was absent
+// all the time. A false abort is allowed, a missed change is not.
+func (pl *player) watch(s step) {
+	switch s.name() {
+	case "WATCH", "UNWATCH", "EXEC", "DISCARD", "RESET":
+		pl.emptied[s.conn] = false
+	case "FLUSHALL", "FLUSHDB", "SWAPDB":
+		for i := range pl.emptied {
+			pl.emptied[i] = true
+		}
+	}
 }
 
 func wrongArity(r harness.Reply) bool {

@@ -1,0 +1,372 @@
+package hot
+
+import (
+	"bytes"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+)
+
+// state is what the table knows of a key.
+type state uint8
+
+const (
+	unknown state = iota
+	absent        // known not to be in the engine
+	present
+)
+
+// A stripe is a hash table over a ring of records. New records go to the head of
+// the ring and overwrite the oldest; a record that was read since it was written
+// is moved to the head once instead (CLOCK), so that what is hot stays.
+//
+// A record in the ring, padded to recordAlign:
+//
+//	+-----------+-------------+---------------+-----+-------+
+//	| tag       | len key     | len value     | key | value |
+//	| 4         | 3 + flags 1 | 4             |     |       |
+//	+-----------+-------------+---------------+-----+-------+
+//
+// Neither ring nor slots hold pointers: the garbage collector does not look into
+// them.
+type stripe struct {
+	mu    sync.Mutex
+	ring  []byte
+	slots []slot // power of two, at most 3/4 full
+	used  int    // slots in use
+	head  int    // where the next record goes
+	tail  int    // the oldest record; what lies from head to tail is free
+	live  int    // bytes from tail to head
+	limit int    // bytes that ring and slots may take
+
+	hits, misses, evictions uint64
+}
+
+// slot points at a record; pos is its offset in units of recordAlign, plus one.
+type slot struct{ tag, pos uint32 }
+
+const (
+	recordHeader = 12
+	recordAlign  = 8
+	minRing      = 4 << 10
+	minSlots     = 64
+
+	flagPresent = 1 << 0
+	flagDead    = 1 << 1 // replaced or dropped; no slot points here
+	flagRead    = 1 << 2 // read since it was written
+	flagFiller  = 1 << 3 // unused end of the ring
+
+	// maxRecordFraction keeps one record from clearing out a stripe.
+	maxRecordFraction = 16
+	maxKeyBytes       = 1<<24 - 1
+)
+
+// tagOf takes the hash bits that choosing the stripe did not use.
+func tagOf(h uint64) uint32 { return uint32(h >> 32) }
+
+type record struct{ b []byte }
+
+func (r record) tag() uint32   { return binary.LittleEndian.Uint32(r.b) }
+func (r record) keyLen() int   { return int(binary.LittleEndian.Uint32(r.b[4:]) & 0xffffff) }
+func (r record) flags() byte   { return r.b[7] }
+func (r record) valueLen() int { return int(binary.LittleEndian.Uint32(r.b[8:])) }
+func (r record) key() []byte   { return r.b[recordHeader : recordHeader+r.keyLen()] }
+func (r record) value() []byte {
+	n := recordHeader + r.keyLen()
+	return r.b[n : n+r.valueLen()]
+}
+func (r record) size() int { return recordSize(r.keyLen(), r.valueLen()) }
+
+func recordSize(key, value int) int {
+	return (recordHeader + key + value + recordAlign - 1) &^ (recordAlign - 1)
+}
+
+func (s *stripe) at(pos uint32) record { return record{s.ring[int(pos-1)*recordAlign:]} }
+
+// find returns the index of the slot of key, or -1.
+func (s *stripe) find(key []byte, tag uint32) int {
+	if s.used == 0 {
+		return -1
+	}
+	mask := uint32(len(s.slots) - 1)
+	for i := tag & mask; s.slots[i].pos != 0; i = (i + 1) & mask {
+		if s.slots[i].tag == tag && bytes.Equal(s.at(s.slots[i].pos).key(), key) {
+			return int(i)
+		}
+	}
+	return -1
+}
+
+// get appends the value of key to dst when the table knows it.
+func (s *stripe) get(dst, key []byte, h uint64) ([]byte, state) {
+	s.mu.Lock()
+	i := s.find(key, tagOf(h))
+	if i < 0 {
+		s.misses++
+		s.mu.Unlock()
+		return dst, unknown
+	}
+	s.hits++
+	r := s.at(s.slots[i].pos)
+	r.b[7] |= flagRead
+	st := absent
+	if r.flags()&flagPresent != 0 {
+		st = present
+		dst = append(dst, r.value()...)
+	}
+	s.mu.Unlock()
+	return dst, st
+}
+
+// fill stores what the engine said, unless a batch was applied since.
+func (s *stripe) fill(key, value []byte, found bool, h uint64, sequence *atomic.Uint64, before uint64) {
+	s.mu.Lock()
+	if sequence.Load() == before {
+		s.setLocked(key, value, found, h)
+	}
+	s.mu.Unlock()
+}
+
+func (s *stripe) set(key, value []byte, found bool, h uint64) {
+	s.mu.Lock()
+	s.setLocked(key, value, found, h)
+	s.mu.Unlock()
+}
+
+func (s *stripe) drop(key []byte, h uint64) {
+	s.mu.Lock()
+	s.dropLocked(key, tagOf(h))
+	s.mu.Unlock()
+}
+
+func (s *stripe) reset() {
+	s.mu.Lock()
+	clear(s.slots)
+	s.used, s.head, s.tail, s.live = 0, 0, 0, 0
+	s.mu.Unlock()
+}
+
+func (s *stripe) dropLocked(key []byte, tag uint32) {
+	if i := s.find(key, tag); i >= 0 {
+		s.at(s.slots[i].pos).b[7] |= flagDead
+		s.deleteSlot(i)
+	}
+}
+
+func (s *stripe) setLocked(key, value []byte, found bool, h uint64) {
+	tag := tagOf(h)
+	size := recordSize(len(key), len(value))
+	if len(key) > maxKeyBytes || size > s.limit/maxRecordFraction {
+		s.dropLocked(key, tag)
+		return
+	}
+	if i := s.find(key, tag); i >= 0 {
+		r := s.at(s.slots[i].pos)
+		if r.size() == size && found == (r.flags()&flagPresent != 0) && r.valueLen() == len(value) {
+			copy(r.value(), value)
+			return
+		}
+		r.b[7] |= flagDead
+		s.deleteSlot(i)
+	}
+	if !s.reserve(size) {
+		return
+	}
+	flags := byte(0)
+	if found {
+		flags = flagPresent
+	}
+	pos := s.append(tag, flags, key, value)
+	s.addSlot(slot{tag, pos})
+}
+
+// append writes a record at the head, where reserve has made room.
+func (s *stripe) append(tag uint32, flags byte, key, value []byte) (pos uint32) {
+	b := s.ring[s.head:]
+	binary.LittleEndian.PutUint32(b, tag)
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(key))|uint32(flags)<<24)
+	binary.LittleEndian.PutUint32(b[8:], uint32(len(value)))
+	n := copy(b[recordHeader:], key)
+	copy(b[recordHeader+n:], value)
+	pos = uint32(s.head/recordAlign) + 1
+	s.advance(recordSize(len(key), len(value)))
+	return pos
+}
+
+func (s *stripe) advance(n int) {
+	s.head += n
+	s.live += n
+	if s.head == len(s.ring) {
+		s.head = 0
+	}
+}
+
+// reserve makes size bytes free at the head, in one piece, by growing the ring
+// or giving up the oldest records.
+func (s *stripe) reserve(size int) bool {
+	for {
+		if s.live == 0 {
+			s.head, s.tail = 0, 0
+		}
+		if s.live == 0 && size <= len(s.ring) {
+			return true
+		}
+		switch {
+		case s.live > 0 && s.head <= s.tail: // free: head to tail
+			if s.tail-s.head >= size {
+				return true
+			}
+		case len(s.ring)-s.head >= size: // free: head to the end
+			return true
+		case s.grow(size):
+			continue
+		case len(s.ring) > s.head && s.live > 0:
+			// Too little is left before the end: go on at the start.
+			s.filler(len(s.ring) - s.head)
+			continue
+		}
+		if s.live == 0 {
+			return false
+		}
+		s.evict()
+	}
+}
+
+// grow doubles the ring while its records lie in one piece and the limit allows.
+func (s *stripe) grow(size int) bool {
+	next := max(2*len(s.ring), minRing)
+	for next-s.head < size {
+		next *= 2
+	}
+	next = min(next, s.ringLimit())
+	if next <= len(s.ring) || next-s.head < size || s.tail > s.head {
+		return false
+	}
+	ring := make([]byte, next)
+	copy(ring, s.ring[:s.head])
+	s.ring = ring
+	return true
+}
+
+// ringLimit leaves a share of the limit to the slots.
+func (s *stripe) ringLimit() int { return (s.limit - s.limit/8) &^ (recordAlign - 1) }
+
+// filler marks the unused end of the ring, whose length is a multiple of
+// recordAlign and may be smaller than a record's header.
+func (s *stripe) filler(n int) {
+	if n >= recordHeader {
+		b := s.ring[s.head:]
+		clear(b[:recordHeader])
+		b[7] = flagDead | flagFiller
+	}
+	s.advance(n)
+}
+
+// evict takes the oldest record out of the ring. One that was read gets a second
+// round, if its copy fits in the place that it leaves.
+func (s *stripe) evict() {
+	left := len(s.ring) - s.tail
+	r := record{s.ring[s.tail:]}
+	if left < recordHeader || r.flags()&flagFiller != 0 {
+		s.live -= left
+		s.tail = 0
+		return
+	}
+	size := r.size()
+	if r.flags()&flagDead == 0 {
+		i := s.slotOf(r.tag(), uint32(s.tail/recordAlign)+1)
+		if r.flags()&flagRead != 0 && s.head+size <= len(s.ring) && s.head <= s.tail {
+			s.moveToHead(i, size)
+			return
+		}
+		s.deleteSlot(i)
+		s.evictions++
+	}
+	s.retire(size)
+}
+
+// retire gives the oldest size bytes free.
+func (s *stripe) retire(size int) {
+	s.live -= size
+	s.tail += size
+	if s.tail == len(s.ring) {
+		s.tail = 0
+	}
+}
+
+// moveToHead copies the oldest record to the head, which lies before it, and
+// forgets that it was read.
+func (s *stripe) moveToHead(i, size int) {
+	from := s.tail
+	s.retire(size)
+	copy(s.ring[s.head:s.head+size], s.ring[from:from+size])
+	s.ring[s.head+7] &^= flagRead
+	s.slots[i].pos = uint32(s.head/recordAlign) + 1
+	s.advance(size)
+}
+
+// slotOf returns the slot that points at pos.
+func (s *stripe) slotOf(tag, pos uint32) int {
+	mask := uint32(len(s.slots) - 1)
+	for i := tag & mask; ; i = (i + 1) & mask {
+		if s.slots[i].pos == pos {
+			return int(i)
+		}
+		if s.slots[i].pos == 0 {
+			panic("hot: invariant: a live record has no slot")
+		}
+	}
+}
+
+// deleteSlot empties slot i and closes the gap in its run.
+func (s *stripe) deleteSlot(i int) {
+	mask := uint32(len(s.slots) - 1)
+	hole := uint32(i)
+	for j := (hole + 1) & mask; s.slots[j].pos != 0; j = (j + 1) & mask {
+		home := s.slots[j].tag & mask
+		// The entry at j may move into the hole unless its home lies between.
+		if (j-home)&mask >= (j-hole)&mask {
+			s.slots[hole] = s.slots[j]
+			hole = j
+		}
+	}
+	s.slots[hole] = slot{}
+	s.used--
+}
+
+func (s *stripe) addSlot(n slot) {
+	if (s.used+1)*4 > len(s.slots)*3 {
+		s.growSlots()
+	}
+	s.place(n)
+	s.used++
+}
+
+func (s *stripe) place(n slot) {
+	mask := uint32(len(s.slots) - 1)
+	i := n.tag & mask
+	for s.slots[i].pos != 0 {
+		i = (i + 1) & mask
+	}
+	s.slots[i] = n
+}
+
+func (s *stripe) growSlots() {
+	old := s.slots
+	s.slots = make([]slot, max(2*len(old), minSlots))
+	for _, n := range old {
+		if n.pos != 0 {
+			s.place(n)
+		}
+	}
+}
+
+func (s *stripe) addTo(m *Metrics) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.Hits += s.hits
+	m.Misses += s.misses
+	m.Evictions += s.evictions
+	m.Records += uint64(s.used)
+	m.Bytes += uint64(len(s.ring) + 8*len(s.slots))
+}
