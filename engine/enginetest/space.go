@@ -69,9 +69,7 @@ func (d *fullDisk) write(seed uint64) {
 		n++
 		var b engine.Batch
 		randomBatch(rng, &b, 30)
-		for i := range 10 {
-			fill(rng, &b, n, i)
-		}
+		fill(rng, &b, n)
 		b.Put(appliedKey, binary.BigEndian.AppendUint64(nil, n))
 		d.log <- b.Repr()
 		if err := d.e.Apply(b.Repr()); err != nil {
@@ -84,13 +82,13 @@ func (d *fullDisk) write(seed uint64) {
 }
 
 // fill puts a value that stays, beyond the reach of random delete-ranges.
-func fill(rng *rand.Rand, b *engine.Batch, n uint64, i int) {
-	value := make([]byte, 500)
+func fill(rng *rand.Rand, b *engine.Batch, n uint64) {
+	value := make([]byte, 5000)
 	for i := range value {
 		value[i] = byte(rng.Uint32()) // does not compress
 	}
 	// In rising order, which is cheap for the model.
-	b.Put(fmt.Appendf(nil, "\xff\xff\xff\xff\xff fill:%08d:%02d", n, i), value)
+	b.Put(fmt.Appendf(nil, "\xff\xff\xff\xff\xff fill:%08d", n), value)
 }
 
 // stopWriter stops the writer and returns the model of what it applied.
