@@ -9,12 +9,12 @@
 //
 // One loop of a server:
 //
-//	r := resp.NewReader(conn, limits)
+//	r := resp.Reader{Limits: limits}
 //	var w resp.Writer
 //	for {
-//		if err := r.Fill(); err != nil { ... }   // one read from the network
+//		if err := r.Fill(conn); err != nil { ... } // one read from the network
 //		for {
-//			cmd, ok, err := r.Next()             // no I/O, no allocation
+//			cmd, ok, err := r.Next()           // no I/O, no allocation
 //			...
 //			w.OK()
 //		}

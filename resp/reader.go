@@ -31,6 +31,7 @@ const (
 	maxBulkUnauth   = 16384
 	smallBuffer     = 16 << 10  // what a read starts with
 	largeBuffer     = 128 << 10 // while a client's pipeline fills the small one
+	minRead         = 4 << 10   // a buffer with less free space is full
 	smallReadsInRow = 8         // after so many small reads the small buffer does again
 	maxKeptArgs     = 16 << 10  // arguments whose slices a pooled buffer keeps room for
 )
@@ -203,7 +204,7 @@ func (r *Reader) makeRoom(have int) {
 	size := len(r.b.data)
 	oversized := size > largeBuffer && need <= largeBuffer/2
 	switch {
-	case r.cmd+need <= size && !oversized:
+	case (r.cmd+need <= size || size-r.end >= minRead) && !oversized:
 		return
 	case need <= size && have <= size/2 && !oversized:
 		copy(r.b.data, r.b.data[r.cmd:r.end])

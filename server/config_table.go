@@ -53,6 +53,7 @@ const (
 	defReplLogSize  = 64 << 20
 	defMaxLogSize   = 512 << 20
 	defLogCacheSize = 32 << 20
+	defHotCacheSize = 128 << 20
 )
 
 // dkvParams are the parameters that Redis does not have.
@@ -74,8 +75,10 @@ func dkvParams() []*param {
 			doc: "Keep data in memory only; nothing survives a restart."},
 		{name: "fsync", aliases: []string{"appendfsync"}, kind: kindEnum, enum: []string{"everysec", "always", "no"}, def: "always", group: groupStorage,
 			doc: "When an acknowledged write is on disk: always (before the reply), everysec (within a second), no (when the system likes)."},
+		{name: "hot-cache-size", kind: kindMemory, def: fmt.Sprint(defHotCacheSize), flags: imm, group: groupStorage,
+			doc: "Memory for the table of records that were written or read lately; it is taken as they come. 0: no table."},
 		{name: "block-cache-size", kind: kindMemory, def: "0", flags: imm, group: groupStorage,
-			doc: "Memory for blocks of table files that were read. 0: 64mb on a machine with up to 4gb of memory, otherwise 256mb."},
+			doc: "Memory for blocks of table files that were read. 0: 64mb on a machine with up to 4gb of memory, otherwise 128mb."},
 		{name: "memtable-size", kind: kindMemory, def: "0", max: 1 << 30, flags: imm, group: groupStorage,
 			doc: "Memory that collects writes before they go to a table file; up to two of them are in use as a rule. 0: 32mb."},
 		{name: "compression", kind: kindEnum, enum: []string{"none", "snappy", "zstd"}, def: "snappy", flags: imm, group: groupStorage,

@@ -28,6 +28,12 @@ func infoDKV(w *infoWriter) {
 	w.line("log_sync_usec_max", l.SyncMax.Microseconds())
 	w.line("log_slow_syncs", l.SlowSyncs)
 
+	w.line("hot_cache_records", n.Hot.Records)
+	w.line("hot_cache_bytes", n.Hot.Bytes)
+	w.line("hot_cache_capacity", n.Hot.Capacity)
+	w.line("hot_cache_hits", n.Hot.Hits)
+	w.line("hot_cache_misses", n.Hot.Misses)
+	w.line("hot_cache_evictions", n.Hot.Evictions)
 	for i, s := range n.Shards {
 		e := s.Engine
 		shard := fmt.Sprintf("shard%d_", i)

@@ -82,6 +82,12 @@ var (
 	mStallTime    = counter("engine_write_stall_seconds", "Time that writes waited for the engine.", "shard")
 	mEngineErrors = counter("engine_background_errors", "Failures of flushes and compactions.", "shard")
 
+	mHotRecords   = gauge("hot_cache_records", "Records in the table of hot records.")
+	mHotBytes     = gauge("hot_cache_bytes", "Memory of the table of hot records.")
+	mHotHits      = counter("hot_cache_hits", "Point reads that the table answered.")
+	mHotMisses    = counter("hot_cache_misses", "Point reads that went to the engine.")
+	mHotEvictions = counter("hot_cache_evictions", "Records that made room for others.")
+
 	mLogBytes    = gauge("log_bytes", "Bytes of log records.")
 	mLogSegments = gauge("log_segments", "Files of the log.")
 	mLogEntries  = counter("log_entries", "Entries appended to the log.")
@@ -116,6 +122,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for i := range m.Shards {
 		collectShard(s, strconv.Itoa(i), &m.Shards[i])
 	}
+	s.put(mHotRecords, float64(m.Hot.Records))
+	s.put(mHotBytes, float64(m.Hot.Bytes))
+	s.put(mHotHits, float64(m.Hot.Hits))
+	s.put(mHotMisses, float64(m.Hot.Misses))
+	s.put(mHotEvictions, float64(m.Hot.Evictions))
 	collectLog(s, &m.Log)
 }
 

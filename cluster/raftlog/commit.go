@@ -18,9 +18,8 @@ import (
 // hands it on. So a lone caller does its work with no hop, and callers that
 // come while a sync runs share the next one.
 //
-// A goroutine that owns the file and is sent the work by channel was measured
-// elsewhere to cost two wake-ups for each append of a lone writer, which is the
-// common case here.
+// The obvious design, a goroutine that owns the file and is sent the work, would
+// cost a lone caller two wake-ups an append, and that is the common case.
 
 // request is work for the token's holder: a record to write, or fn to call.
 type request struct {

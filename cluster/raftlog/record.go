@@ -98,10 +98,7 @@ func (h *recordHeader) bytes() int64 { return recordBytes(int64(h.metaLen), int6
 func (h *recordHeader) dataOffset(off int64) int64 { return off + recordHeaderBytes + int64(h.metaLen) }
 
 func headerCRC(b []byte, seed uint32, off int64) uint32 {
-	var at [8]byte
-	binary.LittleEndian.PutUint64(at[:], uint64(off))
-	crc := crc32.Update(seed, castagnoli, at[:])
-	return crc32.Update(crc, castagnoli, b[4:recordHeaderBytes])
+	return crc32.Update(seed^uint32(off/recordAlign), castagnoli, b[4:recordHeaderBytes])
 }
 
 // putRecordHeader fills b[:32].

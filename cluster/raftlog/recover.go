@@ -288,7 +288,7 @@ func (s *ShardLog) replayAppend(seg *segment, off int64, m *appendMeta) error {
 func (s *ShardLog) recovered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.mark = min(s.mu.mark, s.mu.last)
+	s.mu.mark = min(max(s.mu.mark, s.mu.base), s.mu.last)
 	h := s.mu.hard
 	h.commit = max(h.commit, uint64(s.mu.base), uint64(s.mu.mark))
 	if h != s.mu.hard {

@@ -48,6 +48,7 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		Fsync:            fsync,
 		BlockCacheBytes:  config.Int("block-cache-size"),
 		MemtableBytes:    config.Int("memtable-size"),
+		HotCacheBytes:    orNone(config.Int("hot-cache-size")),
 		Compression:      config.String("compression"),
 		LogRetainBytes:   config.Int("repl-log-size"),
 		MaxLogBytes:      config.Int("max-log-size"),
@@ -55,6 +56,15 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		ReserveDiskBytes: config.Int("reserve-disk-size"),
 		Logger:           logger,
 	}, nil
+}
+
+// orNone turns the parameter's 0, which is none, into what the node's option
+// takes for that.
+func orNone(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 // levels are slog's levels for those of loglevel. Redis's verbose lies between

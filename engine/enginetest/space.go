@@ -178,7 +178,11 @@ func checkRetryRate(t *testing.T, fs *limitedFS) {
 // included: nothing is lost, and no such place stops the store for good.
 func testFullDiskAnywhere(t *testing.T, f Factory) {
 	rng := Rand(t)
-	for round := range 4 {
+	rounds := 4
+	if raceEnabled {
+		rounds = 2
+	}
+	for round := range rounds {
 		d := newFullDisk(t, f, round%2 == 0)
 		go d.write(rng.Uint64())
 		for range 2 {

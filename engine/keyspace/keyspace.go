@@ -68,7 +68,7 @@ func Open(r engine.Reader) (*Keyspace, error) {
 
 // Reload reads the keyspace's own records again, after they changed by another
 // way than Publish: entries of another leader, a raft snapshot. No write Tx may
-// be open.
+// be open. Until it returns, readers of the live engine go by the old database map.
 func (ks *Keyspace) Reload(r engine.Reader) error {
 	there, err := readFormat(r)
 	if err != nil {

@@ -14,15 +14,14 @@ import (
 
 // DB is an engine.Engine on Pebble.
 type DB struct {
-	p      *pebble.DB
-	cache  *pebble.Cache
-	lock   *pebble.Lock
-	opts   Options
-	fs     *guardFS
-	guard  *guard
-	events *events
-	use    usage
-	room   room
+	p       *pebble.DB
+	cache   *pebble.Cache
+	lock    *pebble.Lock
+	fs      *guardFS
+	guard   *guard
+	events  *events
+	monitor *monitor
+	use     usage
 
 	// applied counts batches; flushed is how many of the first of them Flush
 	// made durable. They spare Flush from writing when nothing is new.
@@ -34,7 +33,8 @@ type DB struct {
 	applyBuf []byte
 
 	stopNotify chan struct{}
-	notifying  sync.WaitGroup
+	notifier   sync.WaitGroup
+	monitoring sync.WaitGroup
 
 	// checkpoint is held during one, for fs.otherDirErr.
 	checkpoint sync.Mutex
@@ -149,7 +149,7 @@ func (db *DB) Apply(repr []byte) error {
 	if err := db.guard.stopped(); err != nil {
 		return err
 	}
-	if err := db.waitForRoom(len(repr)); err != nil {
+	if err := db.monitor.waitForRoom(); err != nil {
 		return err
 	}
 
@@ -166,6 +166,7 @@ func (db *DB) Apply(repr []byte) error {
 		return fmt.Errorf("pebbledb: apply: %w", err)
 	}
 	db.applied.Add(1)
+	db.monitor.applied(len(repr))
 	kept := db.batch.Len() < len(buf) // Pebble empties a batch that it keeps
 	if db.applyBuf = buf; kept || cap(buf) > maxRetainedApplyBytes {
 		db.applyBuf = nil
@@ -259,9 +260,10 @@ func (db *DB) Close() error {
 	if err := db.use.close(); err != nil {
 		return fmt.Errorf("pebbledb: close: %w", err)
 	}
+	db.monitoring.Wait()
 	err := db.p.Close()
 	close(db.stopNotify)
-	db.notifying.Wait()
+	db.notifier.Wait()
 	err = errors.Join(err, db.lock.Close())
 	db.cache.Unref()
 	if err != nil {

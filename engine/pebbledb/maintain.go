@@ -16,6 +16,9 @@ func (db *DB) Checkpoint(dir string) error {
 		return engine.ErrClosed
 	}
 	defer db.use.leave()
+	if err := db.guard.writableFor(workManifest); err != nil {
+		return fmt.Errorf("pebbledb: checkpoint: %w", err) // it would wait for the MANIFEST
+	}
 	db.checkpoint.Lock()
 	defer db.checkpoint.Unlock()
 	if err := db.flush(); err != nil {

@@ -6,7 +6,8 @@ import (
 	"dkv/engine"
 )
 
-// Metrics implements engine.Engine. MemtableBytes is what memtables take, filled
+// Metrics implements engine.Engine. While the MANIFEST waits for disk space the
+// figures are those of before. MemtableBytes is what memtables take, filled
 // or not, those that an iterator or snapshot still reads included. EstimatedKeys
 // leaves out what is in memtables, and counts a key that was overwritten, and
 // not yet compacted, more than once.
@@ -15,8 +16,8 @@ func (db *DB) Metrics() engine.Metrics {
 		return engine.Metrics{}
 	}
 	defer db.use.leave()
-	p := db.p.Metrics()
-	stalled := db.room.stallNanos.Load() + db.events.stallNanos.Load()
+	p := db.monitor.metrics()
+	stalled := db.monitor.stallNanos.Load() + db.events.stallNanos.Load()
 	m := engine.Metrics{
 		DiskBytes:          p.DiskSpaceUsage(),
 		MemtableBytes:      p.MemTable.Size + p.MemTable.ZombieSize,
@@ -32,7 +33,7 @@ func (db *DB) Metrics() engine.Metrics {
 		ReadAmplification:  p.ReadAmp(),
 		Tombstones:         p.Keys.TombstoneCount,
 		EstimatedKeys:      db.estimateKeys(),
-		WriteStalls:        db.room.stalls.Load() + db.events.stalls.Load(),
+		WriteStalls:        db.monitor.stalls.Load() + db.events.stalls.Load(),
 		WriteStallDuration: time.Duration(stalled),
 		BackgroundErrors:   db.events.backgroundErrors.Load(),
 	}

@@ -66,7 +66,6 @@ func open(dir string, fs vfs.FS, o Options) (db *DB, err error) {
 	d := &DB{
 		cache:      o.newCache(),
 		lock:       lock,
-		opts:       o,
 		guard:      g,
 		events:     newEvents(g, o.Logger),
 		stopNotify: make(chan struct{}),
@@ -87,7 +86,9 @@ func open(dir string, fs vfs.FS, o Options) (db *DB, err error) {
 	}
 	d.batch = d.p.NewBatch()
 	g.patient.Store(true)
-	d.notifying.Go(func() { d.events.notify(d.stopNotify, o.OnFlush, o.OnFatal) })
+	d.monitor = newMonitor(d.p, g, o)
+	d.monitoring.Go(func() { d.monitor.run(g.ctx) })
+	d.notifier.Go(func() { d.events.notify(d.stopNotify, o.OnFlush, o.OnFatal) })
 	return d, nil
 }
 

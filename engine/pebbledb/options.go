@@ -25,7 +25,7 @@ type Options struct {
 
 	// BlockCacheBytes is the size of the cache of uncompressed blocks. Default:
 	// 64 MiB when the machine (or its cgroup) has up to 4 GiB of memory,
-	// otherwise 256 MiB. Ignored when Cache is set. Pebble takes memtables out
+	// otherwise 128 MiB. Ignored when Cache is set. Pebble takes memtables out
 	// of the cache's budget; two of them (one being filled, one being flushed)
 	// are added to it, and when more wait the cache shrinks for that time. So
 	// the two together stay within BlockCacheBytes + 2 * MemtableBytes, unless
@@ -100,7 +100,7 @@ const (
 
 	smallMachineBytes   = 4 << 30
 	smallMachineCache   = 64 << 20
-	regularMachineCache = 256 << 20
+	regularMachineCache = 128 << 20
 
 	// minMemtableBytes keeps a memtable larger than Pebble's bookkeeping in it.
 	minMemtableBytes = 64 << 10
@@ -209,7 +209,7 @@ func (o Options) pebbleOptions(fs vfs.FS, cache *pebble.Cache, listener *pebble.
 		Logger:             logger,
 
 		MemTableSize: uint64(o.MemtableBytes),
-		// Pebble's own write stalls are out of reach: DB.waitForRoom stalls
+		// Pebble's own write stalls are out of reach: monitor.waitForRoom stalls
 		// first, because a writer that waits inside Pebble for a full disk
 		// cannot be woken to close the store.
 		MemTableStopWritesThreshold: 1 << 20,

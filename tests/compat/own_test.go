@@ -35,6 +35,11 @@ func TestCompareAndSet(t *testing.T) {
 	}
 	c.Want("$1\r\nc\r\n", "GET", "k")
 
+	c.Want(":0\r\n", "DKV.CAS", "k", "", "d", "ABSENT")
+	c.Want(":1\r\n", "DKV.CAS", "fresh", "", "d", "absent", "PX", "50000")
+	c.Want("$1\r\nd\r\n", "GET", "fresh")
+	c.Want("-ERR syntax error\r\n", "DKV.CAS", "k", "c", "d", "ABSENT")
+
 	// It is a write like others: in transactions, and seen by WATCH.
 	c.OK("WATCH", "k")
 	c.Want(":1\r\n", "DKV.CAS", "k", "c", "d")

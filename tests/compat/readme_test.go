@@ -11,6 +11,44 @@ import (
 	"dkv/tests/harness"
 )
 
+// goBlock is a program in a document.
+var goBlock = regexp.MustCompile("(?ms)^```go\n(package main\n.*?)^```")
+
+// TestDocumentedPrograms runs the Go programs of the README, which end in a
+// comment that says what they print.
+func TestDocumentedPrograms(t *testing.T) {
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := goBlock.FindAllStringSubmatch(string(text), -1)
+	if len(programs) == 0 {
+		t.Fatal("the README has no program")
+	}
+	srv := harness.Dkv(t)
+	for _, program := range programs {
+		source := strings.ReplaceAll(program[1], "6379", strconv.Itoa(srv.Port()))
+		file := filepath.Join(t.TempDir(), "main.go")
+		if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// Run from the module's folder, so that its go.mod says which go-redis.
+		stdout, stderr, code := run(t, "", "/bin/sh", "-c", "cd '"+root+"' && go run "+file)
+		said := regexp.MustCompile(`Println\(.*\) // (.*)`).FindAllStringSubmatch(source, -1)
+		var want strings.Builder
+		for _, line := range said {
+			want.WriteString(line[1] + "\n")
+		}
+		if code != 0 || len(said) == 0 || stdout != want.String() {
+			t.Errorf("exit code %d, printed %q, want %q\n%s", code, stdout, want.String(), stderr)
+		}
+	}
+}
+
 // consoleBlock is a session in a document: lines that begin with "$ " are typed,
 // the others are what the shell prints.
 var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```")
@@ -55,18 +93,30 @@ func TestDocumentedSessions(t *testing.T) {
 
 func playSession(t *testing.T, srv *harness.Server, root, session string) {
 	t.Helper()
-	bin := filepath.Dir(harness.NeedDkv(t, "dkvctl"))
+	path := wrappers(t, srv)
 	for part := range strings.SplitSeq(strings.TrimPrefix(session, "$ "), "\n$ ") {
 		command, expected, _ := strings.Cut(part, "\n")
-		script := strings.ReplaceAll(command, "bin/", bin+"/")
-		script = "redis-cli() { command redis-cli -p " + strconv.Itoa(srv.Port()) + " \"$@\"; }\n" +
-			"dkvctl() { " + bin + "/dkvctl -a " + srv.Addr() + " \"$@\"; }\n" +
-			strings.ReplaceAll(script, "6379", strconv.Itoa(srv.Port()))
-		stdout, stderr, _ := run(t, "", "/bin/sh", "-c", "cd '"+root+"'\n"+script)
+		script := strings.ReplaceAll(strings.ReplaceAll(command, "bin/dkvctl", "dkvctl"), "6379", strconv.Itoa(srv.Port()))
+		stdout, stderr, _ := run(t, "", "/bin/sh", "-c", "cd '"+root+"'; PATH='"+path+"':$PATH; "+script)
 		if !looksLike(stdout+stderr, expected) {
 			t.Errorf("$ %s\n got %q\nwant %q", command, stdout+stderr, expected)
 		}
 	}
+}
+
+// wrappers returns a folder with clients that go to the server without being told.
+func wrappers(t *testing.T, srv *harness.Server) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, command := range map[string]string{
+		"redis-cli": harness.NeedProgram(t, "redis-cli", "redis-tools") + " -p " + strconv.Itoa(srv.Port()),
+		"dkvctl":    harness.NeedDkv(t, "dkvctl") + " -a " + srv.Addr(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\nexec "+command+" \"$@\"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // looksLike compares output, in which "..." of the expected one is anything.
