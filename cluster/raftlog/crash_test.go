@@ -3,6 +3,9 @@ package raftlog
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -333,5 +336,63 @@ func damagedOpen(t *testing.T, off int64, mask []byte) {
 	if len(two) > 0 && len(one) < len(es) {
 		t.Fatal("not a prefix")
 	}
+	must(t, l.Close())
+}
+
+// Crashes while several shards append at once and share syncs: each shard has
+// what it was told is durable, at least.
+func TestConcurrentCrash(t *testing.T) {
+	const shards, crashes = 4, 40
+	mem := vfs.NewCrashableMem()
+	o := testOptions(mem, FsyncAlways)
+	o.SegmentBytes, o.manual, o.Salt = 16<<10, false, nil
+	l := mustOpen(t, o)
+	var acked [shards]atomic.Uint64
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for id := range ShardID(shards) {
+		wg.Go(func() {
+			s := l.Shard(id)
+			for i := Index(1); !stop.Load(); i++ {
+				if err := s.Append(hard(1, 1, uint64(i-1)), entries(i, 1, 1, 150), true); err != nil {
+					t.Error(err)
+					return
+				}
+				acked[id].Store(uint64(i))
+				if i%64 == 0 && s.Truncate(i-10) != nil {
+					t.Error("truncate failed")
+				}
+			}
+		})
+	}
+	seed := testSeed()
+	t.Logf("seed %d", seed)
+	r := newModelRand(seed)
+	o.manual = true
+	for i := range crashes {
+		var least [shards]uint64
+		for id := range least {
+			for i == 0 && acked[id].Load() == 0 {
+				runtime.Gosched()
+			}
+			least[id] = acked[id].Load()
+		}
+		o.FS = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: i % 3 * 30, RNG: r})
+		l := mustOpen(t, o)
+		for id := range ShardID(shards) {
+			s := l.Shard(id)
+			if last, _ := s.LastIndex(); last < least[id] {
+				t.Fatalf("shard %d ends with %d, %d was acknowledged", id, last, least[id])
+			}
+			for _, e := range readAll(t, s) {
+				if i := Index(e.GetIndex()); !sameEntry(e, entry(i, 1, payload(i, 1, 150))) {
+					t.Fatalf("entry %d is %v", i, e)
+				}
+			}
+		}
+		must(t, l.Close())
+	}
+	stop.Store(true)
+	wg.Wait()
 	must(t, l.Close())
 }

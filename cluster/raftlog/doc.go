@@ -67,16 +67,14 @@
 // In mode always it is also filled with zeros, a chunk ahead of the records, and
 // files are used again: a sync then has data to write but no change of the
 // file's size or extents, which needs a commit of the file system's journal.
-// fdatasync after a write, ext4 on a virtual disk, the variants taking turns in
-// one run, 900 times, median:
+// A write and its fdatasync, ext4 on a virtual disk, the variants taking turns,
+// median of 1000 (BenchmarkDiskSync):
 //
 //	                     128 bytes   4 KiB   64 KiB
-//	growing file            132 us  145 us   308 us
-//	fallocate               129 us  135 us   274 us
-//	fallocate and zeros     106 us   89 us   134 us
-//	recycled                119 us   98 us   140 us
-//
-// BenchmarkDiskSync measures it again.
+//	growing file            179 us  201 us   275 us
+//	fallocate               176 us  190 us   244 us
+//	fallocate and zeros     154 us  135 us   177 us
+//	recycled                174 us  157 us   196 us
 //
 // # Failure
 //

@@ -16,7 +16,7 @@
 // Consistency. A reader must never see half a batch: one key new and, in a later
 // read, another key of the same batch still old. So Apply
 //
-//  1. makes the sequence odd and drops the batch's keys from the table,
+//  1. makes the sequence odd and hides the batch's keys in the table,
 //  2. applies the batch to the engine, which is atomic,
 //  3. puts the batch's records into the table and makes the sequence even.
 //

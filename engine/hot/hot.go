@@ -68,7 +68,7 @@ func (db *DB) Apply(repr []byte) error {
 	}
 	db.sequence.Add(1)
 	defer db.sequence.Add(1)
-	if err := db.drop(records); err != nil {
+	if err := db.hide(records); err != nil {
 		return err
 	}
 	if err := db.Engine.Apply(repr); err != nil {
@@ -77,8 +77,8 @@ func (db *DB) Apply(repr []byte) error {
 	return db.put(records)
 }
 
-// drop removes what a batch changes from the table.
-func (db *DB) drop(records engine.BatchReader) error {
+// hide keeps reads of what a batch changes from the table.
+func (db *DB) hide(records engine.BatchReader) error {
 	for {
 		kind, key, _, ok, err := records.Next()
 		if err != nil || !ok {
@@ -91,7 +91,7 @@ func (db *DB) drop(records engine.BatchReader) error {
 			continue
 		}
 		h := maphash.Bytes(db.seed, key)
-		db.table[h%stripes].drop(key, h)
+		db.table[h%stripes].hide(key, h)
 	}
 }
 

@@ -55,6 +55,7 @@ const (
 	flagDead    = 1 << 1 // replaced or dropped; no slot points here
 	flagRead    = 1 << 2 // read since it was written
 	flagFiller  = 1 << 3 // unused end of the ring
+	flagHidden  = 1 << 4 // being changed: it keeps its place, reads miss it
 
 	// maxRecordFraction keeps one record from clearing out a stripe.
 	maxRecordFraction = 16
@@ -101,13 +102,16 @@ func (s *stripe) find(key []byte, tag uint32) int {
 func (s *stripe) get(dst, key []byte, h uint64) ([]byte, state) {
 	s.mu.Lock()
 	i := s.find(key, tagOf(h))
-	if i < 0 {
+	var r record
+	if i >= 0 {
+		r = s.at(s.slots[i].pos)
+	}
+	if i < 0 || r.flags()&flagHidden != 0 {
 		s.misses++
 		s.mu.Unlock()
 		return dst, unknown
 	}
 	s.hits++
-	r := s.at(s.slots[i].pos)
 	r.b[7] |= flagRead
 	st := absent
 	if r.flags()&flagPresent != 0 {
@@ -133,9 +137,12 @@ func (s *stripe) set(key, value []byte, found bool, h uint64) {
 	s.mu.Unlock()
 }
 
-func (s *stripe) drop(key []byte, h uint64) {
+// hide makes reads miss the record of key, whose place its next version takes.
+func (s *stripe) hide(key []byte, h uint64) {
 	s.mu.Lock()
-	s.dropLocked(key, tagOf(h))
+	if i := s.find(key, tagOf(h)); i >= 0 {
+		s.at(s.slots[i].pos).b[7] |= flagHidden
+	}
 	s.mu.Unlock()
 }
 
@@ -162,8 +169,12 @@ func (s *stripe) setLocked(key, value []byte, found bool, h uint64) {
 	}
 	if i := s.find(key, tag); i >= 0 {
 		r := s.at(s.slots[i].pos)
-		if r.size() == size && found == (r.flags()&flagPresent != 0) && r.valueLen() == len(value) {
+		if r.valueLen() == len(value) {
 			copy(r.value(), value)
+			r.b[7] &^= flagHidden | flagPresent
+			if found {
+				r.b[7] |= flagPresent
+			}
 			return
 		}
 		r.b[7] |= flagDead

@@ -37,7 +37,7 @@ type monitor struct {
 	// slack is how much may be applied while no look succeeds.
 	slack int64
 
-	look chan struct{} // has room for one
+	look chan struct{} // asks for a look; has room for one
 	// since is how much was applied since the last look.
 	since atomic.Int64
 	full  atomic.Bool
@@ -67,19 +67,14 @@ func newMonitor(p *pebble.DB, g *guard, o Options) *monitor {
 	return m
 }
 
-// run looks when asked to, and, while there is no room, when background work got
-// on. It returns when ctx ends.
+// run looks when asked to, until ctx ends.
 func (m *monitor) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		var changed <-chan struct{}
-		if m.full.Load() || m.guard.crowded.Load() {
-			changed = m.guard.changed()
-		}
-		m.lookNow()
+	for {
 		select {
 		case <-m.look:
-		case <-changed:
+			m.lookNow()
 		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -131,19 +126,16 @@ func (m *monitor) waitForRoom() error {
 	began := time.Now()
 	defer func() { m.stallNanos.Add(int64(time.Since(began))) }()
 	for {
-		m.mu.Lock()
-		looked := m.mu.changed
-		m.mu.Unlock()
+		// Taken before the look: what happens after it closes the channel.
 		changed := m.guard.changed()
+		m.freshLook(nil)
 		if m.hasRoom() {
 			return nil
 		}
 		if err := m.guard.stopped(); err != nil {
 			return err
 		}
-		m.ask()
 		select {
-		case <-looked:
 		case <-changed:
 		case <-m.guard.ctx.Done():
 			return engine.ErrClosed
@@ -154,25 +146,34 @@ func (m *monitor) waitForRoom() error {
 // metrics returns the figures of now, or, when they cannot be had soon, the last
 // ones.
 func (m *monitor) metrics() *pebble.Metrics {
+	timer := time.NewTimer(metricsWait)
+	defer timer.Stop()
+	m.freshLook(timer.C)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.last
+}
+
+// freshLook waits until a look is done that began after now; or until the
+// timeout, or Close, which the caller sees to.
+func (m *monitor) freshLook(timeout <-chan time.Time) {
 	m.mu.Lock()
 	want := m.mu.begun + 1
 	m.mu.Unlock()
-	timer := time.NewTimer(metricsWait)
-	defer timer.Stop()
 	for {
 		m.mu.Lock()
-		last, done, changed := m.mu.last, m.mu.done, m.mu.changed
+		done, changed := m.mu.done, m.mu.changed
 		m.mu.Unlock()
 		if done >= want {
-			return last
+			return
 		}
 		m.ask()
 		select {
 		case <-changed:
-		case <-timer.C:
-			return last
+		case <-timeout:
+			return
 		case <-m.guard.ctx.Done():
-			return last
+			return
 		}
 	}
 }

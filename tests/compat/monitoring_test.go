@@ -1,6 +1,9 @@
 package compat
 
 import (
+	"io"
+	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,6 +44,46 @@ func TestInfoFields(t *testing.T) {
 				t.Errorf("INFO %s has no %s", section, name)
 			}
 		}
+	}
+}
+
+// /metrics, /healthz and /readyz, with -http-listen-addr.
+func TestHTTP(t *testing.T) {
+	harness.NeedItself(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	c := harness.Dkv(t, "-http-listen-addr", addr).Dial(t)
+	c.OK("SET", "k", "v")
+	for path, texts := range map[string][]string{
+		"/healthz": nil,
+		"/readyz":  nil,
+		"/metrics": {"# TYPE dkv_", "go_goroutines", "process_resident_memory_bytes"},
+	} {
+		r, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil || r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s, %v", path, r.Status, err)
+		}
+		for _, text := range texts {
+			if !strings.Contains(string(body), text) {
+				t.Errorf("%s has no %q", path, text)
+			}
+		}
+	}
+	r, err := http.Get("http://" + addr + "/debug/pprof/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Body.Close(); r.StatusCode == http.StatusOK {
+		t.Error("profiles are served without being asked for")
 	}
 }
 

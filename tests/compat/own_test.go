@@ -1,6 +1,10 @@
 package compat
 
 import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +123,61 @@ func TestNotBuiltYet(t *testing.T) {
 		if r := c.Do(name, "a", "b"); !strings.HasPrefix(string(r.Raw), "-ERR unknown command '"+name+"', with args beginning with: 'a' 'b' \r\n") {
 			t.Errorf("%s: %s", name, r)
 		}
+	}
+}
+
+// With -diskless nothing outlives the process, and nothing is written.
+func TestDiskless(t *testing.T) {
+	harness.NeedItself(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, flag := range []string{"-diskless", "-dbDiskless", "--diskless=yes"} {
+		srv := harness.DkvIn(t, dir, flag)
+		c := srv.Dial(t)
+		c.OK("SET", "k", "v")
+		c.Want("$1\r\nv\r\n", "GET", "k")
+		srv.Kill()
+		srv.MustStart(t)
+		srv.Dial(t).Want("$-1\r\n", "GET", "k")
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("%s was made", dir)
+	}
+}
+
+// Without a password only this machine is served, as in Redis.
+func TestProtectedMode(t *testing.T) {
+	harness.NeedItself(t)
+	var outside string
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && !ip.IP.IsLoopback() {
+			outside = ip.IP.String()
+		}
+	}
+	if outside == "" {
+		t.Skip("this machine has no other address than its loopback")
+	}
+	for _, c := range []struct {
+		reply string
+		flags []string
+	}{
+		{"-DENIED Redis is running in protected mode", nil},
+		{"+PONG", []string{"-protected-mode", "no"}},
+		{"-NOAUTH", []string{"-requirepass", "secret"}},
+	} {
+		srv := harness.Dkv(t, append([]string{"-bind", "0.0.0.0"}, c.flags...)...)
+		conn, err := harness.Dial(net.JoinHostPort(outside, strconv.Itoa(srv.Port())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := conn.Call("PING")
+		if err != nil || !strings.HasPrefix(string(r.Raw), c.reply) {
+			t.Errorf("%q: got %s, %v, want %s", c.flags, r, err, c.reply)
+		}
+		conn.Close()
 	}
 }
 

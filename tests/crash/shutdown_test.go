@@ -1,11 +1,13 @@
 package crash
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -111,11 +113,33 @@ func TestStartRefused(t *testing.T) {
 		}
 		refused(t, dir, "", "permission denied")
 	})
+	t.Run("folder of another version", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "data")
+		harness.DkvIn(t, dir).Kill()
+		file := filepath.Join(dir, "node.json")
+		identity, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := regexp.MustCompile(`"format": *\d+`).ReplaceAll(identity, []byte(`"format": 999`))
+		if err := os.WriteFile(file, later, 0o600); err != nil || bytes.Equal(later, identity) {
+			t.Fatalf("%v: %s", err, identity)
+		}
+		refused(t, dir, "", "version")
+	})
+	t.Run("folder of somebody else", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "thesis.tex"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, dir, "", "thesis.tex")
+	})
 	t.Run("bad flag value", func(t *testing.T) { refused(t, t.TempDir(), "", "fsync", "-fsync", "sometimes") })
 	t.Run("unknown flag", func(t *testing.T) { refused(t, t.TempDir(), "", "no-such-flag", "-no-such-flag", "x") })
 	for _, flags := range [][]string{
 		{"-role", "slave", "-repl-master-addr", "127.0.0.1:1"}, {"-nexusJoin"},
 		{"-nexus-node-url", "http://127.0.0.1:1", "-nexus-cluster-url", "http://127.0.0.1:2"},
+		{"-db-engine", "rocksdb"}, {"-replPollInterval", "1s", "-role", "slave"},
 	} {
 		t.Run("later issue "+flags[0], func(t *testing.T) {
 			refused(t, t.TempDir(), "", append([]string{"not supported yet"}, flags...)...)
