@@ -7,6 +7,8 @@ ADDR     ?= 127.0.0.1:6379
 DATA     ?= ./dkv-data
 RUNFLAGS ?=
 FUZZTIME ?= 30s
+# VERSION=1.2.3 is what the programs call themselves.
+LDFLAGS  := $(if $(VERSION),-ldflags "-X main.release=$(VERSION) -X main.version=$(VERSION)")
 
 # Packages whose code runs in many goroutines: always tested under the race
 # detector. The black-box suites in tests/ only drive other processes.
@@ -20,10 +22,10 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the programs into bin/
-	$(GO) build -o $(BIN)/ ./cmd/...
+	$(GO) build $(LDFLAGS) -o $(BIN)/ ./cmd/...
 
 run: ## build dkvsrv and serve on 127.0.0.1:6379 with data in ./dkv-data (ADDR=, DATA=, RUNFLAGS=)
-	$(GO) build -o $(BIN)/ ./cmd/...
+	$(GO) build $(LDFLAGS) -o $(BIN)/ ./cmd/...
 	$(BIN)/dkvsrv -listen-addr $(ADDR) -db-folder $(DATA) $(RUNFLAGS)
 
 test: test-tools build ## vet, all tests, concurrent packages under the race detector

@@ -214,10 +214,10 @@ func (n *Node) create(eng engine.Engine) error {
 	return writeIdentity(n.o.FS, n.o.Dir, n.id)
 }
 
-// pinnedBytes is the log's size when shard 0 keeps it from being cut.
+// pinnedBytes is how much of the log shard 0 keeps from being cut.
 func (n *Node) pinnedBytes() int64 {
 	if pin := n.log.Pinned(); pin.Pinned && pin.Shard == 0 {
-		return pin.Bytes
+		return pin.NeededBytes
 	}
 	return 0
 }

@@ -76,6 +76,10 @@ func (o Options) withDefaults() Options {
 		o.FS = vfs.NewMem()
 		o.Dir = "diskless"
 		o.Fsync = raftlog.FsyncNo
+		// Files in memory grow byte by byte until they are recycled.
+		if o.LogSegmentBytes == 0 {
+			o.LogSegmentBytes = 4 << 20
+		}
 	}
 	if o.FS == nil {
 		o.FS = vfs.Default

@@ -61,6 +61,10 @@ const (
 // are refused, so that they can get a meaning later. A delete-range covers
 // start <= key < end, and start < end. Lengths are below 2^32.
 //
+// Invariant: no key is empty, the start of a range included. (Pebble takes an
+// empty smallest key of a table for none, and its compactions then lose range
+// deletions of that table.)
+//
 // The records are laid out as in the write batches of LevelDB's descendants, and
 // the header has their size, so that such an engine takes a copy of the bytes as
 // its own batch without going through the records one by one.
@@ -70,22 +74,31 @@ type Batch struct {
 	err   error
 }
 
-// Put sets key to value. Both are copied.
+// Put sets key to value. Both are copied. key must not be empty.
 func (b *Batch) Put(key, value []byte) {
 	b.append(KindPut, key, value)
 }
 
-// Delete removes key; it need not exist. key is copied.
+// Delete removes key; it need not exist. key is copied, and must not be empty.
 func (b *Batch) Delete(key []byte) {
 	b.append(KindDelete, key, nil)
 }
 
-// DeleteRange removes every key in [start, end). Both are copied. An empty range
-// adds nothing.
+// DeleteRange removes every key in [start, end). Both are copied. An empty start
+// is the first key that there can be. An empty range adds nothing.
 func (b *Batch) DeleteRange(start, end []byte) {
-	if bytes.Compare(start, end) < 0 {
+	if start = rangeStart(start); bytes.Compare(start, end) < 0 {
 		b.append(KindDeleteRange, start, end)
 	}
+}
+
+var firstKey = []byte{0}
+
+func rangeStart(start []byte) []byte {
+	if len(start) == 0 {
+		return firstKey
+	}
+	return start
 }
 
 // Repr returns the batch's wire form. The slice belongs to the batch and is valid
@@ -148,6 +161,9 @@ func (s span) in(buf []byte) []byte {
 // append adds a record and returns where its key and value were put; ok is false
 // when the batch is full.
 func (b *Batch) append(kind Kind, key, value []byte) (k, v span, ok bool) {
+	if len(key) == 0 {
+		panic("engine: batch with an empty key")
+	}
 	const overhead = 1 + 2*binary.MaxVarintLen32
 	need := overhead + len(key) + len(value)
 	if b.err != nil || need > MaxBatchBytes || b.Len()+need > MaxBatchBytes {
@@ -224,7 +240,7 @@ func (r *BatchReader) Next() (kind Kind, key, value []byte, ok bool, err error) 
 	}
 	kind = Kind(r.rest[0])
 	r.rest = r.rest[1:]
-	if key, ok = r.str(); !ok {
+	if key, ok = r.str(); !ok || len(key) == 0 {
 		return r.corrupt("bad key")
 	}
 	switch kind {

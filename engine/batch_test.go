@@ -45,16 +45,18 @@ func TestBatchWireForm(t *testing.T) {
 	b.DeleteRange([]byte("a"), []byte("b"))
 	b.DeleteRange([]byte("b"), []byte("b")) // empty: not recorded
 	b.DeleteRange([]byte("b"), nil)
-	const want = "010000000000000003000000" + "01016b0376616c" + "0004676f6e65" + "0f01610162"
+	b.DeleteRange(nil, []byte("c")) // from the first key that there can be
+	b.DeleteRange(nil, []byte{0})
+	const want = "010000000000000004000000" + "01016b0376616c" + "0004676f6e65" + "0f01610162" + "0f01000163"
 	if got := hex.EncodeToString(b.Repr()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if b.Len() != len(want)/2 || b.Count() != 3 {
+	if b.Len() != len(want)/2 || b.Count() != 4 {
 		t.Errorf("Len %d, Count %d", b.Len(), b.Count())
 	}
 	got := records(t, b.Repr())
 	wantRecords := []record{{engine.KindPut, "k", "val"}, {engine.KindDelete, "gone", ""}, {engine.KindDeleteRange, "a", "b"}}
-	if len(got) != 3 || got[0] != wantRecords[0] || got[1] != wantRecords[1] || got[2] != wantRecords[2] {
+	if len(got) != 4 || got[0] != wantRecords[0] || got[1] != wantRecords[1] || got[2] != wantRecords[2] {
 		t.Errorf("records %v", got)
 	}
 }
@@ -115,6 +117,8 @@ func TestReadBatchRejects(t *testing.T) {
 		"huge count":       change(11, 0xff),
 		"kind":             change(12, 2),
 		"key beyond end":   change(13, 0x7f),
+		"empty key":        {1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 'v'},
+		"empty start":      {1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 15, 0, 1, 'v'},
 		"cut":              good[:len(good)-1],
 		"empty range":      change(len(good)-1, 'a'),
 		"bytes after":      append(bytes.Clone(good), 0),

@@ -124,23 +124,24 @@ func (o *Overlay) Get(dst, key []byte) (value []byte, found bool, err error) {
 	return o.base.Get(dst, key)
 }
 
-// Put sets key to value, both copied.
+// Put sets key to value, both copied. key must not be empty.
 func (o *Overlay) Put(key, value []byte) {
 	if k, v, ok := o.batch.append(KindPut, key, value); ok {
 		o.add(KindPut, key, k, v)
 	}
 }
 
-// Delete removes key, which is copied.
+// Delete removes key, which is copied, and must not be empty.
 func (o *Overlay) Delete(key []byte) {
 	if k, v, ok := o.batch.append(KindDelete, key, nil); ok {
 		o.add(KindDelete, key, k, v)
 	}
 }
 
-// DeleteRange removes every key in [start, end), both copied. An empty range adds
-// nothing.
+// DeleteRange removes every key in [start, end), both copied. An empty start is
+// the first key that there can be. An empty range adds nothing.
 func (o *Overlay) DeleteRange(start, end []byte) {
+	start = rangeStart(start)
 	if bytes.Compare(start, end) >= 0 {
 		return
 	}

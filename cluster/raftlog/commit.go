@@ -152,7 +152,7 @@ func (l *Log) put(seg *segment, r *outRecord) (off int64, err error) {
 		metaLen: uint32(r.metaLen), dataLen: uint64(r.dataLen),
 		shard: r.shard, kind: r.kind, synced: synced,
 	}, seg.seed, off)
-	if err := l.zeroAhead(seg, off+size); err != nil {
+	if err := l.zeroAhead(seg, off+size, size); err != nil {
 		return 0, l.noSpace("write", err)
 	}
 	n, err := l.putBytes(seg, off, r)
@@ -229,10 +229,11 @@ func (l *Log) takeBack(seg *segment, off int64) error {
 }
 
 // zeroAhead keeps some of the file behind the record that ends at end filled,
-// so that a sync has no change of the file's size or extents to write. Only
-// where each append is synced; what a recycled file held before serves as well.
-func (l *Log) zeroAhead(seg *segment, end int64) error {
-	if end <= seg.exists || end >= seg.capacity || l.fsync() != FsyncAlways {
+// so that neither writes nor syncs have a change of its size or extents to deal
+// with: see doc.go. What a recycled file held before serves as well. It does not
+// pay for large records.
+func (l *Log) zeroAhead(seg *segment, end, size int64) error {
+	if end <= seg.exists || end >= seg.capacity || size > zeroChunkBytes/4 {
 		return nil
 	}
 	if seg.file.Fd() == vfs.InvalidFd && !l.o.zeroFill {

@@ -64,9 +64,10 @@
 //
 // A segment's space is allocated when its file is made (fallocate), so that a
 // full disk is met by Reserve and not by a write in the middle of a raft round.
-// In mode always it is also filled with zeros, a chunk ahead of the records, and
-// files are used again: a sync then has data to write but no change of the
-// file's size or extents, which needs a commit of the file system's journal.
+// It is also filled with zeros, a chunk ahead of the records, and files are used
+// again: a sync then has data to write but no change of the file's size or
+// extents, which needs a commit of the file system's journal, and a write has
+// less to account for (4 KiB without sync: 14 us instead of 25 us).
 // A write and its fdatasync, ext4 on a virtual disk, the variants taking turns,
 // median of 1000 (BenchmarkDiskSync):
 //

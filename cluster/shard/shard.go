@@ -23,6 +23,7 @@ const (
 	maxBatchTasks = 4096
 	maxBatchBytes = 4 << 20
 	maxEntryBytes = 1 << 30
+	maxBatchCopy  = 1 << 20
 )
 
 // positionKey is the engine record that holds the index of the last applied

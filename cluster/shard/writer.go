@@ -135,8 +135,8 @@ func (s *Shard) endBatch() {
 		s.abandon(ErrTooBig)
 		return
 	}
-	repr := w.overlay.Batch().Repr()
-	if err := s.o.Log.Reserve(int64(len(repr))); err != nil {
+	data := s.takeBatch()
+	if err := s.o.Log.Reserve(int64(len(data))); err != nil {
 		if !errors.Is(err, engine.ErrNoSpace) {
 			s.o.Logger.Error("cannot reserve log space", "err", err)
 		}
@@ -145,7 +145,7 @@ func (s *Shard) endBatch() {
 	}
 	w.proposal = consensus.Proposal{
 		Term:        w.term,
-		Data:        bytes.Clone(repr),
+		Data:        data,
 		IndexOffset: positionOffset,
 		Context:     s,
 	}
@@ -160,6 +160,18 @@ func (s *Shard) endBatch() {
 	default:
 		s.abandon(ErrUncertain)
 	}
+}
+
+// takeBatch returns the batch's bytes for good, which the log keeps. They are
+// copied, so that the overlay's memory serves the next batch; a large batch takes
+// the memory along.
+func (s *Shard) takeBatch() []byte {
+	repr := s.w.overlay.Batch().Repr()
+	if len(repr) <= maxBatchCopy {
+		return bytes.Clone(repr)
+	}
+	s.w.overlay = engine.NewOverlay(s.eng)
+	return repr
 }
 
 // abandon ends a batch that was not applied.

@@ -54,6 +54,9 @@ func (db *DB) Compact(ctx context.Context, lower, upper []byte) error {
 			return err
 		}
 	}
+	if len(lower) == 0 {
+		lower = []byte{0} // Pebble and empty keys: see engine.Batch
+	}
 	if bytes.Compare(lower, upper) >= 0 {
 		return nil
 	}

@@ -95,11 +95,26 @@ func (s *Server) MustStart(t testing.TB) {
 	}
 }
 
+// signsOfBugs must not be in a server's output, whatever a test did to it.
+var signsOfBugs = []string{"WARNING: DATA RACE", "a command panicked", "panic: ", "fatal error: "}
+
+// around returns a string from shortly before a word in it on.
+func around(s, word string) string {
+	const before, after = 500, 6000
+	at := strings.Index(s, word)
+	return s[max(0, at-before):min(len(s), at+after)]
+}
+
 func startForTest(t testing.TB, spec Spec) *Server {
 	t.Helper()
 	s := NewServer(spec)
 	t.Cleanup(func() {
 		s.Kill()
+		for _, sign := range signsOfBugs {
+			if logs := s.Logs(); strings.Contains(logs, sign) {
+				t.Errorf("the server's output has %q:\n%s", sign, around(logs, sign))
+			}
+		}
 		if t.Failed() {
 			t.Logf("output of %s on port %d:\n%s", spec.Program, s.Port(), lastLines(s.Logs(), 60))
 		}
