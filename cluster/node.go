@@ -251,6 +251,10 @@ func (n *Node) BeginRead(tx *keyspace.Tx, snapshot bool) error {
 	return n.shard.BeginRead(tx, snapshot)
 }
 
+// Warms says whether looking a key up leaves its record where the writer finds it
+// faster.
+func (n *Node) Warms() bool { return n.hot != nil }
+
 // Watch is the position that WATCH remembers: a change of a key after it is a
 // change that EXEC must notice.
 func (n *Node) Watch() uint64 { return uint64(n.shard.Applied()) }

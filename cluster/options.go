@@ -14,7 +14,7 @@ import (
 // EnginePebble names the default engine.
 const EnginePebble = "pebble"
 
-const defaultHotCacheBytes = 128 << 20
+const defaultHotCacheBytes = 192 << 20
 
 // ErrUnsupported says that an option names what this version does not have.
 var ErrUnsupported = errors.New("not supported yet")
@@ -36,7 +36,7 @@ type Options struct {
 	MemtableBytes   int64
 	Compression     string
 	// HotCacheBytes bounds the table of hot records, see package hot; default
-	// 128 MiB, taken as records come. Negative: no table.
+	// 192 MiB, taken as records come. Negative: no table.
 	HotCacheBytes int64
 	// LogRetainBytes of log are kept beyond what a restart needs, for replicas;
 	// default 64 MiB.

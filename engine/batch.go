@@ -30,9 +30,9 @@ func (k Kind) String() string {
 
 const (
 	// MaxBatchBytes bounds a batch's wire form, so that positions in it fit 32
-	// bits. It is far above what one command can write (a value has at most
-	// 512 MiB); a writer that collects many commands stops long before.
-	MaxBatchBytes = 3 << 30
+	// bits. A value has at most 512 MiB; a writer that collects many commands
+	// stops long before.
+	MaxBatchBytes = 1<<31 - 1
 
 	// batchVersion is the version of the wire form that this build writes and reads.
 	batchVersion = 1

@@ -79,6 +79,31 @@ func TestBatchTruncate(t *testing.T) {
 	}
 }
 
+// What does not fit is left out, and Err and Repr say so until it is undone.
+func TestBatchOverflow(t *testing.T) {
+	ov := engine.NewOverlay(&enginetest.Model{})
+	ov.Put([]byte("a"), []byte("1"))
+	mark := ov.Mark()
+	ov.Put([]byte("b"), make([]byte, engine.MaxBatchBytes)) // never touched, so never in memory
+	ov.Put([]byte("c"), []byte("3"))
+	b := ov.Batch()
+	if !errors.Is(b.Err(), engine.ErrBatchTooLarge) || b.Count() != 1 {
+		t.Errorf("err %v, %d records", b.Err(), b.Count())
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("Repr of a batch that lacks mutations")
+			}
+		}()
+		b.Repr()
+	}()
+	ov.Rollback(mark)
+	if b.Err() != nil || len(records(t, b.Repr())) != 1 {
+		t.Errorf("after Rollback: err %v", b.Err())
+	}
+}
+
 func TestBatchReusesMemory(t *testing.T) {
 	var b engine.Batch
 	key, value := []byte("key"), make([]byte, 100)

@@ -52,8 +52,8 @@ const maxInt32 = math.MaxInt32
 const (
 	defReplLogSize  = 64 << 20
 	defMaxLogSize   = 512 << 20
-	defLogCacheSize = 32 << 20
-	defHotCacheSize = 128 << 20
+	defLogCacheSize = 16 << 20
+	defHotCacheSize = 192 << 20
 )
 
 // dkvParams are the parameters that Redis does not have.
@@ -78,7 +78,7 @@ func dkvParams() []*param {
 		{name: "hot-cache-size", kind: kindMemory, def: fmt.Sprint(defHotCacheSize), flags: imm, group: groupStorage,
 			doc: "Memory for the table of records that were written or read lately; it is taken as they come. 0: no table."},
 		{name: "block-cache-size", kind: kindMemory, def: "0", flags: imm, group: groupStorage,
-			doc: "Memory for blocks of table files that were read. 0: 64mb on a machine with up to 4gb of memory, otherwise 128mb."},
+			doc: "Memory for blocks of table files that were read. 0: 32mb on a machine with up to 4gb of memory, otherwise 64mb."},
 		{name: "memtable-size", kind: kindMemory, def: "0", max: 1 << 30, flags: imm, group: groupStorage,
 			doc: "Memory that collects writes before they go to a table file; up to two of them are in use as a rule. 0: 32mb."},
 		{name: "compression", kind: kindEnum, enum: []string{"none", "snappy", "zstd"}, def: "snappy", flags: imm, group: groupStorage,

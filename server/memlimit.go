@@ -18,7 +18,7 @@ import (
 const (
 	// workingMemory is what connections, batches and replies may take before
 	// the collector works harder.
-	workingMemory = 64 << 20
+	workingMemory = 32 << 20
 	gcPercent     = 200
 	// memoryInterval is how often the limit follows the live heap.
 	memoryInterval = time.Second
@@ -42,7 +42,7 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 			base += int64(s.Engine.BlockCacheCapacity)
 		}
 	}
-	base += base / 8
+	base += base / 16
 	limit := base
 	debug.SetMemoryLimit(limit)
 	defer debug.SetMemoryLimit(math.MaxInt64)
@@ -55,7 +55,7 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 		case <-tick.C:
 		}
 		live := liveMemory()
-		want := max(base, live+live/4+workingMemory/2)
+		want := max(base, live+live/16+workingMemory)
 		if diff := want - limit; diff > limit/16 || diff < -limit/16 {
 			limit = want
 			debug.SetMemoryLimit(limit)

@@ -143,6 +143,9 @@ func (c *Conn) finish() {
 // writes are committed: nearly always one task, more when the replies are large.
 func (c *Conn) finishWrites() {
 	ws := c.ws
+	if len(ws.calls) > 0 {
+		c.warm(ws.calls)
+	}
 	for len(ws.calls) > 0 {
 		mark := len(ws.out.Buf)
 		ws.done = 0
@@ -167,6 +170,37 @@ func (c *Conn) finishWrites() {
 		}
 	}
 	ws.bytes, ws.reads = 0, 0
+}
+
+// warm looks up the keys that the calls will change, so that the shard's writer
+// finds their records in memory: lookups run on many goroutines, the writer is
+// one. A failure here says nothing; the writer will meet it again.
+func (c *Conn) warm(calls []call) {
+	if !c.srv.node.Warms() {
+		return
+	}
+	tx := &c.ws.tx
+	if err := c.srv.node.BeginRead(tx, false); err != nil {
+		return
+	}
+	for i := range calls {
+		spec, args := calls[i].spec, calls[i].args
+		if spec.FirstKey == 0 || spec.Flags&command.FlagWrite == 0 {
+			continue
+		}
+		last := spec.LastKey
+		if last < 0 {
+			last += len(args)
+		}
+		for k := spec.FirstKey; k <= last && k < len(args); k += spec.KeyStep {
+			if _, err := tx.Inspect(c.db, args[k]); err != nil {
+				break
+			}
+		}
+	}
+	if err := tx.Close(); err != nil {
+		c.srv.log.Error("cannot end a read", "err", err)
+	}
 }
 
 // failCalls replies for a task that was not committed. Reads that were in it

@@ -19,6 +19,7 @@ type limitedFS struct {
 	mu struct {
 		sync.Mutex
 		limit, used int64
+		hogged      bool
 		refused     int // writes
 		created     int // tables
 		sizes       map[string]int64
@@ -32,12 +33,18 @@ func newLimitedFS(inner vfs.FS, honest bool) *limitedFS {
 	return fs
 }
 
-// leave sets the limit so that n bytes are free; negative n is that much more
-// than there is.
+// leave sets the limit so that n bytes are free.
 func (fs *limitedFS) leave(n int64) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.mu.limit = fs.mu.used + n
+	fs.mu.limit, fs.mu.hogged = fs.mu.used+n, false
+}
+
+// hog leaves nothing, and takes what the removal of tables frees.
+func (fs *limitedFS) hog() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.mu.limit, fs.mu.hogged = fs.mu.used, true
 }
 
 // refusals returns how many writes did not fit, and how many tables were begun.
@@ -84,6 +91,9 @@ func (fs *limitedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.Fi
 func (fs *limitedFS) Remove(name string) error {
 	fs.mu.Lock()
 	fs.mu.used -= fs.mu.sizes[name]
+	if fs.mu.hogged && strings.HasSuffix(name, ".sst") {
+		fs.mu.limit -= fs.mu.sizes[name]
+	}
 	delete(fs.mu.sizes, name)
 	fs.mu.Unlock()
 	return fs.FS.Remove(name)

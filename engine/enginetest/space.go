@@ -145,7 +145,7 @@ func testFullDisk(t *testing.T, f Factory) {
 				t.Errorf("read on a full disk: found %v, err %v", found, err)
 			}
 			must(t, readSome(d.e))
-			d.fs.leave(-1 << 40) // whatever is removed, it stays full
+			d.fs.hog()
 			wantErr(t, "Flush", d.e.Flush(), engine.ErrNoSpace)
 			wantErr(t, "Checkpoint", d.e.Checkpoint("copy"), engine.ErrNoSpace)
 			checkRetryRate(t, d.fs)

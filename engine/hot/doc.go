@@ -16,13 +16,14 @@
 // Consistency. A reader must never see half a batch: one key new and, in a later
 // read, another key of the same batch still old. So Apply
 //
-//  1. makes the sequence odd and hides the batch's keys in the table,
+//  1. puts the batch's records into the table, hidden,
 //  2. applies the batch to the engine, which is atomic,
-//  3. puts the batch's records into the table and makes the sequence even.
+//  3. reveals the records.
 //
-// Between 1 and 3 reads of these keys go to the engine. A read that missed the
-// table puts what it found there only if the sequence is what it was, even,
-// before it asked the engine.
+// A read of a hidden record goes to the engine. A read that missed the table puts
+// what the engine said there only if the key has no record, and no record of its
+// stripe has gone since: whoever wrote the key meanwhile left one. A batch with a
+// delete-range empties the table, and nothing is filled in until it is applied.
 //
 // Invariants:
 //   - A record in the table is the engine's present record for that key.

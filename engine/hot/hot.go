@@ -27,8 +27,8 @@ type Metrics struct {
 type DB struct {
 	engine.Engine
 	seed maphash.Seed
-	// sequence is odd while a batch is being applied.
-	sequence atomic.Uint64
+	// ranges is odd while a batch with a delete-range is being applied.
+	ranges   atomic.Uint64
 	table    [stripes]stripe
 	capacity uint64
 }
@@ -48,14 +48,14 @@ func Wrap(e engine.Engine, o Options) *DB {
 func (db *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
 	h := maphash.Bytes(db.seed, key)
 	s := &db.table[h%stripes]
-	value, state := s.get(dst, key, h)
+	ranges := db.ranges.Load()
+	value, state, gone := s.get(dst, key, h)
 	if state != unknown {
 		return value, state == present, nil
 	}
-	before := db.sequence.Load()
 	value, found, err = db.Engine.Get(dst, key)
-	if err == nil && before%2 == 0 {
-		s.fill(key, value[len(dst):], found, h, &db.sequence, before)
+	if err == nil && ranges%2 == 0 {
+		s.fill(key, value[len(dst):], found, h, gone, func() bool { return db.ranges.Load() == ranges })
 	}
 	return value, found, err
 }
@@ -66,55 +66,61 @@ func (db *DB) Apply(repr []byte) error {
 	if err != nil {
 		return err
 	}
-	db.sequence.Add(1)
-	defer db.sequence.Add(1)
-	if err := db.hide(records); err != nil {
-		return err
+	hasRange, err := db.stage(records)
+	if err == nil {
+		err = db.Engine.Apply(repr)
 	}
-	if err := db.Engine.Apply(repr); err != nil {
-		return err
+	if err != nil {
+		db.dropAll() // what is staged did not come to be
+	} else {
+		err = db.reveal(records)
 	}
-	return db.put(records)
+	if hasRange {
+		db.ranges.Add(1)
+	}
+	return err
 }
 
-// hide keeps reads of what a batch changes from the table.
-func (db *DB) hide(records engine.BatchReader) error {
+// stage puts what a batch will leave into the table, hidden: reads of these keys
+// go to the engine, and nobody fills in what it said before.
+func (db *DB) stage(records engine.BatchReader) (hasRange bool, err error) {
+	for {
+		kind, key, value, ok, err := records.Next()
+		if err != nil || !ok {
+			return hasRange, err
+		}
+		if kind == engine.KindDeleteRange {
+			// Rare: flushes and the end of large collections. Looking for the
+			// keys of the range would cost more than reading them anew.
+			if !hasRange {
+				hasRange = true
+				db.ranges.Add(1)
+			}
+			db.dropAll()
+			continue
+		}
+		h := maphash.Bytes(db.seed, key)
+		db.table[h%stripes].stage(key, value, kind == engine.KindPut, h)
+	}
+}
+
+// reveal lets reads see what was staged.
+func (db *DB) reveal(records engine.BatchReader) error {
 	for {
 		kind, key, _, ok, err := records.Next()
 		if err != nil || !ok {
 			return err
 		}
-		if kind == engine.KindDeleteRange {
-			// Rare: flushes and the end of large collections. Looking for the
-			// keys of the range would cost more than reading them anew.
-			db.dropAll()
-			continue
+		if kind != engine.KindDeleteRange {
+			h := maphash.Bytes(db.seed, key)
+			db.table[h%stripes].reveal(key, h)
 		}
-		h := maphash.Bytes(db.seed, key)
-		db.table[h%stripes].hide(key, h)
 	}
 }
 
 func (db *DB) dropAll() {
 	for i := range db.table {
 		db.table[i].reset()
-	}
-}
-
-// put stores what a batch left: records in their order, so the last of a key
-// wins; keys that a delete-range covers are left out.
-func (db *DB) put(records engine.BatchReader) error {
-	for {
-		kind, key, value, ok, err := records.Next()
-		if err != nil || !ok {
-			return err
-		}
-		if kind == engine.KindDeleteRange {
-			db.dropAll()
-			continue
-		}
-		h := maphash.Bytes(db.seed, key)
-		db.table[h%stripes].set(key, value, kind == engine.KindPut, h)
 	}
 }
 

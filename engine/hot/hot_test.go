@@ -239,3 +239,22 @@ func BenchmarkGetHit(b *testing.B) {
 		}
 	}
 }
+
+// TestTableFillsItsLimit: records of a size that divides the ring's must not keep
+// it from growing.
+func TestTableFillsItsLimit(t *testing.T) {
+	for _, size := range []int{84, 100, 116, 1000} { // records of 112, 128, 144 and more bytes
+		e := openHot(t, 16<<20)
+		var batch engine.Batch
+		for i := range 64 << 20 / (size + 32) {
+			batch.Put(fmt.Appendf(nil, "key:%012d", i), make([]byte, size))
+		}
+		if err := e.Apply(batch.Repr()); err != nil {
+			t.Fatal(err)
+		}
+		m := e.HotMetrics()
+		if held := m.Records * uint64(size+32); held < 12<<20 || m.Bytes > 17<<20 {
+			t.Errorf("values of %d bytes: %d bytes of records in %d of memory, limit %d", size, held, m.Bytes, m.Capacity)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"sync"
-	"sync/atomic"
 )
 
 // state is what the table knows of a key.
@@ -34,10 +33,13 @@ type stripe struct {
 	ring  []byte
 	slots []slot // power of two, at most 3/4 full
 	used  int    // slots in use
-	head  int    // where the next record goes
+	head  int    // where the next record goes; the ring's length before it wraps
 	tail  int    // the oldest record; what lies from head to tail is free
 	live  int    // bytes from tail to head
 	limit int    // bytes that ring and slots may take
+	// gone counts records taken out, and versions that were not taken in. While
+	// it stays the same, a key without a record was not written.
+	gone uint64
 
 	hits, misses, evictions uint64
 }
@@ -99,7 +101,7 @@ func (s *stripe) find(key []byte, tag uint32) int {
 }
 
 // get appends the value of key to dst when the table knows it.
-func (s *stripe) get(dst, key []byte, h uint64) ([]byte, state) {
+func (s *stripe) get(dst, key []byte, h uint64) (value []byte, st state, gone uint64) {
 	s.mu.Lock()
 	i := s.find(key, tagOf(h))
 	var r record
@@ -108,40 +110,63 @@ func (s *stripe) get(dst, key []byte, h uint64) ([]byte, state) {
 	}
 	if i < 0 || r.flags()&flagHidden != 0 {
 		s.misses++
+		gone = s.gone
 		s.mu.Unlock()
-		return dst, unknown
+		return dst, unknown, gone
 	}
 	s.hits++
 	r.b[7] |= flagRead
-	st := absent
+	st = absent
 	if r.flags()&flagPresent != 0 {
 		st = present
 		dst = append(dst, r.value()...)
 	}
 	s.mu.Unlock()
-	return dst, st
+	return dst, st, 0
 }
 
-// fill stores what the engine said, unless a batch was applied since.
-func (s *stripe) fill(key, value []byte, found bool, h uint64, sequence *atomic.Uint64, before uint64) {
+// fill stores what the engine said after a miss, unless the key has a record by
+// now, or may have had one since (then gone has changed).
+func (s *stripe) fill(key, value []byte, found bool, h, gone uint64, still func() bool) {
+	tag := tagOf(h)
+	size := recordSize(len(key), len(value))
 	s.mu.Lock()
-	if sequence.Load() == before {
-		s.setLocked(key, value, found, h)
+	if s.gone == gone && s.fits(key, size) && s.find(key, tag) < 0 && still() {
+		s.insert(tag, presence(found), key, value, size)
 	}
 	s.mu.Unlock()
 }
 
-func (s *stripe) set(key, value []byte, found bool, h uint64) {
+// stage stores the next version of a record, hidden, in the place of the present
+// one where that fits.
+func (s *stripe) stage(key, value []byte, found bool, h uint64) {
+	tag := tagOf(h)
+	size := recordSize(len(key), len(value))
 	s.mu.Lock()
-	s.setLocked(key, value, found, h)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if i := s.find(key, tag); i >= 0 {
+		r := s.at(s.slots[i].pos)
+		if r.valueLen() == len(value) {
+			copy(r.value(), value)
+			r.b[7] = r.flags()&^flagPresent | flagHidden | presence(found)
+			return
+		}
+		r.b[7] |= flagDead
+		s.deleteSlot(i)
+		s.gone++
+	}
+	if s.fits(key, size) {
+		s.insert(tag, flagHidden|presence(found), key, value, size)
+	} else {
+		s.gone++ // a version that the table does not hold
+	}
 }
 
-// hide makes reads miss the record of key, whose place its next version takes.
-func (s *stripe) hide(key []byte, h uint64) {
+// reveal lets reads see what stage stored, if it is still there.
+func (s *stripe) reveal(key []byte, h uint64) {
 	s.mu.Lock()
 	if i := s.find(key, tagOf(h)); i >= 0 {
-		s.at(s.slots[i].pos).b[7] |= flagHidden
+		s.at(s.slots[i].pos).b[7] &^= flagHidden
 	}
 	s.mu.Unlock()
 }
@@ -150,42 +175,26 @@ func (s *stripe) reset() {
 	s.mu.Lock()
 	clear(s.slots)
 	s.used, s.head, s.tail, s.live = 0, 0, 0, 0
+	s.gone++
 	s.mu.Unlock()
 }
 
-func (s *stripe) dropLocked(key []byte, tag uint32) {
-	if i := s.find(key, tag); i >= 0 {
-		s.at(s.slots[i].pos).b[7] |= flagDead
-		s.deleteSlot(i)
+func presence(found bool) byte {
+	if found {
+		return flagPresent
 	}
+	return 0
 }
 
-func (s *stripe) setLocked(key, value []byte, found bool, h uint64) {
-	tag := tagOf(h)
-	size := recordSize(len(key), len(value))
-	if len(key) > maxKeyBytes || size > s.limit/maxRecordFraction {
-		s.dropLocked(key, tag)
-		return
-	}
-	if i := s.find(key, tag); i >= 0 {
-		r := s.at(s.slots[i].pos)
-		if r.valueLen() == len(value) {
-			copy(r.value(), value)
-			r.b[7] &^= flagHidden | flagPresent
-			if found {
-				r.b[7] |= flagPresent
-			}
-			return
-		}
-		r.b[7] |= flagDead
-		s.deleteSlot(i)
-	}
+func (s *stripe) fits(key []byte, size int) bool {
+	return len(key) <= maxKeyBytes && size <= s.limit/maxRecordFraction
+}
+
+// insert adds a record for a key that has none.
+func (s *stripe) insert(tag uint32, flags byte, key, value []byte, size int) {
 	if !s.reserve(size) {
+		s.gone++
 		return
-	}
-	flags := byte(0)
-	if found {
-		flags = flagPresent
 	}
 	pos := s.append(tag, flags, key, value)
 	s.addSlot(slot{tag, pos})
@@ -207,9 +216,6 @@ func (s *stripe) append(tag uint32, flags byte, key, value []byte) (pos uint32) 
 func (s *stripe) advance(n int) {
 	s.head += n
 	s.live += n
-	if s.head == len(s.ring) {
-		s.head = 0
-	}
 }
 
 // reserve makes size bytes free at the head, in one piece, by growing the ring
@@ -231,9 +237,10 @@ func (s *stripe) reserve(size int) bool {
 			return true
 		case s.grow(size):
 			continue
-		case len(s.ring) > s.head && s.live > 0:
+		case s.live > 0:
 			// Too little is left before the end: go on at the start.
 			s.filler(len(s.ring) - s.head)
+			s.head = 0
 			continue
 		}
 		if s.live == 0 {
@@ -291,6 +298,7 @@ func (s *stripe) evict() {
 			return
 		}
 		s.deleteSlot(i)
+		s.gone++
 		s.evictions++
 	}
 	s.retire(size)

@@ -10,8 +10,18 @@ import (
 
 const benchKeys = 200_000
 
-func benchKey(dst []byte, i int) []byte {
-	return fmt.Appendf(dst[:0], "m:0:1234:key:%012d", i*7919%benchKeys)
+var benchKeyList = func() [][]byte {
+	keys := make([][]byte, benchKeys)
+	for i := range keys {
+		keys[i] = fmt.Appendf(nil, "m:0:1234:key:%012d", i)
+	}
+	return keys
+}()
+
+// benchKey returns one key after the other in a scattered order, of the even
+// keys (odd = 0) or of the odd ones.
+func benchKey(i, odd int) []byte {
+	return benchKeyList[i*2*7919%benchKeys+odd]
 }
 
 // benchDB is a store of benchKeys even keys (odd ones are absent), as it is after
@@ -34,7 +44,7 @@ func benchDB(b *testing.B, settled bool) *pebbledb.DB {
 			for j := range value {
 				value[j] = byte(i * j >> 3)
 			}
-			batch.Put(fmt.Appendf(nil, "m:0:1234:key:%012d", i), value)
+			batch.Put(benchKeyList[i], value)
 		}
 		if batch.Count() == 1000 || i == benchKeys-1 {
 			if err := db.Apply(batch.Repr()); err != nil {
@@ -57,13 +67,12 @@ func BenchmarkGet(b *testing.B) {
 		db := benchDB(b, settled)
 		for want, kind := range []string{"hit", "miss"} {
 			b.Run(name+"/"+kind, func(b *testing.B) {
-				key, dst := make([]byte, 0, 64), make([]byte, 0, 256)
+				dst := make([]byte, 0, 256)
 				b.ReportAllocs()
 				i := 0
 				for b.Loop() {
-					i += 2
-					key = fmt.Appendf(key[:0], "m:0:1234:key:%012d", i*7919%benchKeys+want)
-					_, found, err := db.Get(dst, key)
+					i++
+					_, found, err := db.Get(dst, benchKey(i, want))
 					if err != nil || found != (want == 0) {
 						b.Fatal(found, err)
 					}
@@ -77,12 +86,11 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	db := benchDB(b, false)
 	var batch engine.Batch
-	key, value := make([]byte, 0, 64), make([]byte, 100)
+	value := make([]byte, 100)
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		key = benchKey(key, i)
-		batch.Put(key, value)
+		batch.Put(benchKey(i, 0), value)
 		if i++; batch.Count() == 100 {
 			if err := db.Apply(batch.Repr()); err != nil {
 				b.Fatal(err)
@@ -95,13 +103,11 @@ func BenchmarkApply(b *testing.B) {
 // BenchmarkIter is a seek and ten steps with a new iterator.
 func BenchmarkIter(b *testing.B) {
 	db := benchDB(b, true)
-	key := make([]byte, 0, 64)
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
 		i++
-		key = benchKey(key, i)
-		it, err := db.NewIter(engine.IterOptions{Lower: key})
+		it, err := db.NewIter(engine.IterOptions{Lower: benchKey(i, 0)})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -22,6 +22,7 @@ type DB struct {
 	events  *events
 	monitor *monitor
 	use     usage
+	misses  missRate
 
 	// applied counts batches; flushed is how many of the first of them Flush
 	// made durable. They spare Flush from writing when nothing is new.
@@ -54,67 +55,6 @@ const (
 	// seqNumBytes is how much of a batch's header Pebble overwrites.
 	seqNumBytes = 8
 )
-
-// Get implements engine.Reader. Errors: engine.ErrClosed; engine.ErrCorrupt,
-// wrapped; an I/O failure.
-func (db *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
-	if !db.use.enter() {
-		return dst, false, engine.ErrClosed
-	}
-	defer db.use.leave()
-	v, closer, err := db.p.Get(key)
-	if err != nil {
-		return dst, false, readError(err)
-	}
-	dst = append(dst, v...)
-	return dst, true, readError(closer.Close())
-}
-
-// readError translates an error of a read; not finding the key is none.
-func readError(err error) error {
-	switch {
-	case err == nil || err == pebble.ErrNotFound:
-		return nil
-	case pebble.IsCorruptionError(err):
-		return fmt.Errorf("%w: %w", engine.ErrCorrupt, err)
-	}
-	return fmt.Errorf("pebbledb: read: %w", err)
-}
-
-// GetDurable implements engine.Engine: it reads the tables only. Pebble installs
-// a flushed table for readers after the MANIFEST that names it was synced. After
-// a fatal error it is not known what is durable: engine.ErrFailed.
-func (db *DB) GetDurable(dst, key []byte) (value []byte, found bool, err error) {
-	if !db.use.enter() {
-		return dst, false, engine.ErrClosed
-	}
-	defer db.use.leave()
-	n := len(dst)
-	upper := append(append(make([]byte, 0, len(key)+1), key...), 0)
-	it, err := db.p.NewIter(&pebble.IterOptions{
-		LowerBound:                upper[:len(key)],
-		UpperBound:                upper,
-		OnlyReadGuaranteedDurable: true,
-	})
-	if err != nil {
-		return dst, false, readError(err)
-	}
-	if it.First() {
-		var v []byte
-		if v, err = it.ValueAndErr(); err == nil {
-			dst, found = append(dst, v...), true
-		}
-	}
-	// Close returns the iterator's error as well.
-	if err := errors.Join(err, it.Close()); err != nil {
-		return dst, false, readError(err)
-	}
-	// Last: what was read before the failure may be in tables since then.
-	if err := db.guard.stopped(); err != nil {
-		return dst[:n], false, err
-	}
-	return dst, found, nil
-}
 
 // NewIter implements engine.Reader.
 func (db *DB) NewIter(o engine.IterOptions) (engine.Iterator, error) {

@@ -24,8 +24,8 @@
 //   - BeforeFlush is called before a table is created that holds data which was
 //     in memory only;
 //   - tables are refused before the disk is quite full, so that the few writes
-//     which Pebble cannot survive failing (its MANIFEST) always find room, and a
-//     MANIFEST write that finds none all the same waits instead of failing;
+//     which Pebble cannot survive failing (its MANIFEST) always find room; one
+//     that finds none all the same gets the ballast's, or waits;
 //   - failed flushes and compactions are retried with a growing delay (Pebble
 //     itself retries at once, for ever);
 //   - after a fatal error nothing on disk is changed any more.

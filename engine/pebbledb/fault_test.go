@@ -110,7 +110,8 @@ func waitFor(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-// A MANIFEST write that finds no space waits: Pebble cannot survive its failure.
+// A MANIFEST write that finds no space waits (here even the ballast does not
+// help): Pebble cannot survive its failure.
 func TestManifestWaitsForSpace(t *testing.T) {
 	for _, kind := range []errorfs.OpKind{errorfs.OpFileWrite, errorfs.OpCreate} {
 		t.Run(fmt.Sprint(kind), func(t *testing.T) {
@@ -144,6 +145,50 @@ func TestManifestWaitsForSpace(t *testing.T) {
 			mustClose(t, db)
 		})
 	}
+}
+
+// The ballast gives way to the MANIFEST, and is back before the next table.
+func TestBallast(t *testing.T) {
+	const ballast = "store/dkv.ballast"
+	f := newFaults()
+	exists := func() bool {
+		_, err := f.Stat(ballast)
+		return err == nil
+	}
+	db := mustOpen(t, "store", pebbledb.Options{FS: f.fs, OnFatal: func(err error) { t.Errorf("fatal: %v", err) }})
+	put(t, db, "k", "1")
+	noSpace := func(op errorfs.Op) error {
+		if !strings.HasSuffix(op.Path, ".sst") && op.Kind == errorfs.OpFileWrite && exists() {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	f.fail.Store(&noSpace)
+	if err := db.Flush(); err != nil {
+		t.Errorf("Flush with the ballast: %v", err)
+	}
+	if exists() {
+		t.Error("the ballast is still there")
+	}
+	put(t, db, "k", "2")
+	f.failOn(errorfs.OpCreate, ballast, syscall.ENOSPC)
+	if err := db.Flush(); !errors.Is(err, engine.ErrNoSpace) {
+		t.Errorf("Flush without ballast: %v", err)
+	}
+	s := db.NewSnapshot() // nothing waits
+	_ = db.Metrics()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := db.Writable(); !errors.Is(err, engine.ErrNoSpace) {
+		t.Errorf("Writable without ballast: %v", err)
+	}
+	f.heal()
+	waitFor(t, "writing to resume", func() bool { return db.Writable() == nil })
+	if err := db.Flush(); err != nil || !exists() {
+		t.Errorf("Flush: %v, ballast %v", err, exists())
+	}
+	mustClose(t, db)
 }
 
 // Close does not wait for space that never comes.

@@ -89,7 +89,7 @@ func (fs *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 
 // createOther creates a MANIFEST, OPTIONS or marker file. Pebble cannot go on
 // when a version edit does not reach the MANIFEST, so in the store's own folder
-// these writes wait for space.
+// these writes get the ballast's space, or wait for some.
 func (fs *guardFS) createOther(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	var f vfs.File
 	err := fs.patiently(name, func() (err error) {
@@ -99,10 +99,32 @@ func (fs *guardFS) createOther(name string, category vfs.DiskWriteCategory) (vfs
 	if err != nil {
 		return nil, err
 	}
+	if isLog(name) {
+		return logFile{f}, nil
+	}
 	return &metaFile{File: f, fs: fs, name: name}, nil
 }
 
-// patiently runs do, and again while it fails for lack of space.
+func isLog(name string) bool {
+	return strings.HasSuffix(name, ".log")
+}
+
+// logFile is Pebble's write-ahead log, which it makes though it is turned off.
+// All that it writes there is a trailer at Close, which must not fail for lack
+// of space: the file stays empty.
+type logFile struct {
+	vfs.File
+}
+
+func (logFile) Write(p []byte) (int, error)           { return len(p), nil }
+func (logFile) Sync() error                           { return nil }
+func (logFile) SyncData() error                       { return nil }
+func (logFile) SyncTo(int64) (fullSync bool, _ error) { return false, nil }
+func (logFile) Preallocate(int64, int64) error        { return nil }
+
+// patiently runs do, and again while it fails for lack of space. (Should even
+// the ballast not do, because somebody else took its space, then this waits, and
+// with it whatever needs Pebble's lock of the MANIFEST.)
 func (fs *guardFS) patiently(name string, do func() error) error {
 	for waited := false; ; waited = true {
 		if err := fs.g.stopped(); err != nil {
@@ -114,6 +136,9 @@ func (fs *guardFS) patiently(name string, do func() error) error {
 		}
 		if err == nil || !isNoSpace(err) || !fs.g.patient.Load() || fs.PathDir(name) != fs.g.dir {
 			return err
+		}
+		if fs.g.ballast.release() {
+			continue
 		}
 		fs.g.fail(workManifest, err)
 		if !fs.g.sleep(spacePoll) {

@@ -47,6 +47,7 @@ type guard struct {
 	fs      vfs.FS
 	dir     string
 	reserve uint64
+	ballast ballast
 
 	// ctx ends when Close begins.
 	ctx   context.Context
@@ -57,8 +58,8 @@ type guard struct {
 	crowded atomic.Bool
 	// troubled says that some work failed last time; it spares Writable the lock.
 	troubled atomic.Bool
-	// patient says that MANIFEST writes wait for space: true once the store is
-	// open (an Open that finds no space fails at once).
+	// patient says that MANIFEST writes that find no space use the ballast, and
+	// then wait: true once the store is open (an Open fails at once).
 	patient atomic.Bool
 
 	mu struct {
@@ -109,7 +110,7 @@ func isNoSpace(err error) bool {
 }
 
 func newGuard(fs vfs.FS, dir string, reserve int64) *guard {
-	g := &guard{fs: fs, dir: dir}
+	g := &guard{fs: fs, dir: dir, ballast: ballast{fs: fs, path: fs.PathJoin(dir, ballastName)}}
 	g.ctx, g.close = context.WithCancel(context.Background())
 	g.mu.changed = make(chan struct{})
 	usage, err := fs.GetDiskUsage(dir)
@@ -175,6 +176,9 @@ func (g *guard) admit(w work) error {
 		return engine.ErrClosed
 	}
 	err := g.checkSpace(w, 0)
+	if err == nil {
+		err = g.ballast.ensure()
+	}
 	if err != nil {
 		// Known before Pebble has given up the whole attempt.
 		g.fail(w, err)

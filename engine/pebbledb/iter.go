@@ -82,12 +82,7 @@ func (s *snapshot) Get(dst, key []byte) (value []byte, found bool, err error) {
 	if s.s == nil || s.closed {
 		return dst, false, engine.ErrClosed
 	}
-	v, closer, err := s.s.Get(key)
-	if err != nil {
-		return dst, false, readError(err)
-	}
-	dst = append(dst, v...)
-	return dst, true, readError(closer.Close())
+	return getFrom(s.s, dst, key)
 }
 
 func (s *snapshot) NewIter(o engine.IterOptions) (engine.Iterator, error) {

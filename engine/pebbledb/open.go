@@ -63,6 +63,9 @@ func open(dir string, fs vfs.FS, o Options) (db *DB, err error) {
 		return nil, err
 	}
 	g := newGuard(fs, dir, o.ReserveDiskBytes)
+	if o.InMemory {
+		g.ballast.path = ""
+	}
 	d := &DB{
 		cache:      o.newCache(),
 		lock:       lock,
@@ -86,6 +89,12 @@ func open(dir string, fs vfs.FS, o Options) (db *DB, err error) {
 	}
 	d.batch = d.p.NewBatch()
 	g.patient.Store(true)
+	if err := g.ballast.ensure(); err != nil && !isNoSpace(err) {
+		g.close()
+		err = errors.Join(err, d.p.Close())
+		d.cache.Unref()
+		return nil, err
+	}
 	d.monitor = newMonitor(d.p, g, o)
 	d.monitoring.Go(func() { d.monitor.run(g.ctx) })
 	d.notifier.Go(func() { d.events.notify(d.stopNotify, o.OnFlush, o.OnFatal) })
@@ -163,7 +172,7 @@ func checkFolder(fs vfs.FS, dir string) error {
 // leftByFirstOpen reports whether a first Open that crashed may have left the
 // file.
 func leftByFirstOpen(name string) bool {
-	if name == "LOCK" || name == "lost+found" {
+	if name == "LOCK" || name == ballastName || name == "lost+found" {
 		return true
 	}
 	for _, prefix := range []string{"MANIFEST-", "OPTIONS-", "marker.", "temporary."} {
@@ -171,7 +180,7 @@ func leftByFirstOpen(name string) bool {
 			return true
 		}
 	}
-	return strings.HasSuffix(name, ".dbtmp") || strings.HasSuffix(name, ".log")
+	return strings.HasSuffix(name, ".dbtmp") || isLog(name)
 }
 
 // removeEmptyLogs removes the write-ahead logs of earlier Opens. Pebble makes
@@ -183,7 +192,7 @@ func removeEmptyLogs(fs vfs.FS, dir string) error {
 		return err
 	}
 	for _, name := range names {
-		if !strings.HasSuffix(name, ".log") {
+		if !isLog(name) {
 			continue
 		}
 		path := fs.PathJoin(dir, name)

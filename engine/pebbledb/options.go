@@ -24,8 +24,8 @@ type Options struct {
 	InMemory bool
 
 	// BlockCacheBytes is the size of the cache of uncompressed blocks. Default:
-	// 64 MiB when the machine (or its cgroup) has up to 4 GiB of memory,
-	// otherwise 128 MiB. Ignored when Cache is set. Pebble takes memtables out
+	// 32 MiB when the machine (or its cgroup) has up to 4 GiB of memory,
+	// otherwise 64 MiB. Ignored when Cache is set. Pebble takes memtables out
 	// of the cache's budget; two of them (one being filled, one being flushed)
 	// are added to it, and when more wait the cache shrinks for that time. So
 	// the two together stay within BlockCacheBytes + 2 * MemtableBytes, unless
@@ -69,7 +69,8 @@ type Options struct {
 	// ReserveDiskBytes is the free space below which no table is written, so
 	// that Pebble's MANIFEST, and the log, still can be. Flushes stop at it,
 	// compactions at twice it. Default 64 MiB, but no more than 1/20 of the
-	// disk. Negative: no reserve.
+	// disk. Negative: no reserve but the ballast, a file of 2 MiB that gives way
+	// to a MANIFEST write which finds no space.
 	ReserveDiskBytes int64
 
 	// BeforeFlush, when set, is called, and must return nil, before any table
@@ -99,8 +100,8 @@ const (
 	reserveDiskFraction = 20
 
 	smallMachineBytes   = 4 << 30
-	smallMachineCache   = 64 << 20
-	regularMachineCache = 128 << 20
+	smallMachineCache   = 32 << 20
+	regularMachineCache = 64 << 20
 
 	// minMemtableBytes keeps a memtable larger than Pebble's bookkeeping in it.
 	minMemtableBytes = 64 << 10

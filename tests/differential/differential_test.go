@@ -14,8 +14,11 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
+// defaultSequences take some ten seconds.
+const defaultSequences = 200
+
 func TestRandom(t *testing.T) {
-	sequences, steps := number(t, "DKV_DIFF_SEQUENCES", 80), number(t, "DKV_DIFF_STEPS", 400)
+	sequences, steps := number(t, "DKV_DIFF_SEQUENCES", defaultSequences), number(t, "DKV_DIFF_STEPS", 400)
 	if testing.Short() {
 		sequences = min(sequences, 20)
 	}

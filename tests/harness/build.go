@@ -96,6 +96,7 @@ func build() {
 	built.remove = true
 	cmd := exec.Command("go", "build", "-o", built.folder+string(filepath.Separator), "./cmd/...")
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile builds them
 	if out, err := cmd.CombinedOutput(); err != nil {
 		built.err = fmt.Errorf("go build ./cmd/...: %w\n%s", err, out)
 	}
