@@ -255,6 +255,44 @@ func TestWatchNoticesEveryChange(t *testing.T) {
 	}
 }
 
+// TestWatchForgetsWhatCameToNothing: a flush of nothing changes nothing, so a
+// later WATCH must not be aborted by it.
+func TestWatchForgetsWhatCameToNothing(t *testing.T) {
+	n := openNode(t, Options{Dir: t.TempDir()})
+	run := func(eval func(tx *keyspace.Tx)) {
+		t.Helper()
+		task := shard.Task{Eval: eval}
+		n.Submit(&task)
+		if err := task.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(func(tx *keyspace.Tx) {
+		if _, err := tx.FlushAll(); err != nil {
+			t.Error(err)
+		}
+	})
+	run(func(tx *keyspace.Tx) {
+		mark := tx.Mark()
+		putString(tx, "a", "1")
+		tx.Rollback(mark)
+	})
+	since := n.Watch()
+	run(func(tx *keyspace.Tx) {
+		if tx.Changed(0, []byte("a"), since) {
+			t.Error("a counts as changed, nothing was")
+		}
+	})
+	if err := set(n, "a", "2"); err != nil {
+		t.Fatal(err)
+	}
+	run(func(tx *keyspace.Tx) {
+		if !tx.Changed(0, []byte("a"), since) {
+			t.Error("a real change was missed")
+		}
+	})
+}
+
 // TestReaper: expired keys go away by themselves, and only when it is on.
 func TestReaper(t *testing.T) {
 	var mu sync.Mutex

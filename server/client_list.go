@@ -187,8 +187,8 @@ func (c *Conn) flagLetters() string {
 // killFilter chooses the clients of CLIENT KILL; zero values match all.
 type killFilter struct {
 	id     uint64
-	addr   string
-	laddr  string
+	addr   *string
+	laddr  *string
 	class  clientType
 	user   string
 	skipMe bool
@@ -198,7 +198,7 @@ func clientKill(c *Conn, x *command.Ctx) error {
 	f := killFilter{}
 	old := len(x.Args) == 3
 	if old {
-		f.addr = string(x.Args[2])
+		f.addr = new(string(x.Args[2]))
 	} else {
 		var err error
 		if f, err = parseKillFilter(x.Args[2:]); err != nil {
@@ -245,9 +245,9 @@ func parseKillFilter(args [][]byte) (killFilter, error) {
 		case equalFold(args[0], "type"):
 			f.class, err = parseClientType(value)
 		case equalFold(args[0], "addr"):
-			f.addr = string(value)
+			f.addr = new(string(value))
 		case equalFold(args[0], "laddr"):
-			f.laddr = string(value)
+			f.laddr = new(string(value))
 		case equalFold(args[0], "user"):
 			if f.user = string(value); f.user != defaultUser {
 				return f, resp.Error("ERR No such user '" + cText(value) + "'")
@@ -268,7 +268,7 @@ func parseKillFilter(args [][]byte) (killFilter, error) {
 
 func (f *killFilter) matches(c *Conn) bool {
 	return (f.id == 0 || c.id == f.id) &&
-		(f.addr == "" || c.addr == f.addr) &&
-		(f.laddr == "" || c.laddr == f.laddr) &&
+		(f.addr == nil || c.addr == *f.addr) &&
+		(f.laddr == nil || c.laddr == *f.laddr) &&
 		c.is(f.class)
 }

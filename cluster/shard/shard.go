@@ -94,6 +94,8 @@ type Shard struct {
 	lead    chan struct{} // kicked when leads changes
 	flushed chan struct{} // kicked when the engine has become durable up to a new point
 	reapOff atomic.Bool
+	// compacting says that upkeep is compacting after expiry.
+	compacting atomic.Bool
 
 	closing    chan struct{}
 	closeOnce  sync.Once

@@ -1,9 +1,11 @@
 package shard
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"dkv/cluster/raftlog"
@@ -25,12 +27,19 @@ func (s *Shard) runUpkeep() {
 	check := time.NewTicker(logCheckInterval)
 	defer check.Stop()
 	var reaper reaper
+	ctx, cancel := context.WithCancel(context.Background())
+	var compacting sync.WaitGroup
+	defer compacting.Wait()
+	defer cancel()
 	for {
 		select {
 		case <-s.closing:
 			return
 		case <-reap.C:
 			reaper.run(s)
+			if reaper.wantsCompaction(s) {
+				compacting.Go(func() { s.giveBack(ctx) })
+			}
 		case <-s.flushed:
 			s.logIfErr("cut the log", s.truncate())
 		case <-check.C:
@@ -53,6 +62,7 @@ const fullReapInterval = 10 * time.Minute
 // does not walk over the tombstones that it left.
 type reaper struct {
 	from     []byte
+	dead     uint64    // keys deleted since the last compaction
 	fromTime time.Time // when from was last reset
 	lastTime time.Time
 }
@@ -99,8 +109,43 @@ func (r *reaper) reapOnce(s *Shard) (more bool, err error) {
 		return false, reapErr
 	}
 	r.from = append(r.from[:0], next...)
+	r.dead += uint64(n)
 	s.metrics.expired.Add(uint64(n))
 	return more, nil
+}
+
+// The engine's own compactions follow writes. When what expired is more than a
+// third of what is left and nobody writes, its space would stay taken, so all is
+// compacted: a compaction then costs at most a few times what it gives back.
+const (
+	minDeadKeys  = 10_000
+	deadFraction = 3
+)
+
+// wantsCompaction says so once the reaper has nothing left to do.
+func (r *reaper) wantsCompaction(s *Shard) bool {
+	if r.dead < minDeadKeys || s.compacting.Load() {
+		return false
+	}
+	var left int64
+	for _, c := range s.ks.Counts() {
+		left += c.Keys
+	}
+	if r.dead < uint64(left)/deadFraction {
+		return false
+	}
+	r.dead = 0
+	s.compacting.Store(true)
+	return true
+}
+
+// giveBack compacts the engine so that the space of expired keys is free again.
+func (s *Shard) giveBack(ctx context.Context) {
+	defer s.compacting.Store(false)
+	err := s.eng.Compact(ctx, nil, nil)
+	if err != nil && ctx.Err() == nil {
+		s.logIfErr("compact after expiry", err)
+	}
 }
 
 // truncate cuts the log below what the engine has made durable.

@@ -163,6 +163,7 @@ func (s *Shard) endBatch() {
 		s.abandon(ErrClosed)
 	default:
 		s.abandon(ErrUncertain)
+		w.term = 0 // it may be applied yet: start from the engine again
 	}
 }
 

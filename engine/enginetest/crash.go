@@ -77,6 +77,9 @@ func testCrash(t *testing.T, f Factory) {
 	for n := uint64(1); n <= crashBatches; n++ {
 		var b engine.Batch
 		randomBatch(rng, &b, 5+rng.IntN(40))
+		if rng.IntN(50) == 0 {
+			randomBatch(rng, &b, 1500) // larger than a memtable
+		}
 		b.Put(appliedKey, binary.BigEndian.AppendUint64(nil, n))
 		log = append(log, slices.Clone(b.Repr()))
 		run.append(n)

@@ -4,6 +4,9 @@ package keyspace
 // by is aborted without need with a probability of n in changeSlots.
 const changeSlots = 1 << 16
 
+// maxKeptUndo is how long an undo list may be and still be kept for the next batch.
+const maxKeptUndo = 1 << 14
+
 // changeTable remembers at which position keys last changed, for WATCH: by key
 // hash, newest first, older ones of the same slot forgotten (the newer position
 // stands for both, so a change is never missed). It belongs to the writer.
@@ -14,6 +17,14 @@ type changeTable struct {
 	databases [Databases]uint64
 	// floor: what changed up to here is not known, so everything may have.
 	floor uint64
+	// undo restores what the open batch overwrote, should it come to nothing:
+	// its position will be another batch's.
+	undo []changeUndo
+}
+
+type changeUndo struct {
+	place *uint64
+	was   uint64
 }
 
 func (t *changeTable) init() {
@@ -26,11 +37,34 @@ func (t *changeTable) slot(db int, hash uint64) *uint64 {
 }
 
 func (t *changeTable) record(db int, hash, position uint64) {
-	*t.slot(db, hash) = position
+	t.set(t.slot(db, hash), position)
 }
 
 func (t *changeTable) recordDatabase(db int, position uint64) {
-	t.databases[db] = position
+	t.set(&t.databases[db], position)
+}
+
+func (t *changeTable) set(place *uint64, position uint64) {
+	if *place != position {
+		t.undo = append(t.undo, changeUndo{place, *place})
+		*place = position
+	}
+}
+
+// keep makes what was recorded since the last keep or forget final.
+func (t *changeTable) keep() {
+	if cap(t.undo) > maxKeptUndo {
+		t.undo = nil
+	}
+	t.undo = t.undo[:0]
+}
+
+// forget takes back what was recorded since.
+func (t *changeTable) forget() {
+	for i := len(t.undo) - 1; i >= 0; i-- {
+		*t.undo[i].place = t.undo[i].was
+	}
+	t.keep()
 }
 
 func (t *changeTable) after(db int, hash, since uint64) bool {

@@ -156,6 +156,7 @@ func (ks *Keyspace) Publish(tx *Tx) {
 		ks.sequence.Add(1)
 		tx.mapChanged = false
 	}
+	ks.changes.keep()
 	tx.end()
 }
 
@@ -170,6 +171,7 @@ func (ks *Keyspace) Discard(tx *Tx) {
 		// batch had) is there again.
 		ks.reapBehind.Store(tx.reapedFrom)
 	}
+	ks.changes.forget()
 	tx.end()
 }
 

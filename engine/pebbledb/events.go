@@ -44,6 +44,7 @@ func newEvents(g *guard, log *slog.Logger) *events {
 
 func (e *events) listener() *pebble.EventListener {
 	return &pebble.EventListener{
+		FlushBegin:      func(pebble.FlushInfo) { e.g.flushSynced.Store(false) },
 		FlushEnd:        e.flushEnd,
 		CompactionEnd:   e.compactionEnd,
 		BackgroundError: e.backgroundError,

@@ -73,18 +73,32 @@ func (fs *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 	if err := fs.g.stopped(); err != nil {
 		return nil, err
 	}
-	// Any category but the two that are known to rewrite tables: a name that
-	// changes in a later Pebble must not turn the promise off.
-	if fs.beforeFlush != nil && category != categoryCompaction && category != categoryRewrite {
-		if err := fs.beforeFlush(); err != nil {
-			return nil, err
-		}
+	if err := fs.callBeforeFlush(category); err != nil {
+		return nil, err
 	}
 	f, err := fs.FS.Create(name, category)
 	if err != nil {
 		return nil, err
 	}
 	return &tableFile{File: f, g: fs.g, w: w}, nil
+}
+
+// callBeforeFlush calls BeforeFlush for any category but the two that are known to
+// rewrite tables (a name that changes in a later Pebble must not turn the promise
+// off), and once in a flush: its memtables were sealed before it began, so the
+// log's sync for its first table covers the others.
+func (fs *guardFS) callBeforeFlush(category vfs.DiskWriteCategory) error {
+	switch {
+	case fs.beforeFlush == nil || category == categoryCompaction || category == categoryRewrite:
+		return nil
+	case category == categoryFlush && fs.g.flushSynced.Load():
+		return nil
+	}
+	if err := fs.beforeFlush(); err != nil {
+		return err
+	}
+	fs.g.flushSynced.Store(category == categoryFlush)
+	return nil
 }
 
 // createOther creates a MANIFEST, OPTIONS or marker file. Pebble cannot go on

@@ -61,6 +61,8 @@ type guard struct {
 	// patient says that MANIFEST writes that find no space use the ballast, and
 	// then wait: true once the store is open (an Open fails at once).
 	patient atomic.Bool
+	// flushSynced says that BeforeFlush was called since the last flush began.
+	flushSynced atomic.Bool
 
 	mu struct {
 		sync.Mutex
@@ -124,9 +126,9 @@ func newGuard(fs vfs.FS, dir string, reserve int64) *guard {
 }
 
 // checkSpace returns a reserveError when fewer than n bytes beyond the reserve
-// are free; n is 0 before a table is begun. Flushes go down to the reserve; compactions stop at twice it, so
-// that they do not take the space that flushes need. A file system that cannot
-// tell (one in memory) has space.
+// are free; n is 0 before a table is begun. Flushes go down to the reserve;
+// compactions stop at twice it, so that they do not take the space that flushes
+// need. A file system that cannot tell (one in memory) has space.
 func (g *guard) checkSpace(w work, n int) error {
 	if g.reserve == 0 {
 		return nil

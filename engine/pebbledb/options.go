@@ -74,9 +74,10 @@ type Options struct {
 	ReserveDiskBytes int64
 
 	// BeforeFlush, when set, is called, and must return nil, before any table
-	// is created that could make applied data durable. It is called from
-	// Pebble's flush goroutine with no lock held, and never concurrently with
-	// itself for one flush; it must not call Flush, Checkpoint or Close.
+	// is created that could make applied data durable: once for each flush. It is
+	// called with no lock held; it must not call Flush, Checkpoint, Compact or
+	// Close. While it fails, flushes are tried again, and Writable returns its
+	// error.
 	BeforeFlush func() error
 	// OnFlush, when set, is called after a flush became durable. Calls come
 	// from one goroutine, one at a time; flushes that end close together share
