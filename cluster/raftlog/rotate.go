@@ -9,7 +9,7 @@ import (
 
 const (
 	// maxSpares files of dropped segments are kept to be written over.
-	maxSpares = 2
+	maxSpares = 1
 	// maxMarginBytes, or an eighth of a segment, are kept by Reserve for hard
 	// states, configurations and heads, so that these can be written (a vote,
 	// an election) when the disk is full and entries are refused.
