@@ -78,7 +78,7 @@ func testCrash(t *testing.T, f Factory) {
 		var b engine.Batch
 		randomBatch(rng, &b, 5+rng.IntN(40))
 		if rng.IntN(50) == 0 {
-			randomBatch(rng, &b, 1500) // larger than a memtable
+			randomBatch(rng, &b, 1000) // larger than half a memtable
 		}
 		b.Put(appliedKey, binary.BigEndian.AppendUint64(nil, n))
 		log = append(log, slices.Clone(b.Repr()))
