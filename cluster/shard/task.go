@@ -10,6 +10,9 @@ import (
 var (
 	// ErrNoSpace: the disk is full. Nothing was written; reads go on.
 	ErrNoSpace = errors.New("MISCONF No space is left on the disk: writes are refused until there is space again, reads go on.")
+	// ErrNotWritable: the engine cannot write for another reason than space.
+	// Nothing was written; reads go on.
+	ErrNotWritable = errors.New("MISCONF The data folder cannot be written, see the server's log: writes are refused, reads go on.")
 	// ErrUncertain: the write may or may not have happened.
 	ErrUncertain = errors.New("UNCERTAIN The outcome of the write is not known: the node stopped or lost its leadership before it was confirmed.")
 	// ErrClosed: the shard is shutting down. Nothing was written.

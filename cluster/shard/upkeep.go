@@ -76,7 +76,7 @@ func (r *reaper) run(s *Shard) {
 	r.lastTime = now
 	for s.leads.Load() != 0 && !s.reapOff.Load() {
 		more, err := r.reapOnce(s)
-		if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrClosed) {
+		if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrNotWritable) && !errors.Is(err, ErrClosed) {
 			s.logIfErr("delete expired keys", err)
 		}
 		if err != nil || !more {

@@ -68,8 +68,8 @@ func (s *Shard) runBatch(first *Task) {
 		first.finish(err)
 		return
 	}
-	if s.eng.Writable() != nil {
-		s.refuseWrites(first)
+	if err := s.eng.Writable(); err != nil {
+		s.refuseWrites(first, refusal(err))
 		return
 	}
 	s.evaluate(first)
@@ -144,7 +144,7 @@ func (s *Shard) endBatch() {
 		if !errors.Is(err, engine.ErrNoSpace) {
 			s.o.Logger.Error("cannot reserve log space", "err", err)
 		}
-		s.abandon(ErrNoSpace)
+		s.abandon(refusal(err))
 		return
 	}
 	w.proposal = consensus.Proposal{
@@ -195,16 +195,24 @@ func (s *Shard) finish(err error) {
 	w.tasks = w.tasks[:0]
 }
 
-// refuseWrites evaluates a task alone while the disk is full: one that changes
+// refusal is the reply for writes that cannot be taken because of err.
+func refusal(err error) error {
+	if errors.Is(err, engine.ErrNoSpace) {
+		return ErrNoSpace
+	}
+	return ErrNotWritable
+}
+
+// refuseWrites evaluates a task alone while the disk cannot be written: one that changes
 // nothing (a transaction of reads) is answered, any other is refused.
-func (s *Shard) refuseWrites(t *Task) {
+func (s *Shard) refuseWrites(t *Task, reason error) {
 	w := &s.w
 	w.tasks = append(w.tasks[:0], t)
 	t.Eval(&w.tx)
 	changed := w.overlay.Batch().Count() > 1
 	s.ks.Discard(&w.tx)
 	if changed {
-		s.finish(ErrNoSpace)
+		s.finish(reason)
 		return
 	}
 	s.finish(nil)
