@@ -14,20 +14,20 @@ func TestGetWhenMostKeysAreAbsent(t *testing.T) {
 	rng := enginetest.Rand(t)
 	db := mustOpen(t, t.TempDir(), pebbledb.Options{MemtableBytes: 64 << 10})
 	m := &enginetest.Model{}
-	for round := range 6 {
+	for round := range 3 {
 		var b engine.Batch
-		for range 600 {
+		for range 1000 {
 			enginetest.RandomMutation(rng, &b)
 		}
 		if err := errors.Join(db.Apply(b.Repr()), m.Apply(b.Repr())); err != nil {
 			t.Fatal(err)
 		}
-		if round == 3 {
+		if round == 1 {
 			if err := db.Compact(t.Context(), nil, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for range 1500 {
+		for range 1100 {
 			if v, found, err := db.Get([]byte("x"), []byte("zzz")); found || err != nil || string(v) != "x" {
 				t.Fatal(v, found, err)
 			}

@@ -1,0 +1,162 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+
+	"dkv/cluster/raftlog"
+	"dkv/engine"
+	"dkv/engine/keyspace"
+	"dkv/engine/pebbledb"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// troubled is an engine whose Writable returns what a test sets.
+type troubled struct {
+	engine.Engine
+	trouble atomic.Pointer[error]
+}
+
+func (e *troubled) Writable() error {
+	if err := e.trouble.Load(); err != nil {
+		return *err
+	}
+	return e.Engine.Writable()
+}
+
+func openShard(t *testing.T) (*Shard, *troubled) {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	db, err := pebbledb.Open("db", pebbledb.Options{InMemory: true, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &troubled{Engine: db}
+	if err := Create(e, 1); err != nil {
+		t.Fatal(err)
+	}
+	log, err := raftlog.Open(raftlog.Options{FS: vfs.NewMem(), Dir: "log", SegmentBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Shard(0).Reset(1, 1, &pb.ConfState{Voters: []uint64{1}}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Options{NodeID: 1, Engine: e, Log: log.Shard(0), Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), log.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, e
+}
+
+func run(s *Shard, eval func(tx *keyspace.Tx)) error {
+	task := Task{Eval: eval}
+	s.Submit(&task)
+	return task.Wait()
+}
+
+func put(t *testing.T, key string, value []byte) func(tx *keyspace.Tx) {
+	return func(tx *keyspace.Tx) {
+		e, err := tx.Find(0, []byte(key))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		tx.SetString(&e, value, 0, keyspace.FormAuto)
+	}
+}
+
+func exists(t *testing.T, key string, found *bool) func(tx *keyspace.Tx) {
+	return func(tx *keyspace.Tx) {
+		e, err := tx.Read(0, []byte(key))
+		if err != nil {
+			t.Error(err)
+		}
+		*found = e.Exists()
+	}
+}
+
+// TestTroubleRefusesWritesOnly: while the engine cannot write, tasks that change
+// something are refused, leave nothing behind, and say why; others go on.
+func TestTroubleRefusesWritesOnly(t *testing.T) {
+	s, e := openShard(t)
+	if err := run(s, put(t, "before", nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ trouble, want error }{
+		{fmt.Errorf("flush: %w", engine.ErrNoSpace), ErrNoSpace},
+		{errors.New("flush: input/output error"), ErrNotWritable},
+	} {
+		e.trouble.Store(&c.trouble)
+		if err := run(s, put(t, "during", nil)); !errors.Is(err, c.want) {
+			t.Errorf("%v: write ended with %v, want %v", c.trouble, err, c.want)
+		}
+		var before, during bool
+		if err := run(s, exists(t, "before", &before)); err != nil || !before {
+			t.Errorf("%v: read ended with %v, found %v", c.trouble, err, before)
+		}
+		if err := run(s, exists(t, "during", &during)); err != nil || during {
+			t.Errorf("%v: the refused write is there: %v, %v", c.trouble, err, during)
+		}
+		e.trouble.Store(nil)
+		if err := run(s, put(t, "after", nil)); err != nil {
+			t.Errorf("after %v: %v", c.trouble, err)
+		}
+	}
+	if got := s.Keyspace().Counts()[0].Keys; got != 2 {
+		t.Errorf("%d keys, want 2", got)
+	}
+}
+
+// TestLargeBatchLeavesTheOverlay: a batch too large to copy takes the overlay's
+// memory along; what was written before and after it is whole.
+func TestLargeBatchLeavesTheOverlay(t *testing.T) {
+	s, _ := openShard(t)
+	large := make([]byte, 3*maxBatchCopy)
+	for i := range large {
+		large[i] = byte(i >> 8)
+	}
+	for i := range 3 {
+		if err := run(s, put(t, fmt.Sprint("small", i), []byte("v"))); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(s, put(t, fmt.Sprint("large", i), large)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var tx keyspace.Tx
+	for i := range 3 {
+		for key, want := range map[string]string{"small": "v", "large": string(large)} {
+			if err := s.BeginRead(&tx, true); err != nil {
+				t.Fatal(err)
+			}
+			e, err := tx.Read(0, fmt.Append(nil, key, i))
+			if err != nil || string(e.Body) != want {
+				t.Errorf("%s%d: %d bytes, %v", key, i, len(e.Body), err)
+			}
+			if err := tx.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestClosedShardRefuses(t *testing.T) {
+	s, _ := openShard(t)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(s, put(t, "a", nil)); !errors.Is(err, ErrClosed) {
+		t.Fatalf("got %v, want ErrClosed", err)
+	}
+}
