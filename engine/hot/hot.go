@@ -29,6 +29,7 @@ type DB struct {
 	seed maphash.Seed
 	// ranges is odd while a batch with a delete-range is being applied.
 	ranges   atomic.Uint64
+	closed   atomic.Bool
 	table    [stripes]stripe
 	capacity uint64
 }
@@ -46,6 +47,9 @@ func Wrap(e engine.Engine, o Options) *DB {
 
 // Get implements engine.Reader.
 func (db *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
+	if db.closed.Load() {
+		return dst, false, engine.ErrClosed
+	}
 	h := maphash.Bytes(db.seed, key)
 	s := &db.table[h%stripes]
 	ranges := db.ranges.Load()
@@ -122,6 +126,12 @@ func (db *DB) dropAll() {
 	for i := range db.table {
 		db.table[i].reset()
 	}
+}
+
+// Close implements engine.Engine.
+func (db *DB) Close() error {
+	db.closed.Store(true)
+	return db.Engine.Close()
 }
 
 // HotMetrics returns the table's figures.
