@@ -162,7 +162,11 @@ func testLargeValues(t *testing.T, f Factory) {
 func testConcurrency(t *testing.T, f Factory) {
 	dir := t.TempDir()
 	e := open(t, f, filepath.Join(dir, "store"), Options{MemtableBytes: smallMemtable})
-	const group, batches = 20, 400
+	const group = 20
+	batches := uint64(400)
+	if raceEnabled {
+		batches = 100
+	}
 	var applied atomic.Uint64
 	key := func(i int) []byte { return fmt.Appendf(nil, "group:%02d", i) }
 	write := func(n uint64) {
