@@ -151,6 +151,47 @@ func TestLargeBatchLeavesTheOverlay(t *testing.T) {
 	}
 }
 
+// TestTooMuchForOneEntry: a task that writes too much is undone and refused, and
+// the tasks beside it are not.
+func TestTooMuchForOneEntry(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it needs gigabytes of memory")
+	}
+	s, _ := openShard(t)
+	entered, release := make(chan struct{}), make(chan struct{})
+	blocker := Task{Eval: func(tx *keyspace.Tx) {
+		close(entered)
+		<-release
+	}}
+	s.Submit(&blocker)
+	<-entered
+	value := make([]byte, 300<<20)
+	list := []Task{
+		{Eval: put(t, "before", nil)},
+		{Eval: func(tx *keyspace.Tx) {
+			for i := range 5 {
+				put(t, fmt.Sprint("large", i), value)(tx)
+			}
+		}},
+		{Eval: put(t, "after", nil)},
+	}
+	for i := range list {
+		s.Submit(&list[i])
+	}
+	close(release)
+	if err := blocker.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []error{nil, ErrTooBig, nil} {
+		if err := list[i].Wait(); !errors.Is(err, want) {
+			t.Errorf("task %d ended with %v, want %v", i, err, want)
+		}
+	}
+	if got := s.Keyspace().Counts()[0].Keys; got != 2 {
+		t.Errorf("%d keys, want 2", got)
+	}
+}
+
 func TestClosedShardRefuses(t *testing.T) {
 	s, _ := openShard(t)
 	if err := s.Close(); err != nil {

@@ -111,18 +111,30 @@ func (s *Shard) adopt(term raftlog.Term) error {
 // or the batch is full.
 func (s *Shard) evaluate(first *Task) {
 	w := &s.w
-	w.tasks = append(w.tasks[:0], first)
-	first.Eval(&w.tx)
+	w.tasks = w.tasks[:0]
+	w.evaluate(first)
 	for len(w.tasks) < maxBatchTasks && w.overlay.Batch().Len() < maxBatchBytes {
 		select {
 		case t := <-s.queue:
-			w.tasks = append(w.tasks, t)
 			w.tx.SetNow(s.o.Clock().UnixMilli())
-			t.Eval(&w.tx)
+			w.evaluate(t)
 		default:
 			return
 		}
 	}
+}
+
+// evaluate runs one task. One that writes more than an entry may hold is undone
+// and refused; the others of the batch go on.
+func (w *writer) evaluate(t *Task) {
+	mark := w.tx.Mark()
+	t.Eval(&w.tx)
+	if b := w.overlay.Batch(); b.Err() != nil || b.Len() > maxEntryBytes {
+		w.tx.Rollback(mark)
+		t.finish(ErrTooBig)
+		return
+	}
+	w.tasks = append(w.tasks, t)
 }
 
 // endBatch proposes what the tasks wrote and waits until it is applied, which
@@ -135,10 +147,6 @@ func (s *Shard) endBatch() {
 		return
 	}
 	w.tx.Finish()
-	if b := w.overlay.Batch(); b.Err() != nil || b.Len() > maxEntryBytes {
-		s.abandon(ErrTooBig)
-		return
-	}
 	data := s.takeBatch()
 	if err := s.o.Log.Reserve(int64(len(data))); err != nil {
 		if !errors.Is(err, engine.ErrNoSpace) {
