@@ -51,7 +51,7 @@ func TestRandom(t *testing.T) {
 	if unstable > 1+sequences/20 {
 		t.Errorf("%d of %d sequences gave another result when played again", unstable, sequences)
 	}
-	t.Logf("transactions that only dkv aborted, after FLUSHALL, FLUSHDB or SWAPDB: %d", abortedByFlush.Load())
+	t.Logf("transactions that only dkv aborted, after a flush, SWAPDB or an expiry: %d", abortedByFlush.Load())
 	for _, k := range known {
 		t.Logf("known difference %-20s met %5d times: %s", k.command, k.seen.Load(), k.reason)
 	}

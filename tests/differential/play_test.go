@@ -64,6 +64,8 @@ type player struct {
 	// emptied says that a whole database was emptied or swapped since the
 	// connection's WATCH.
 	emptied [connections]bool
+	// lapsing says that a command of the sequence gave a key a time to live.
+	lapsing bool
 	// over says that the two have parted ways as they may: what follows cannot
 	// be compared.
 	over bool
@@ -146,12 +148,15 @@ func (pl *player) runAll(steps []step) *mismatch {
 func (pl *player) compare(s step, redis, dkv harness.Reply) string {
 	var queued [][]string
 	if s.conn < connections {
-		if s.name() == "EXEC" && dkv.Null && redis.Kind == '*' && pl.emptied[s.conn] {
+		if pl.over {
+			return "" // the rest of a pipeline
+		}
+		if s.name() == "EXEC" && dkv.Null && redis.Kind == '*' && (pl.emptied[s.conn] || pl.lapsing) {
 			pl.over = true
 			abortedByFlush.Add(1)
 			return ""
 		}
-		pl.watch(s)
+		pl.watch(s, string(redis.Raw))
 		if s.name() == "EXEC" {
 			queued = pl.queued[s.conn]
 		}
@@ -170,15 +175,21 @@ func (pl *player) compare(s step, redis, dkv harness.Reply) string {
 // watch keeps account of commands that change whole databases. Redis marks the
 // watched keys that they touch; dkv marks them all, since it does not list what
 // it deletes, and so aborts a transaction that watches a key which was absent
-// all the time. A false abort is allowed, a missed change is not.
-func (pl *player) watch(s step) {
+// all the time. The same goes for a key that had expired before WATCH and is
+// deleted after it. A false abort is allowed, a missed change is not.
+func (pl *player) watch(s step, reply string) {
 	switch s.name() {
-	case "WATCH", "UNWATCH", "EXEC", "DISCARD", "RESET":
-		pl.emptied[s.conn] = false
+	case "UNWATCH", "EXEC", "DISCARD", "RESET":
+		// Those that fail, or are queued, leave the watched keys as they are.
+		if !strings.HasPrefix(reply, "-ERR") && reply != "+QUEUED\r\n" {
+			pl.emptied[s.conn] = false
+		}
 	case "FLUSHALL", "FLUSHDB", "SWAPDB":
 		for i := range pl.emptied {
 			pl.emptied[i] = true
 		}
+	case "PSETEX", "SETEX", "SET", "GETEX", "EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT":
+		pl.lapsing = pl.lapsing || s.name() != "SET" || len(s.args) > 3
 	}
 }
 
