@@ -366,15 +366,16 @@ func TestChanged(t *testing.T) {
 	if !watched("a", since) {
 		t.Error("a was deleted")
 	}
-	for name, change := range map[string]func(tx *keyspace.Tx){
-		"flush": func(tx *keyspace.Tx) { must(tx.FlushDB(0)) },
-		"swap":  func(tx *keyspace.Tx) { tx.SwapDB(3, 0) },
-	} {
-		since = s.Position
-		s.Write(change)
-		if !watched("b", since) {
-			t.Errorf("%s is a change", name)
-		}
+	// In this order: to flush what a swap left empty would change nothing.
+	since = s.Position
+	s.Write(func(tx *keyspace.Tx) { must(tx.FlushDB(0)) })
+	if !watched("b", since) {
+		t.Error("a flush is a change")
+	}
+	since = s.Position
+	s.Write(func(tx *keyspace.Tx) { tx.SwapDB(3, 0) })
+	if !watched("b", since) {
+		t.Error("a swap is a change")
 	}
 	s.Write(func(tx *keyspace.Tx) { setKey(tx, 5, "x", "1", 0) })
 	s.Keyspace().ResetChanges(s.Position)
