@@ -240,8 +240,8 @@ func FuzzCursor(f *testing.F) {
 	known := table.put(scanPosition{db: 1, slot: 5, key: "key"})
 	f.Fuzz(func(t *testing.T, n uint64) {
 		c := Cursor(n)
-		if c.slot() >= SlotCount || makeCursor(c.slot(), c.token()) != c {
-			t.Fatalf("cursor %d: slot %d, token %d", n, c.slot(), c.token())
+		if c.Slot() >= SlotCount || makeCursor(c.Slot(), c.token()) != c {
+			t.Fatalf("cursor %d: slot %d, token %d", n, c.Slot(), c.token())
 		}
 		if _, ok := table.get(c, 1); ok != (c == known) {
 			t.Fatalf("cursor %d found: %v", n, ok)

@@ -23,7 +23,13 @@ const (
 	maxCursorToken = 1<<(64-cursorSlotBits) - 1
 )
 
-func (c Cursor) slot() Slot    { return Slot(c & (SlotCount - 1)) }
+// Slot returns the slot in which the scan goes on.
+func (c Cursor) Slot() Slot { return Slot(c & (SlotCount - 1)) }
+
+// CursorAt returns the cursor of a scan that goes on at the start of a slot. For
+// slot 0 it is that of a new scan.
+func CursorAt(s Slot) Cursor { return makeCursor(s, 0) }
+
 func (c Cursor) token() uint64 { return uint64(c >> cursorSlotBits) }
 
 func makeCursor(slot Slot, token uint64) Cursor {
@@ -90,7 +96,7 @@ func (t *cursorTable) get(c Cursor, db int) (after string, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p, ok := t.mu.positions[c.token()]
-	if !ok || p.db != db || p.slot != c.slot() {
+	if !ok || p.db != db || p.slot != c.Slot() {
 		return "", false
 	}
 	return p.key, true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"sync"
 	"sync/atomic"
 
 	"dkv/engine"
@@ -13,11 +14,13 @@ import (
 // writer's side belongs to the one goroutine that owns the write Tx at the time
 // (see the package comment); what readers see is published atomically.
 type Keyspace struct {
-	// Published state. Invariant: sequence is odd from the Finish of a batch that
-	// changes the database map until its Publish or Discard, and grows with every
-	// such batch; while it is even, dbMap is the map of what the engine holds.
-	// It is 0 as long as the map has never been changed.
+	// Published state. Invariant: changing is above zero from the Finish of a batch
+	// that changes the database map until its Publish or Discard (and likewise for
+	// batches of another leader), and sequence grows at both ends; while changing
+	// is zero, dbMap is the map of what the engine holds. sequence is 0 as long as
+	// the map has never been changed.
 	sequence atomic.Uint64
+	changing atomic.Int64
 	dbMap    atomic.Uint64
 	counts   [Databases]publishedCount // by physical database
 
@@ -32,6 +35,10 @@ type Keyspace struct {
 	nextVersion Version
 	versionCeil Version // what the version record holds
 	reaped      int64   // the expiry index has been walked up to this time, ms
+
+	// foreign is held while the published state follows what was not evaluated
+	// here: another leader's batch, or Reload.
+	foreign sync.Mutex
 
 	// reapBehind is the earliest expiry written behind what the reaper has
 	// walked, MaxInt64 when there is none.
@@ -67,9 +74,11 @@ func Open(r engine.Reader) (*Keyspace, error) {
 }
 
 // Reload reads the keyspace's own records again, after they changed by another
-// way than Publish: entries of another leader, a raft snapshot. No write Tx may
-// be open. Until it returns, readers of the live engine go by the old database map.
+// way than Publish. No write Tx may be open. Until it returns, readers of the live
+// engine go by the old database map.
 func (ks *Keyspace) Reload(r engine.Reader) error {
+	ks.foreign.Lock()
+	defer ks.foreign.Unlock()
 	there, err := readFormat(r)
 	if err != nil {
 		return fmt.Errorf("keyspace: read format: %w", err)
@@ -96,14 +105,25 @@ func (ks *Keyspace) Reload(r engine.Reader) error {
 	for i, c := range counts {
 		ks.counts[i].store(c)
 	}
-	if sequence := ks.sequence.Load(); generation != 0 || sequence != 0 {
-		ks.sequence.Store(sequence | 1)
+	if generation != 0 || ks.sequence.Load() != 0 {
+		ks.beginMapChange()
 		ks.dbMap.Store(uint64(m))
-		ks.sequence.Store((sequence | 1) + 1)
+		ks.endMapChange()
 		return nil
 	}
 	ks.dbMap.Store(uint64(m))
 	return nil
+}
+
+// beginMapChange tells readers not to trust the published map.
+func (ks *Keyspace) beginMapChange() {
+	ks.changing.Add(1)
+	ks.sequence.Add(1)
+}
+
+func (ks *Keyspace) endMapChange() {
+	ks.sequence.Add(1)
+	ks.changing.Add(-1)
 }
 
 // DBCount is what INFO tells of a logical database. Keys whose time has come
@@ -118,6 +138,17 @@ type DBCount struct {
 // AvgTTL returns the mean time to live in ms at nowMS.
 func (c DBCount) AvgTTL(nowMS int64) int64 {
 	return max(c.MeanExpireAt-nowMS, 0)
+}
+
+// Plus returns the figures of the keys of both.
+func (c DBCount) Plus(o DBCount) DBCount {
+	if c.Expires+o.Expires > 0 {
+		weight := float64(c.Expires) / float64(c.Expires+o.Expires)
+		c.MeanExpireAt = int64(weight*float64(c.MeanExpireAt) + (1-weight)*float64(o.MeanExpireAt))
+	}
+	c.Keys += o.Keys
+	c.Expires += o.Expires
+	return c
 }
 
 // Counts returns the published figures of all logical databases.
@@ -153,7 +184,7 @@ func (ks *Keyspace) Publish(tx *Tx) {
 	if tx.mapChanged {
 		ks.generation++
 		ks.dbMap.Store(uint64(tx.dbMap))
-		ks.sequence.Add(1)
+		ks.endMapChange()
 		tx.mapChanged = false
 	}
 	ks.changes.keep()
@@ -163,7 +194,7 @@ func (ks *Keyspace) Publish(tx *Tx) {
 // Discard ends a write Tx whose batch was not, and never will be, applied.
 func (ks *Keyspace) Discard(tx *Tx) {
 	if tx.mapChanged {
-		ks.sequence.Add(1)
+		ks.endMapChange()
 		tx.mapChanged = false
 	}
 	if tx.ov.Batch().Count() != tx.firstRecord && tx.reapedFrom < ks.reapBehind.Load() {

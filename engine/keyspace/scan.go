@@ -28,13 +28,13 @@ func (tx *Tx) Scan(db int, cursor Cursor, o ScanOptions, emit func(key []byte)) 
 	match := newKeyMatch(o.Match)
 	wo := match.walk
 	wo.maxSeeks = maxScanSeeks
-	if wo.first < cursor.slot() {
-		wo.first = cursor.slot()
+	if wo.first < cursor.Slot() {
+		wo.first = cursor.Slot()
 	}
 	if wo.first > wo.last {
 		return 0, nil
 	}
-	if after, ok := tx.ks.cursors.get(cursor, db); ok && wo.first == cursor.slot() {
+	if after, ok := tx.ks.cursors.get(cursor, db); ok && wo.first == cursor.Slot() {
 		wo.after = []byte(after)
 	}
 	return tx.scan(db, m.of(db), wo, match, o, emit)

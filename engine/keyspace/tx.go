@@ -28,10 +28,12 @@ type Tx struct {
 	r    engine.Reader   // what reads see
 	ov   *engine.Overlay // nil when read-only
 	snap engine.Snapshot // closed by Close
-	live bool            // r is the engine itself, which moves on while tx reads
-	now  int64           // Unix time in ms
-	pos  uint64          // position of the batch being built
-	view dbView          // read-only: the database map that reads go by
+	// owner is told by Close.
+	owner Releaser
+	live  bool   // r is the engine itself, which moves on while tx reads
+	now   int64  // Unix time in ms
+	pos   uint64 // position of the batch being built
+	view  dbView // read-only: the database map that reads go by
 
 	// Scratch buffers. value holds the record of the latest lookup, aside that
 	// of the latest FindTarget, so that a command can hold two. record and spare
@@ -69,6 +71,13 @@ func (ks *Keyspace) BeginRead(tx *Tx, r engine.Reader, nowMS int64) {
 	}
 }
 
+// Releaser is told when a read Tx ends.
+type Releaser interface{ Release() }
+
+// OnClose makes Close tell r, once, that nothing of the engine is used any more.
+// For read Txs, after BeginRead.
+func (tx *Tx) OnClose(r Releaser) { tx.owner = r }
+
 // BeginWrite readies tx to evaluate a batch over ov, which the caller has reset.
 // Changes are recorded for WATCH at position pos. Finish, then Publish or
 // Discard, end it.
@@ -101,15 +110,18 @@ func (tx *Tx) end() {
 
 // Close ends a read Tx and releases its snapshot, if it has one. It may be called
 // again.
-func (tx *Tx) Close() error {
+func (tx *Tx) Close() (err error) {
 	tx.r = nil
 	tx.Trim()
-	if tx.snap == nil {
-		return nil
+	if snap := tx.snap; snap != nil {
+		tx.snap = nil
+		err = snap.Close()
 	}
-	snap := tx.snap
-	tx.snap = nil
-	return snap.Close()
+	if owner := tx.owner; owner != nil {
+		tx.owner = nil
+		owner.Release()
+	}
+	return err
 }
 
 // Trim gives back scratch memory that a large value took. Entries found before
@@ -185,7 +197,7 @@ func (tx *Tx) Finish() {
 	}
 	if tx.swaps != 0 {
 		tx.mapChanged = true
-		ks.sequence.Add(1) // odd: readers must not trust the published map
+		ks.beginMapChange()
 	}
 }
 

@@ -34,7 +34,7 @@ func (tx *Tx) openView() (dbMap, error) {
 		}
 		return tx.viewFromRecord()
 	}
-	if v.sequence&1 != 0 {
+	if ks.changing.Load() != 0 {
 		return tx.viewFromRecord()
 	}
 	v.fromRecord = false
