@@ -1,8 +1,8 @@
 package consensus
 
 import (
+	"context"
 	"fmt"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,33 +11,45 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 )
 
-// Bounds of a group. The number of proposals is bounded by the shard, which
-// has one in flight; the channel only needs room so that Propose never waits.
+// Bounds of a group's queues. At the bound of the inbox messages are dropped,
+// which raft takes for a slow network.
 const (
-	proposalQueue   = 16
-	maxSizePerMsg   = 1 << 20
-	maxInflightMsgs = 256
+	proposalQueue = 16
+	reportQueue   = 64
+	inboxMessages = 4096
+	inboxBytes    = 64 << 20
+	// burst is how many messages are taken before raft is asked what to do.
+	burst = 64
+	// spaceRetry is the pause between two tries to write to a full disk.
+	spaceRetry = 100 * time.Millisecond
 )
 
-// Group is one member of one Raft group.
+// Group is one member of one Raft group: a core and the goroutine that owns it.
 type Group struct {
-	o         Options
-	rn        *raft.RawNode
+	o Options
+	c *core // belongs to the goroutine
+
 	proposals chan *Proposal
+	inbox     chan *pb.Message
+	queued    atomic.Int64 // bytes of entries in inbox
+	dropped   atomic.Uint64
+	readKick  chan struct{}
+	ctl       chan func(*core) error
+	reports   chan func(*core)
 	stop      chan struct{}
 	stopOnce  sync.Once
 	done      chan struct{}
-	status    atomic.Pointer[Status]
+	err       error
 
-	// The rest belongs to the group's goroutine.
-	pending pending
-	term    raftlog.Term
-	leading bool // raft says leader
-	ready   bool // StateMachine.Leading was called for this term
-	applied raftlog.Index
-	err     error
+	status  atomic.Pointer[Status]
+	fast    atomic.Bool // alone and leading: what was acknowledged is applied
+	changed struct {
+		sync.Mutex
+		c chan struct{}
+	}
 }
 
 // Status is a moment's view of a group.
@@ -48,6 +60,12 @@ type Status struct {
 	Commit  raftlog.Index
 	Applied raftlog.Index
 	Leading bool // leads, and has applied an entry of its term
+	// Voters and Learners are the members as of Applied, in ascending order. The
+	// slices are shared.
+	Voters, Learners []NodeID
+	Counters         Counters
+	Inbox            int    // messages that wait
+	Dropped          uint64 // messages dropped because too many waited
 }
 
 // Start opens a group on its log. A group whose only voter is this node
@@ -57,36 +75,25 @@ func Start(o Options) (*Group, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	hs, cs, err := o.Log.InitialState()
+	c, err := newCore(o)
 	if err != nil {
-		return nil, fmt.Errorf("consensus: read initial state: %w", err)
-	}
-	rn, err := raft.NewRawNode(&raft.Config{
-		ID:                        uint64(o.ID),
-		ElectionTick:              o.ElectionTicks,
-		HeartbeatTick:             o.HeartbeatTicks,
-		Storage:                   o.Log,
-		Applied:                   uint64(o.Applied),
-		MaxSizePerMsg:             maxSizePerMsg,
-		MaxCommittedSizePerReady:  math.MaxUint64,
-		MaxInflightMsgs:           maxInflightMsgs,
-		CheckQuorum:               true,
-		PreVote:                   true,
-		DisableProposalForwarding: true,
-		Logger:                    raftLogger{o.Logger},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("consensus: start raft: %w", err)
+		return nil, err
 	}
 	g := &Group{
-		o: o, rn: rn, applied: o.Applied, term: raftlog.Term(hs.GetTerm()),
+		o: o, c: c,
 		proposals: make(chan *Proposal, proposalQueue),
+		inbox:     make(chan *pb.Message, inboxMessages),
+		readKick:  make(chan struct{}, 1),
+		ctl:       make(chan func(*core) error),
+		reports:   make(chan func(*core), reportQueue),
 		stop:      make(chan struct{}),
 		done:      make(chan struct{}),
 	}
+	g.changed.c = make(chan struct{})
+	c.pause = g.pause
 	g.publish()
-	if v := cs.GetVoters(); len(v) == 1 && v[0] == uint64(o.ID) {
-		if err := rn.Campaign(); err != nil {
+	if c.alone() {
+		if err := c.rn.Campaign(); err != nil {
 			return nil, fmt.Errorf("consensus: campaign: %w", err)
 		}
 	}
@@ -112,8 +119,173 @@ func (g *Group) Propose(p *Proposal) {
 	}
 }
 
+// Step hands the group a message of a peer, which must not be changed any more.
+// false: too many wait, it was dropped.
+func (g *Group) Step(m *pb.Message) bool {
+	n := entryBytes(m.GetEntries())
+	if n > 0 && g.queued.Load() > inboxBytes {
+		g.dropped.Add(1)
+		return false
+	}
+	g.queued.Add(n)
+	select {
+	case g.inbox <- m:
+		return true
+	default:
+		g.queued.Add(-n)
+		g.dropped.Add(1)
+		return false
+	}
+}
+
+// ReadBarrier returns when this node has applied all that had been committed
+// when it was called. Errors: ErrStopped, or ctx's: then there was no leader that
+// a majority follows.
+func (g *Group) ReadBarrier(ctx context.Context) error {
+	if g.fast.Load() || g.o.Lease && g.LeaseValid() {
+		return nil
+	}
+	w := readWaits.Get().(*readWait)
+	if g.c.reads.add(w) {
+		kick(g.readKick)
+	}
+	select {
+	case err := <-w.done:
+		readWaits.Put(w)
+		return err
+	case <-ctx.Done():
+		w.gone.Store(true) // it is left to the group
+		return ctx.Err()
+	}
+}
+
+// Alone says whether this node is the only voter, and leads: there is nobody to ask
+// before a read.
+func (g *Group) Alone() bool { return g.fast.Load() }
+
+// LeaseValid says whether this node leads and no other can: what is applied here
+// now is all that was ever acknowledged.
+func (g *Group) LeaseValid() bool { return g.c.lease.valid(g.o.Now()) }
+
+// do runs f on the group's goroutine.
+func (g *Group) do(ctx context.Context, f func(*core) error) error {
+	select {
+	case g.ctl <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.done:
+		return ErrStopped
+	}
+}
+
+// ChangeMembership proposes a change and returns when it is applied here.
+// Errors: ErrNotLeader, ErrMembershipPending (nothing happened), ErrUncertain,
+// ErrStopped, or ctx's, after which it may still happen.
+func (g *Group) ChangeMembership(ctx context.Context, cc *pb.ConfChangeV2) error {
+	p := &Proposal{Context: cc, done: make(chan error, 1)}
+	if err := g.do(ctx, func(c *core) error { return c.changeMembership(p, cc) }); err != nil {
+		return err
+	}
+	select {
+	case err := <-p.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.done:
+		return ErrUncertain
+	}
+}
+
+// TransferLeader hands the leadership to a voter that is up to date and returns
+// when this node does not lead any more. Errors: ErrNotLeader, ErrNoTransfer
+// after an election timeout, ErrStopped, ctx's.
+func (g *Group) TransferLeader(ctx context.Context, to NodeID) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*g.o.electionTimeout())
+	defer cancel()
+	began := make(chan error, 1)
+	err := g.do(ctx, func(c *core) error {
+		if !c.leading {
+			began <- ErrNotLeader
+			return nil
+		}
+		c.transfer(to)
+		began <- nil
+		return nil
+	})
+	if err == nil {
+		err = <-began
+	}
+	if err != nil {
+		return err
+	}
+	for {
+		changed := g.LeaderChanged()
+		if st := g.Status(); st.Leader != g.o.ID && st.Leader != 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-g.done:
+			return ErrStopped
+		case <-ctx.Done():
+			return ErrNoTransfer
+		}
+	}
+}
+
+// Campaign makes this node stand for election at once.
+func (g *Group) Campaign(ctx context.Context) error {
+	return g.do(ctx, func(c *core) error {
+		_ = c.rn.Campaign() // may not: then it does not
+		return nil
+	})
+}
+
+// PeerGone says that a member's process does not exist any more. When it led, a
+// new leader is elected without waiting for the election timeout.
+func (g *Group) PeerGone(id NodeID) { g.report(func(c *core) { c.peerGone(id) }) }
+
+// ReportUnreachable says that messages to a member were lost.
+func (g *Group) ReportUnreachable(id NodeID) {
+	g.report(func(c *core) { c.rn.ReportUnreachable(uint64(id)) })
+}
+
+// ReportSnapshot says how the transfer of a raft snapshot to a member ended. It
+// may wait for the group, which must know.
+func (g *Group) ReportSnapshot(id NodeID, ok bool) {
+	status := raft.SnapshotFailure
+	if ok {
+		status = raft.SnapshotFinish
+	}
+	select {
+	case g.reports <- func(c *core) { c.rn.ReportSnapshot(uint64(id), status) }:
+	case <-g.done:
+	}
+}
+
+// report tells the group what helps it but what it can do without.
+func (g *Group) report(f func(*core)) {
+	select {
+	case g.reports <- f:
+	default:
+	}
+}
+
 // Status returns the latest published view.
-func (g *Group) Status() Status { return *g.status.Load() }
+func (g *Group) Status() Status {
+	st := *g.status.Load()
+	st.Inbox, st.Dropped = len(g.inbox), g.dropped.Load()
+	return st
+}
+
+// LeaderChanged returns a channel that is closed when Status.Leader, Leading or
+// the members next change.
+func (g *Group) LeaderChanged() <-chan struct{} {
+	g.changed.Lock()
+	defer g.changed.Unlock()
+	return g.changed.c
+}
 
 // Done is closed when the group has stopped; Err then says why (nil: Stop).
 func (g *Group) Done() <-chan struct{} { return g.done }
@@ -132,8 +304,11 @@ func (g *Group) run() {
 	defer ticker.Stop()
 	err := g.loop(ticker.C)
 	g.err = err
+	g.fast.Store(false)
+	g.c.lease.drop()
 	close(g.done)
-	g.pending.failAll(ErrUncertain)
+	g.c.pending.failAll(ErrUncertain)
+	g.c.reads.close(ErrStopped)
 	g.drain()
 	if err != nil {
 		g.o.OnFatal(err)
@@ -152,133 +327,103 @@ func (g *Group) drain() {
 	}
 }
 
-func (g *Group) loop(ticks <-chan time.Time) error {
-	for {
-		for g.rn.HasReady() {
-			if err := g.handleReady(); err != nil {
-				return err
-			}
+func (g *Group) loop(ticks <-chan time.Time) (err error) {
+	for err == nil {
+		if err = g.c.settle(); err != nil {
+			break
 		}
+		g.publish()
 		select {
 		case <-g.stop:
 			return nil
 		case <-ticks:
-			g.rn.Tick()
+			g.c.tick()
+		case m := <-g.inbox:
+			g.step(m)
+		case <-g.readKick:
+			g.c.startRead()
+		case f := <-g.ctl:
+			err = f(g.c)
+		case f := <-g.reports:
+			f(g.c)
 		case p := <-g.proposals:
-			if err := g.propose(p); err != nil {
-				return err
-			}
+			err = g.c.propose(p)
 		}
+	}
+	return err
+}
+
+// step takes a message, and those that wait behind it.
+func (g *Group) step(m *pb.Message) {
+	for range burst {
+		g.queued.Add(-entryBytes(m.GetEntries()))
+		g.c.step(m)
+		select {
+		case m = <-g.inbox:
+		default:
+			return
+		}
+	}
+	g.queued.Add(-entryBytes(m.GetEntries()))
+	g.c.step(m)
+}
+
+// pause waits for space on the disk.
+func (g *Group) pause() bool {
+	select {
+	case <-g.stop:
+		return false
+	case <-time.After(spaceRetry):
+		return true
 	}
 }
 
-// propose steps one proposal into raft, or refuses it. Raft appends it at the
-// index after the log's last one: the log is complete whenever this runs, since
-// every Ready is handled before the next proposal is taken.
-func (g *Group) propose(p *Proposal) error {
-	switch {
-	case !g.leading:
-		p.finish(ErrNotLeader)
-		return nil
-	case p.Term != g.term:
-		p.finish(ErrTermChanged)
-		return nil
-	}
-	last, err := g.o.Log.LastIndex()
-	if err != nil {
-		p.finish(ErrStopped)
-		return fmt.Errorf("consensus: last index: %w", err)
-	}
-	p.setIndex(raftlog.Index(last) + 1)
-	if err := g.rn.Propose(p.Data); err != nil {
-		// Raft refuses before it appends (no leader, leadership transfer).
-		p.finish(ErrNotLeader)
-		return nil
-	}
-	g.pending.push(p)
-	return nil
-}
-
-// handleReady does what raft asks for, in the order that it asks for: persist,
-// then (later: send, then) apply.
-func (g *Group) handleReady() error {
-	rd := g.rn.Ready()
-	g.observe(rd)
-	if len(rd.Entries) > 0 || !raft.IsEmptyHardState(rd.HardState) {
-		if err := g.o.Log.Append(rd.HardState, rd.Entries, rd.MustSync); err != nil {
-			return fmt.Errorf("consensus: append: %w", err)
-		}
-	}
-	for _, e := range rd.CommittedEntries {
-		if err := g.apply(e); err != nil {
-			return err
-		}
-	}
-	g.rn.Advance(rd)
-	g.publish()
-	return nil
-}
-
-// observe follows changes of term and role.
-func (g *Group) observe(rd raft.Ready) {
-	if !raft.IsEmptyHardState(rd.HardState) {
-		g.term = raftlog.Term(rd.HardState.GetTerm())
-	}
-	if rd.SoftState == nil {
+// publish makes Status show what has changed.
+func (g *Group) publish() {
+	c := g.c
+	b := c.rn.BasicStatus()
+	old := g.status.Load()
+	leader, sameMembers := NodeID(b.Lead), old != nil && c.published == c.conf
+	if sameMembers && old.Leader == leader && old.Leading == c.ready && old.Applied == c.applied &&
+		uint64(old.Commit) == b.GetCommit() && uint64(old.Term) == b.GetTerm() && old.Counters == c.counters {
 		return
 	}
-	leading := rd.SoftState.RaftState == raft.StateLeader
-	if g.leading && !leading {
-		g.o.StateMachine.Following(NodeID(rd.SoftState.Lead))
-		g.pending.failAll(ErrUncertain)
+	st := &Status{
+		ID:       g.o.ID,
+		Leader:   leader,
+		Term:     raftlog.Term(b.GetTerm()),
+		Commit:   raftlog.Index(b.GetCommit()),
+		Applied:  c.applied,
+		Leading:  c.ready,
+		Counters: c.counters,
 	}
-	g.leading = leading
-	g.ready = false
+	if sameMembers {
+		st.Voters, st.Learners = old.Voters, old.Learners
+	} else {
+		st.Voters, st.Learners = nodeIDs(c.conf.GetVoters()), nodeIDs(c.conf.GetLearners())
+		c.published = c.conf
+	}
+	g.fast.Store(c.ready && c.alone())
+	g.status.Store(st)
+	if old != nil && (old.Leader != st.Leader || old.Leading != st.Leading || !sameMembers) {
+		g.changed.Lock()
+		defer g.changed.Unlock()
+		close(g.changed.c)
+		g.changed.c = make(chan struct{})
+	}
 }
 
-func (g *Group) apply(e *pb.Entry) error {
-	index, term := raftlog.Index(e.GetIndex()), raftlog.Term(e.GetTerm())
-	if index != g.applied+1 {
-		panic(fmt.Sprintf("consensus: invariant: entry %d applied after %d", index, g.applied))
-	}
-	data := e.Data
-	if e.GetType() != pb.EntryNormal {
-		if err := g.applyConfChange(e); err != nil {
-			return err
-		}
-		data = nil
-	}
-	own := g.pending.take(index, term)
-	if err := g.o.StateMachine.Apply(index, term, data, own); err != nil {
-		if own != nil {
-			own.finish(ErrUncertain)
-		}
-		return fmt.Errorf("consensus: apply entry %d: %w", index, err)
-	}
-	g.applied = index
-	if own != nil {
-		own.finish(nil)
-	}
-	if g.leading && !g.ready && term == g.term {
-		g.ready = true
-		g.o.StateMachine.Leading(term)
+func unmarshal(data []byte, m proto.Message) error {
+	if err := proto.Unmarshal(data, m); err != nil {
+		return fmt.Errorf("decode membership change: %w", err)
 	}
 	return nil
 }
 
-// applyConfChange refuses what this version never proposes.
-func (g *Group) applyConfChange(e *pb.Entry) error {
-	return fmt.Errorf("consensus: entry %d is a membership change, which this version does not know", e.GetIndex())
-}
-
-func (g *Group) publish() {
-	st := g.rn.BasicStatus()
-	g.status.Store(&Status{
-		ID:      g.o.ID,
-		Leader:  NodeID(st.Lead),
-		Term:    raftlog.Term(st.GetTerm()),
-		Commit:  raftlog.Index(st.GetCommit()),
-		Applied: g.applied,
-		Leading: g.ready,
-	})
+// kick makes sure that c's reader wakes up once more.
+func kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

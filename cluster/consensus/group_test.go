@@ -78,8 +78,10 @@ func (r *recorder) Apply(index raftlog.Index, _ raftlog.Term, data []byte, own *
 	}
 	return nil
 }
-func (r *recorder) Leading(t raftlog.Term) { r.leading <- t }
-func (r *recorder) Following(NodeID)       {}
+func (r *recorder) Leading(t raftlog.Term)                                     { r.leading <- t }
+func (r *recorder) Following(NodeID)                                           {}
+func (r *recorder) ApplyConf(raftlog.Index, raftlog.Term, *pb.ConfState) error { return nil }
+func (r *recorder) Restore(*pb.Snapshot) error                                 { return nil }
 
 func (r *recorder) list() []string {
 	r.mu.Lock()

@@ -43,6 +43,8 @@ type pending struct{ queue []*Proposal }
 
 func (q *pending) push(p *Proposal) { q.queue = append(q.queue, p) }
 
+func (q *pending) empty() bool { return len(q.queue) == 0 }
+
 // take returns the proposal that the entry at (index, term) came from, or nil.
 // Proposals at or below index that this entry is not are lost for good: another
 // leader's entry was committed in their place.
@@ -59,6 +61,16 @@ func (q *pending) take(index raftlog.Index, term raftlog.Term) *Proposal {
 		p.finish(ErrTermChanged)
 	}
 	return nil
+}
+
+// failUpTo ends the proposals up to an index with err.
+func (q *pending) failUpTo(index raftlog.Index, err error) {
+	n := 0
+	for n < len(q.queue) && q.queue[n].index <= index {
+		q.queue[n].finish(err)
+		n++
+	}
+	q.queue = q.queue[:copy(q.queue, q.queue[n:])]
 }
 
 // failAll ends every proposal with err.

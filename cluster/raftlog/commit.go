@@ -199,7 +199,8 @@ func (l *Log) putBytes(seg *segment, off int64, r *outRecord) (written int64, er
 	}
 	small := l.scratch[:0]
 	for _, e := range r.entries {
-		if len(small) > 0 && len(small)+len(e.Data) > inlineBytes {
+		// What was gathered goes first: the data stands in the entries' order.
+		if len(small) > 0 && (len(e.Data) >= directBytes || len(small)+len(e.Data) > inlineBytes) {
 			if err = put(small); err != nil {
 				return written, err
 			}

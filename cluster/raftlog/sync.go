@@ -25,6 +25,9 @@ func (l *Log) Sync() error {
 	return l.syncActive()
 }
 
+// Sync is Log.Sync: there is one sync for all shards.
+func (s *ShardLog) Sync() error { return s.l.Sync() }
+
 // syncActive makes durable what was written before the call: all other
 // segments are. Called with or without the token.
 func (l *Log) syncActive() error {

@@ -1,10 +1,14 @@
 package shard
 
 import (
+	"bytes"
 	"fmt"
 
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
+	"dkv/engine"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // stateMachine is the side of a shard that consensus sees.
@@ -14,19 +18,103 @@ type stateMachine Shard
 // what the keyspace keeps in memory, then the tasks that wait for it.
 func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, own *consensus.Proposal) error {
 	s := (*Shard)(m)
-	if len(data) > 0 {
-		if err := s.eng.Apply(data); err != nil {
-			return fmt.Errorf("shard: apply: %w", err)
-		}
-	}
-	if own != nil {
+	st := s.state.Load()
+	mine := own != nil && own.Context == any(s) && s.w.st == st
+	var err error
+	switch {
+	case len(data) == 0:
+		// The position moves all the same: a raft snapshot's data says how far it is.
+		s.batch.Reset()
+		putPosition(&s.batch, index)
+		err = st.eng.Apply(s.batch.Repr())
+	case mine:
 		// The writer waits for this proposal and touches nothing meanwhile.
-		s.ks.Publish(&s.w.tx)
+		if err = st.eng.Apply(data); err == nil {
+			st.ks.Publish(&s.w.tx)
+		}
+	default:
+		err = s.applyForeign(st, data)
+	}
+	if err != nil {
+		return fmt.Errorf("shard: apply: %w", err)
 	}
 	s.applied.Store(uint64(index))
-	if own != nil {
+	if mine {
+		if s.w.raw {
+			if err := s.scanRecords(data, nil); err != nil {
+				return err
+			}
+			s.tellRecords()
+		}
 		s.finish(nil)
 	}
+	return nil
+}
+
+// applyForeign applies a batch that was not evaluated by the writer as it is now.
+func (s *Shard) applyForeign(st *state, data []byte) error {
+	s.foreign.Reset()
+	if err := s.scanRecords(data, s.foreign.Record); err != nil {
+		return err
+	}
+	st.ks.BeginForeign(&s.foreign)
+	err := st.eng.Apply(data)
+	st.ks.EndForeign(&s.foreign)
+	if err == nil {
+		s.tellRecords()
+	}
+	return err
+}
+
+// scanRecords looks for the shard's own records among those of a batch: record is
+// called with each, and those that Options.OnRecord wants are kept for tellRecords.
+func (s *Shard) scanRecords(data []byte, record func(key, value []byte) error) error {
+	s.records = s.records[:0]
+	r, err := engine.ReadBatch(data)
+	if err != nil {
+		return err
+	}
+	for {
+		kind, key, value, ok, err := r.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if key[0] != 's' || kind != engine.KindPut {
+			continue
+		}
+		if bytes.HasPrefix(key, rawPrefix) {
+			s.records = append(s.records, ownRecord{bytes.Clone(key), bytes.Clone(value)})
+		} else if record != nil {
+			if err := record(key, value); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ownRecord is a record that was written by Task.EvalRaw.
+type ownRecord struct{ key, value []byte }
+
+func (s *Shard) tellRecords() {
+	for _, r := range s.records {
+		s.o.OnRecord(r.key, r.value)
+	}
+	s.records = s.records[:0]
+}
+
+// ApplyConf writes the membership down, with the position that it holds from.
+func (m *stateMachine) ApplyConf(index raftlog.Index, _ raftlog.Term, cs *pb.ConfState) error {
+	s := (*Shard)(m)
+	s.batch.Reset()
+	putPosition(&s.batch, index)
+	if err := putConf(&s.batch, cs); err != nil {
+		return err
+	}
+	if err := s.state.Load().eng.Apply(s.batch.Repr()); err != nil {
+		return fmt.Errorf("shard: apply membership: %w", err)
+	}
+	s.conf = cs
+	s.applied.Store(uint64(index))
 	return nil
 }
 

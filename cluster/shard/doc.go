@@ -12,14 +12,22 @@
 //	s.Submit(t)
 //	err := t.Wait()
 //
-// Reads do not come here: they run on the caller's goroutine over the engine,
-// after BeginRead.
+// Reads do not come here: they run on the caller's goroutine over the engine of
+// any member, after BeginRead has waited for the read barrier.
+//
+// A member that does not lead refuses tasks at once, and applies what the leader's
+// log brings (apply.go). When the log it needs is gone, a raft snapshot replaces
+// its engine (restore.go): what reads the old one goes on with it until it is done.
 //
 // Invariants:
 //   - At most one batch is in flight.
 //   - A batch's first record is the position (log index) that it leads to, so
 //     the engine's applied index and its data change in one engine write.
 //   - Data, key counts and applied index are published before a task is told.
+//   - Tasks of a batch that wrote nothing are told only after a majority has
+//     confirmed that this node still led after they were evaluated.
+//   - Position, membership and data change in one engine write, so the state that
+//     a crash leaves, or that a raft snapshot carries, is of one index.
 //   - An error from Task.Wait means that the task's writes did not happen and
 //     never will, except ErrUncertain.
 //   - The log is cut only below the position that the engine has made durable.

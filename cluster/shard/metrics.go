@@ -53,6 +53,8 @@ func (c *counters) batch(tasks int, d time.Duration) {
 
 // Metrics returns the shard's figures.
 func (s *Shard) Metrics() Metrics {
+	st := s.acquire()
+	defer st.Release()
 	m := Metrics{
 		Status:          s.group.Status(),
 		Applied:         s.Applied(),
@@ -61,7 +63,7 @@ func (s *Shard) Metrics() Metrics {
 		QueueLength:     len(s.queue),
 		Expired:         s.metrics.expired.Load(),
 		BatchLatencySum: time.Duration(s.metrics.latencySum.Load()),
-		Engine:          s.eng.Metrics(),
+		Engine:          st.eng.Metrics(),
 	}
 	for i := range m.BatchLatency {
 		m.BatchLatency[i] = s.metrics.latency[i].Load()

@@ -2,7 +2,6 @@ package shard
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,8 @@ import (
 	"dkv/cluster/raftlog"
 	"dkv/engine"
 	"dkv/engine/keyspace"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // Bounds of the pipeline. A batch is closed when either is reached; a single
@@ -26,10 +27,6 @@ const (
 	maxBatchCopy  = 1 << 20
 )
 
-// positionKey is the engine record that holds the index of the last applied
-// entry, 8 bytes big endian. It is the first record of every batch.
-var positionKey = []byte("sapplied")
-
 // ErrGap says that the log starts after what the engine holds.
 var ErrGap = errors.New("shard: the log does not reach back to the engine's position")
 
@@ -38,8 +35,23 @@ type Options struct {
 	NodeID consensus.NodeID
 	Engine engine.Engine
 	Log    *raftlog.ShardLog
-	Clock  func() time.Time
-	Logger *slog.Logger
+	// Transport reaches the other members; nil: there are none.
+	Transport consensus.Transport
+	// Store is where Engine comes from, for raft snapshots; nil: none are sent or
+	// received.
+	Store Store
+	// TickInterval, ElectionTicks, Lease and Seed: see consensus.Options.
+	TickInterval  time.Duration
+	ElectionTicks int
+	Lease         bool
+	Seed          uint64
+	// OnRecord is told of each record that a Task's EvalRaw put, on every member,
+	// after it was applied; OnRestore that a raft snapshot has replaced all
+	// records. Both are called where entries are applied and must not block.
+	OnRecord  func(key, value []byte)
+	OnRestore func()
+	Clock     func() time.Time
+	Logger    *slog.Logger
 	// PinnedBytes returns the size of the log when it is this shard that keeps
 	// its oldest part from being cut, else zero.
 	PinnedBytes func() int64
@@ -52,7 +64,8 @@ type Options struct {
 	// OnFatal is called once when the shard has to stop.
 	OnFatal func(error)
 	// StartTimeout bounds the wait for leadership of a single voter; default
-	// one hour, since replaying a long log counts.
+	// one hour, since replaying a long log counts. Open does not wait where there
+	// are several.
 	StartTimeout time.Duration
 }
 
@@ -75,6 +88,12 @@ func (o Options) withDefaults() Options {
 	if o.OnFatal == nil {
 		o.OnFatal = func(error) {}
 	}
+	if o.OnRecord == nil {
+		o.OnRecord = func([]byte, []byte) {}
+	}
+	if o.OnRestore == nil {
+		o.OnRestore = func() {}
+	}
 	if o.StartTimeout == 0 {
 		o.StartTimeout = time.Hour
 	}
@@ -84,9 +103,8 @@ func (o Options) withDefaults() Options {
 // Shard is one ordered log applied to one engine.
 type Shard struct {
 	o     Options
-	eng   engine.Engine
 	group *consensus.Group
-	ks    *keyspace.Keyspace
+	state atomic.Pointer[state]
 
 	queue   chan *Task
 	applied atomic.Uint64 // what readers see
@@ -107,28 +125,27 @@ type Shard struct {
 	metrics    counters
 
 	w writer // belongs to the writer's goroutine
+
+	// These belong to the group's goroutine.
+	conf    *pb.ConfState // the members as of applied
+	batch   engine.Batch  // reused
+	foreign keyspace.Foreign
+	records []ownRecord
+
+	pins struct {
+		sync.Mutex
+		waiting []pin
+		holds   []hold
+	}
 }
 
-// Create readies an empty engine: its position becomes index, durably. The log
-// of a new shard starts after that index too.
-func Create(e engine.Engine, index raftlog.Index) error {
-	var b engine.Batch
-	b.Put(positionKey, binary.BigEndian.AppendUint64(nil, uint64(index)))
-	if err := e.Apply(b.Repr()); err != nil {
-		return fmt.Errorf("shard: create: %w", err)
-	}
-	if err := e.Flush(); err != nil {
-		return fmt.Errorf("shard: create: %w", err)
-	}
-	return nil
-}
-
-// Open starts a shard: it replays the log onto the engine and returns when the
-// shard can serve. notify is what the engine's OnFlush must call.
+// Open starts a shard. A shard with one voter is open when the log has been
+// replayed onto the engine and it can serve; where there are several, it replays
+// and finds its leader in the background.
 func Open(o Options) (*Shard, error) {
 	o = o.withDefaults()
 	s := &Shard{
-		o: o, eng: o.Engine,
+		o:          o,
 		queue:      make(chan *Task, queueTasks),
 		lead:       make(chan struct{}, 1),
 		flushed:    make(chan struct{}, 1),
@@ -136,50 +153,88 @@ func Open(o Options) (*Shard, error) {
 		writerDone: make(chan struct{}),
 		upkeepDone: make(chan struct{}),
 	}
-	position, err := s.enginePosition()
+	position, err := s.load()
 	if err != nil {
 		return nil, err
 	}
-	if s.ks, err = keyspace.Open(s.eng); err != nil {
-		return nil, fmt.Errorf("shard: open keyspace: %w", err)
-	}
 	s.applied.Store(uint64(position))
+	o.Log.SetSnapshot(s.raftSnapshot)
 	s.group, err = consensus.Start(consensus.Options{
-		ID:           o.NodeID,
-		Log:          o.Log,
-		StateMachine: (*stateMachine)(s),
-		Applied:      position,
-		Logger:       o.Logger,
-		OnFatal:      s.fatal,
+		ID:            o.NodeID,
+		Log:           o.Log,
+		StateMachine:  (*stateMachine)(s),
+		Transport:     o.Transport,
+		Applied:       position,
+		ConfState:     s.conf,
+		TickInterval:  o.TickInterval,
+		ElectionTicks: o.ElectionTicks,
+		Lease:         o.Lease,
+		Seed:          o.Seed,
+		Admit:         s.admit,
+		Logger:        o.Logger,
+		OnFatal:       s.fatal,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.waitLeading(); err != nil {
-		s.group.Stop()
-		return nil, err
+	if v := s.conf.GetVoters(); len(v) == 1 && v[0] == uint64(o.NodeID) {
+		if err := s.waitLeading(); err != nil {
+			s.group.Stop()
+			return nil, err
+		}
 	}
-	s.w.init(s)
-	if err := s.adopt(raftlog.Term(s.leads.Load())); err != nil {
-		s.group.Stop()
-		return nil, err
-	}
+	s.w.init()
 	go s.runWriter()
 	go s.runUpkeep()
 	return s, nil
 }
 
+// load readies the state that the folder holds and returns its position.
+func (s *Shard) load() (raftlog.Index, error) {
+	eng := s.o.Engine
+	if s.o.Store != nil {
+		if snap, pending := s.o.Store.Pending(); pending {
+			if err := s.finishSwitch(eng, snap); err != nil {
+				return 0, err
+			}
+		}
+	}
+	position, err := s.enginePosition(eng)
+	if err != nil {
+		return 0, err
+	}
+	if s.conf, err = readConf(eng); err != nil {
+		return 0, err
+	}
+	if s.conf == nil {
+		// A folder from before the engine held it.
+		if _, s.conf, err = s.o.Log.InitialState(); err != nil {
+			return 0, fmt.Errorf("shard: members: %w", err)
+		}
+	}
+	st, err := s.newState(eng)
+	if err != nil {
+		return 0, err
+	}
+	s.state.Store(st)
+	return position, nil
+}
+
+func (s *Shard) newState(eng engine.Engine) (*state, error) {
+	return newState(eng, func() {
+		if s.o.Store != nil {
+			s.o.Store.Retire(eng)
+		}
+	})
+}
+
 // enginePosition reads the applied index and checks that the log goes on from
 // there.
-func (s *Shard) enginePosition() (raftlog.Index, error) {
-	v, found, err := s.eng.Get(nil, positionKey)
+func (s *Shard) enginePosition(eng engine.Engine) (raftlog.Index, error) {
+	position, err := readPosition(eng)
 	if err != nil {
-		return 0, fmt.Errorf("shard: read position: %w", err)
+		return 0, err
 	}
-	if !found || len(v) != 8 {
-		return 0, fmt.Errorf("shard: the engine holds no position record")
-	}
-	position := raftlog.Index(binary.BigEndian.Uint64(v))
 	first, err := s.o.Log.FirstIndex()
 	if err != nil {
 		return 0, fmt.Errorf("shard: first index: %w", err)
@@ -192,6 +247,14 @@ func (s *Shard) enginePosition() (raftlog.Index, error) {
 		return 0, fmt.Errorf("%w: engine at %d, log from %d to %d", ErrGap, position, first, last)
 	}
 	return position, nil
+}
+
+// admit says whether entries that a leader sent can be stored now.
+func (s *Shard) admit(bytes int64) error {
+	if err := s.state.Load().eng.Writable(); err != nil {
+		return err
+	}
+	return s.o.Log.Reserve(bytes)
 }
 
 // waitLeading waits until this node leads and the log has been replayed.
@@ -211,30 +274,52 @@ func (s *Shard) waitLeading() error {
 }
 
 // Submit queues a task; t.Wait returns its outcome. It blocks while the queue
-// is full.
+// is full. Where this node does not lead, that is ErrNotLeader at once.
 func (s *Shard) Submit(t *Task) {
 	if t.done == nil {
 		t.done = make(chan error, 1)
 	}
 	s.submitters.RLock()
 	defer s.submitters.RUnlock()
-	if s.closed {
+	switch {
+	case s.closed:
 		t.finish(ErrClosed)
-		return
+	case s.leads.Load() == 0:
+		t.finish(ErrNotLeader)
+	default:
+		s.queue <- t
 	}
-	s.queue <- t
 }
 
-// BeginRead readies tx for reading what has been applied. A snapshot is needed
-// by a command that looks at more than one key; the caller then must tx.Close.
-// A group with one voter needs no read barrier: what was acknowledged is applied.
-func (s *Shard) BeginRead(tx *keyspace.Tx, snapshot bool) error {
-	now := s.o.Clock().UnixMilli()
-	if snapshot {
-		s.ks.BeginRead(tx, s.eng.NewSnapshot(), now)
-		return nil
+// ReadOptions says what a read needs.
+type ReadOptions struct {
+	// Snapshot: one state for the whole read, because it looks at more than one
+	// key.
+	Snapshot bool
+	// Stale: what this node has applied will do.
+	Stale bool
+}
+
+// BeginRead readies tx for reading all that was acknowledged before the call, or
+// more. The caller then must tx.Close. Errors: ErrNotLeader when no leader was
+// found before ctx ended, ErrClosed.
+func (s *Shard) BeginRead(ctx context.Context, tx *keyspace.Tx, o ReadOptions) error {
+	if !o.Stale {
+		if err := s.group.ReadBarrier(ctx); err != nil {
+			if errors.Is(err, consensus.ErrStopped) {
+				return ErrClosed
+			}
+			return ErrNotLeader
+		}
 	}
-	s.ks.BeginRead(tx, s.eng, now)
+	st := s.acquire()
+	now := s.o.Clock().UnixMilli()
+	if o.Snapshot {
+		st.ks.BeginRead(tx, st.eng.NewSnapshot(), now)
+	} else {
+		st.ks.BeginRead(tx, st.eng, now)
+	}
+	tx.OnClose(st)
 	return nil
 }
 
@@ -242,7 +327,24 @@ func (s *Shard) BeginRead(tx *keyspace.Tx, snapshot bool) error {
 func (s *Shard) Applied() raftlog.Index { return raftlog.Index(s.applied.Load()) }
 
 // Keyspace gives read access to the key counts.
-func (s *Shard) Keyspace() *keyspace.Keyspace { return s.ks }
+func (s *Shard) Keyspace() *keyspace.Keyspace { return s.state.Load().ks }
+
+// Group is the shard's consensus group.
+func (s *Shard) Group() *consensus.Group { return s.group }
+
+// Writable is the engine's: nil while writes can make progress.
+func (s *Shard) Writable() error {
+	st := s.acquire()
+	defer st.Release()
+	return st.eng.Writable()
+}
+
+// ReadRecord returns a record that a Task's EvalRaw put.
+func (s *Shard) ReadRecord(key []byte) (value []byte, found bool, err error) {
+	st := s.acquire()
+	defer st.Release()
+	return st.eng.Get(nil, key)
+}
 
 // SetActiveExpire turns the reaper of expired keys on or off.
 func (s *Shard) SetActiveExpire(on bool) { s.reapOff.Store(!on) }
@@ -252,13 +354,25 @@ func (s *Shard) SetActiveExpire(on bool) { s.reapOff.Store(!on) }
 func (s *Shard) Flushed() { kick(s.flushed) }
 
 // Flush makes everything applied so far durable in the engine.
-func (s *Shard) Flush() error { return s.eng.Flush() }
+func (s *Shard) Flush() error {
+	st := s.acquire()
+	defer st.Release()
+	return st.eng.Flush()
+}
 
 // Compact gives back the space of deleted and overwritten data.
-func (s *Shard) Compact(ctx context.Context) error { return s.eng.Compact(ctx, nil, nil) }
+func (s *Shard) Compact(ctx context.Context) error {
+	st := s.acquire()
+	defer st.Release()
+	return st.eng.Compact(ctx, nil, nil)
+}
 
 // Checkpoint writes a durable copy of the engine to dir.
-func (s *Shard) Checkpoint(dir string) error { return s.eng.Checkpoint(dir) }
+func (s *Shard) Checkpoint(dir string) error {
+	st := s.acquire()
+	defer st.Release()
+	return st.eng.Checkpoint(dir)
+}
 
 func (s *Shard) fatal(err error) {
 	s.leads.Store(0)
@@ -276,11 +390,13 @@ func (s *Shard) Close() error {
 		<-s.upkeepDone
 		<-s.writerDone
 		s.group.Stop()
+		s.expirePins(true)
+		eng := s.state.Load().eng
 		err := s.group.Err()
 		if err == nil {
-			err = s.eng.Flush()
+			err = eng.Flush()
 		}
-		s.closeErr = errors.Join(err, s.eng.Close())
+		s.closeErr = errors.Join(err, eng.Close())
 	})
 	return s.closeErr
 }

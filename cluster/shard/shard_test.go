@@ -37,7 +37,7 @@ func openShard(t *testing.T) (*Shard, *troubled) {
 		t.Fatal(err)
 	}
 	e := &troubled{Engine: db}
-	if err := Create(e, 1); err != nil {
+	if err := Create(e, 1, &pb.ConfState{Voters: []uint64{1}}); err != nil {
 		t.Fatal(err)
 	}
 	log, err := raftlog.Open(raftlog.Options{FS: vfs.NewMem(), Dir: "log", SegmentBytes: 1 << 20})
@@ -137,7 +137,7 @@ func TestLargeBatchLeavesTheOverlay(t *testing.T) {
 	var tx keyspace.Tx
 	for i := range 3 {
 		for key, want := range map[string]string{"small": "v", "large": string(large)} {
-			if err := s.BeginRead(&tx, true); err != nil {
+			if err := s.BeginRead(t.Context(), &tx, ReadOptions{Snapshot: true}); err != nil {
 				t.Fatal(err)
 			}
 			e, err := tx.Read(0, fmt.Append(nil, key, i))

@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 
+	"dkv/engine"
 	"dkv/engine/keyspace"
 )
 
@@ -28,9 +29,15 @@ type Task struct {
 	// Eval runs on the writer's goroutine and reads and writes through tx. The
 	// replies that it makes must be held back until Wait has returned nil.
 	Eval func(tx *keyspace.Tx)
+	// EvalRaw, when Eval is nil, writes records of its own, whose keys begin with
+	// "smember". See Options.OnRecord.
+	EvalRaw func(o *engine.Overlay)
 
 	done chan error
 }
+
+// rawPrefix begins the keys of the records that EvalRaw writes.
+var rawPrefix = []byte("smember")
 
 // Wait returns how the task ended: nil when its writes are committed and
 // applied. It is called once after each Submit; the task can then be used again.

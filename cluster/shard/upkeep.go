@@ -43,6 +43,7 @@ func (s *Shard) runUpkeep() {
 		case <-s.flushed:
 			s.logIfErr("cut the log", s.truncate())
 		case <-check.C:
+			s.expirePins(false)
 			s.logIfErr("bound the log", s.boundLog())
 		}
 	}
@@ -76,7 +77,7 @@ func (r *reaper) run(s *Shard) {
 	r.lastTime = now
 	for s.leads.Load() != 0 && !s.reapOff.Load() {
 		more, err := r.reapOnce(s)
-		if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrNotWritable) && !errors.Is(err, ErrClosed) {
+		if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrNotWritable) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrUncertain) {
 			s.logIfErr("delete expired keys", err)
 		}
 		if err != nil || !more {
@@ -96,7 +97,7 @@ func (r *reaper) reapOnce(s *Shard) (more bool, err error) {
 	var reapErr error
 	t := Task{Eval: func(tx *keyspace.Tx) {
 		mark := tx.Mark()
-		n, next, more, reapErr = s.ks.Reap(tx, r.from, reapBatch)
+		n, next, more, reapErr = s.Keyspace().Reap(tx, r.from, reapBatch)
 		if reapErr != nil {
 			tx.Rollback(mark)
 		}
@@ -128,7 +129,7 @@ func (r *reaper) wantsCompaction(s *Shard) bool {
 		return false
 	}
 	var left int64
-	for _, c := range s.ks.Counts() {
+	for _, c := range s.Keyspace().Counts() {
 		left += c.Keys
 	}
 	if r.dead < uint64(left)/deadFraction {
@@ -142,7 +143,7 @@ func (r *reaper) wantsCompaction(s *Shard) bool {
 // giveBack compacts the engine so that the space of expired keys is free again.
 func (s *Shard) giveBack(ctx context.Context) {
 	defer s.compacting.Store(false)
-	err := s.eng.Compact(ctx, nil, nil)
+	err := s.Compact(ctx)
 	if err != nil && ctx.Err() == nil {
 		s.logIfErr("compact after expiry", err)
 	}
@@ -150,14 +151,16 @@ func (s *Shard) giveBack(ctx context.Context) {
 
 // truncate cuts the log below what the engine has made durable.
 func (s *Shard) truncate() error {
-	v, found, err := s.eng.GetDurable(nil, positionKey)
+	st := s.acquire()
+	defer st.Release()
+	v, found, err := st.eng.GetDurable(nil, positionKey)
 	if err != nil {
 		return fmt.Errorf("shard: durable position: %w", err)
 	}
 	if !found || len(v) != 8 {
 		return nil
 	}
-	return s.o.Log.Truncate(raftlog.Index(binary.BigEndian.Uint64(v)))
+	return s.o.Log.Truncate(s.held(raftlog.Index(binary.BigEndian.Uint64(v))))
 }
 
 // boundLog flushes the engine when the log that cannot be cut has grown too
@@ -166,7 +169,7 @@ func (s *Shard) boundLog() error {
 	if s.o.PinnedBytes() < s.o.MaxLogBytes {
 		return nil
 	}
-	if err := s.eng.Flush(); err != nil {
+	if err := s.Flush(); err != nil {
 		return fmt.Errorf("shard: flush: %w", err)
 	}
 	return s.truncate()

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -28,12 +29,13 @@ type writer struct {
 	tx       keyspace.Tx
 	tasks    []*Task
 	term     raftlog.Term // the term that the keyspace's state was read in
+	st       *state       // in use since beginBatch, until the batch ends
+	raw      bool         // a task of the batch wrote records of its own
 	proposal consensus.Proposal
 	started  time.Time
 }
 
-func (w *writer) init(s *Shard) {
-	w.overlay = engine.NewOverlay(s.eng)
+func (w *writer) init() {
 	w.tasks = make([]*Task, 0, maxBatchTasks)
 }
 
@@ -68,7 +70,7 @@ func (s *Shard) runBatch(first *Task) {
 		first.finish(err)
 		return
 	}
-	if err := s.eng.Writable(); err != nil {
+	if err := w.st.eng.Writable(); err != nil {
 		s.refuseWrites(first, refusal(err))
 		return
 	}
@@ -84,25 +86,31 @@ func (s *Shard) beginBatch() error {
 	if term == 0 {
 		return ErrNotLeader
 	}
+	st := s.acquire()
 	if term != w.term {
-		if err := s.adopt(term); err != nil {
+		if err := s.adopt(st, term); err != nil {
+			st.Release()
 			return err
 		}
 	}
-	w.overlay.Reset(s.eng)
+	w.st, w.raw = st, false
+	if w.overlay == nil {
+		w.overlay = engine.NewOverlay(st.eng)
+	}
+	w.overlay.Reset(st.eng)
 	w.overlay.Put(positionKey, emptyPosition[:])
-	s.ks.BeginWrite(&w.tx, w.overlay, w.started.UnixMilli(), s.applied.Load()+1)
+	st.ks.BeginWrite(&w.tx, w.overlay, w.started.UnixMilli(), s.applied.Load()+1)
 	return nil
 }
 
 // adopt readies the keyspace for evaluating under a new term. What was evaluated
 // under an earlier one may be missing, and entries that were not evaluated here
 // may have been applied: start from the engine.
-func (s *Shard) adopt(term raftlog.Term) error {
-	if err := s.ks.Reload(s.eng); err != nil {
+func (s *Shard) adopt(st *state, term raftlog.Term) error {
+	if err := st.ks.Reload(st.eng); err != nil {
 		return fmt.Errorf("shard: reload keyspace: %w", err)
 	}
-	s.ks.ResetChanges(s.applied.Load())
+	st.ks.ResetChanges(s.applied.Load())
 	s.w.term = term
 	return nil
 }
@@ -128,7 +136,7 @@ func (s *Shard) evaluate(first *Task) {
 // and refused; the others of the batch go on.
 func (w *writer) evaluate(t *Task) {
 	mark := w.tx.Mark()
-	t.Eval(&w.tx)
+	w.run(t)
 	if b := w.overlay.Batch(); b.Err() != nil || b.Len() > maxEntryBytes {
 		w.tx.Rollback(mark)
 		t.finish(ErrTooBig)
@@ -137,13 +145,21 @@ func (w *writer) evaluate(t *Task) {
 	w.tasks = append(w.tasks, t)
 }
 
+func (w *writer) run(t *Task) {
+	if t.Eval != nil {
+		t.Eval(&w.tx)
+		return
+	}
+	w.raw = true
+	t.EvalRaw(w.overlay)
+}
+
 // endBatch proposes what the tasks wrote and waits until it is applied, which
-// also tells the tasks. A batch without mutations needs no log entry.
+// also tells the tasks.
 func (s *Shard) endBatch() {
 	w := &s.w
 	if w.overlay.Batch().Count() == 1 {
-		s.ks.Discard(&w.tx)
-		s.finish(nil)
+		s.endUnwritten()
 		return
 	}
 	w.tx.Finish()
@@ -164,7 +180,12 @@ func (s *Shard) endBatch() {
 	s.group.Propose(&w.proposal)
 	switch err := w.proposal.Wait(); {
 	case err == nil:
-		// The state machine has told the tasks, see Apply.
+		// The state machine has told the tasks, see Apply, unless a raft snapshot
+		// has replaced the state that they were evaluated on.
+		if len(w.tasks) > 0 {
+			s.abandon(nil)
+			w.term = 0
+		}
 	case errors.Is(err, consensus.ErrTermChanged), errors.Is(err, consensus.ErrNotLeader):
 		s.abandon(ErrNotLeader)
 	case errors.Is(err, consensus.ErrStopped):
@@ -175,6 +196,27 @@ func (s *Shard) endBatch() {
 	}
 }
 
+// barrierTimeout bounds how long tasks that wrote nothing wait for a majority.
+const barrierTimeout = 5 * time.Second
+
+// endUnwritten ends a batch without mutations, which needs no log entry. But its
+// tasks have read, so a majority has to confirm that this node still leads: then
+// nothing can have been committed that they did not see.
+func (s *Shard) endUnwritten() {
+	if s.group.Alone() {
+		s.abandon(nil)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), barrierTimeout)
+	defer cancel()
+	err := s.group.ReadBarrier(ctx)
+	if err != nil || raftlog.Term(s.leads.Load()) != s.w.term {
+		s.abandon(ErrNotLeader)
+		return
+	}
+	s.abandon(nil)
+}
+
 // takeBatch returns the batch's bytes for good, which the log keeps. They are
 // copied, so that the overlay's memory serves the next batch; a large batch takes
 // the memory along.
@@ -183,18 +225,21 @@ func (s *Shard) takeBatch() []byte {
 	if len(repr) <= maxBatchCopy {
 		return bytes.Clone(repr)
 	}
-	s.w.overlay = engine.NewOverlay(s.eng)
+	s.w.overlay = engine.NewOverlay(s.w.st.eng)
 	return repr
 }
 
 // abandon ends a batch that was not applied.
 func (s *Shard) abandon(err error) {
-	s.ks.Discard(&s.w.tx)
+	s.w.st.ks.Discard(&s.w.tx)
 	s.finish(err)
 }
 
+// finish tells the tasks of a batch how it ended, and lets go of the state.
 func (s *Shard) finish(err error) {
 	w := &s.w
+	w.st.Release()
+	w.st = nil
 	s.metrics.batch(len(w.tasks), s.o.Clock().Sub(w.started))
 	for i, t := range w.tasks {
 		w.tasks[i] = nil
@@ -216,12 +261,10 @@ func refusal(err error) error {
 func (s *Shard) refuseWrites(t *Task, reason error) {
 	w := &s.w
 	w.tasks = append(w.tasks[:0], t)
-	t.Eval(&w.tx)
-	changed := w.overlay.Batch().Count() > 1
-	s.ks.Discard(&w.tx)
-	if changed {
-		s.finish(reason)
+	w.run(t)
+	if w.overlay.Batch().Count() > 1 {
+		s.abandon(reason)
 		return
 	}
-	s.finish(nil)
+	s.endUnwritten()
 }

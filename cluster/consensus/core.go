@@ -1,0 +1,382 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"dkv/cluster/raftlog"
+	"dkv/engine"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Bounds of a group. The number of proposals is bounded by the shard, which
+// has one in flight, and by membership changes, which come one at a time.
+const (
+	maxSizePerMsg    = 1 << 20
+	maxInflightMsgs  = 256
+	maxInflightBytes = 64 << 20
+)
+
+// core is a group without goroutines or clocks of its own: whoever owns it feeds
+// it events one at a time (tick, step, propose, read ...) and calls settle after
+// each. So a test can run a whole cluster on one goroutine and replay it.
+type core struct {
+	o  Options
+	rn *raft.RawNode
+
+	pending pending
+	reads   readQueue
+	elect   eagerElection
+	lease   lease
+
+	term    raftlog.Term
+	lead    NodeID
+	leading bool // raft says leader
+	ready   bool // StateMachine.Leading was called for this term
+	applied raftlog.Index
+	conf    *pb.ConfState
+	// published is the conf that the group's status shows.
+	published *pb.ConfState
+	// unresolved counts the ticks since leadership was lost with proposals in the
+	// log, whose fate the next leader decides.
+	unresolved int
+	// pause waits a little for space on the disk; false: stop waiting.
+	pause func() bool
+	// out and late are reused: messages that may go before an append, and those
+	// that promise what it writes.
+	out, late []*pb.Message
+
+	counters Counters
+}
+
+// Counters of a group since it was started.
+type Counters struct {
+	Proposals     uint64 // taken into the log by this node
+	LeaderChanges uint64 // seen by this node
+	ReadRounds    uint64 // read index requests
+	Refused       uint64 // messages with entries refused for lack of disk space
+}
+
+func newCore(o Options) (*core, error) {
+	hs, cs, err := o.Log.InitialState()
+	if err != nil {
+		return nil, fmt.Errorf("consensus: read initial state: %w", err)
+	}
+	if o.ConfState != nil {
+		cs = o.ConfState
+	}
+	rn, err := raft.NewRawNode(&raft.Config{
+		ID:                        uint64(o.ID),
+		ElectionTick:              o.ElectionTicks,
+		HeartbeatTick:             o.HeartbeatTicks,
+		Storage:                   storage{o.Log, cs},
+		Applied:                   uint64(o.Applied),
+		MaxSizePerMsg:             maxSizePerMsg,
+		MaxCommittedSizePerReady:  math.MaxUint64,
+		MaxInflightMsgs:           maxInflightMsgs,
+		MaxInflightBytes:          maxInflightBytes,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		DisableProposalForwarding: true,
+		StepDownOnRemoval:         true,
+		Logger:                    raftLogger{o.Logger},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consensus: start raft: %w", err)
+	}
+	c := &core{
+		o: o, rn: rn, conf: raftConfState(cs),
+		applied: o.Applied, term: raftlog.Term(hs.GetTerm()),
+		pause: func() bool { return false },
+	}
+	c.reads.init(o.Seed)
+	return c, nil
+}
+
+// storage is the log with the membership that belongs to the applied index: the
+// state machine keeps it with its data, so both are of one moment after a crash.
+type storage struct {
+	Log
+	conf *pb.ConfState
+}
+
+func (s storage) InitialState() (*pb.HardState, *pb.ConfState, error) {
+	hs, _, err := s.Log.InitialState()
+	return hs, s.conf, err
+}
+
+func raftConfState(cs *pb.ConfState) *pb.ConfState {
+	if cs == nil {
+		return &pb.ConfState{}
+	}
+	return cs
+}
+
+// alone says whether this node is the only voter.
+func (c *core) alone() bool {
+	v := c.conf.GetVoters()
+	return len(v) == 1 && v[0] == uint64(c.o.ID)
+}
+
+func (c *core) isVoter(id NodeID) bool {
+	for _, v := range c.conf.GetVoters() {
+		if v == uint64(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// tick passes one TickInterval.
+func (c *core) tick() {
+	c.rn.Tick()
+	if c.reads.tick(c.o.ElectionTicks) {
+		c.startRead()
+	}
+	if c.elect.tick() && c.lead == 0 && !c.leading {
+		// An error means that this node may not campaign: then it need not.
+		_ = c.rn.Campaign()
+	}
+	if !c.leading && !c.pending.empty() {
+		if c.unresolved++; c.unresolved > 2*c.o.ElectionTicks {
+			c.pending.failAll(ErrUncertain)
+		}
+	}
+}
+
+// step takes a peer's message.
+func (c *core) step(m *pb.Message) {
+	switch m.GetType() {
+	case pb.MsgProp, pb.MsgTransferLeader:
+		return // nobody may do that from afar
+	case pb.MsgApp:
+		if n := entryBytes(m.GetEntries()); n > 0 && m.GetTerm() >= uint64(c.term) {
+			if err := c.o.Admit(n); err != nil {
+				c.counters.Refused++
+				return
+			}
+		}
+	}
+	// What raft refuses is out of date or not meant for this node.
+	_ = c.rn.Step(m)
+}
+
+func entryBytes(entries []*pb.Entry) (n int64) {
+	for _, e := range entries {
+		n += int64(len(e.GetData()))
+	}
+	return n
+}
+
+// propose steps one proposal into raft, or refuses it. Raft appends it at the
+// index after the log's last one: the log is complete whenever this runs, since
+// settle is called after every event.
+func (c *core) propose(p *Proposal) error {
+	switch {
+	case !c.leading:
+		p.finish(ErrNotLeader)
+		return nil
+	case p.Term != c.term:
+		p.finish(ErrTermChanged)
+		return nil
+	}
+	return c.enter(p, func() error { return c.rn.Propose(p.Data) })
+}
+
+// changeMembership is propose for a change of the membership.
+func (c *core) changeMembership(p *Proposal, cc *pb.ConfChangeV2) error {
+	if !c.ready {
+		p.finish(ErrNotLeader)
+		return nil
+	}
+	p.Term = c.term
+	return c.enter(p, func() error { return c.rn.ProposeConfChange(cc) })
+}
+
+func (c *core) enter(p *Proposal, step func() error) error {
+	last, err := c.o.Log.LastIndex()
+	if err != nil {
+		p.finish(ErrStopped)
+		return fmt.Errorf("consensus: last index: %w", err)
+	}
+	p.setIndex(raftlog.Index(last) + 1)
+	if err := step(); err != nil {
+		// Raft refuses before it appends (no leader, leadership transfer).
+		p.finish(ErrNotLeader)
+		return nil
+	}
+	c.counters.Proposals++
+	c.pending.push(p)
+	return nil
+}
+
+// settle does all that raft asks for. It must run after every event.
+func (c *core) settle() error {
+	for c.rn.HasReady() {
+		if err := c.handleReady(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handleReady does what raft asks for, in its order: what was received as a raft
+// snapshot, then persist, send, apply. A leader's entries leave before its own
+// write of them: a majority of writes counts, whoever's they are.
+func (c *core) handleReady() error {
+	rd := c.rn.Ready()
+	c.observe(rd)
+	c.sort(rd.Messages)
+	if len(c.out) > 0 {
+		c.o.Transport.Send(c.out)
+	}
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		if err := c.restore(rd.Snapshot); err != nil {
+			return err
+		}
+	}
+	if len(rd.Entries) > 0 || !raft.IsEmptyHardState(rd.HardState) {
+		if err := c.append(rd); err != nil {
+			return fmt.Errorf("consensus: append: %w", err)
+		}
+	}
+	if len(c.late) > 0 {
+		c.o.Transport.Send(c.late)
+	}
+	for _, e := range rd.CommittedEntries {
+		if err := c.apply(e); err != nil {
+			return err
+		}
+	}
+	c.confirmReads(rd.ReadStates)
+	c.rn.Advance(rd)
+	return nil
+}
+
+// sort parts messages into those that may leave at once and those that must wait
+// until what they promise is on disk.
+func (c *core) sort(msgs []*pb.Message) {
+	c.out, c.late = c.out[:0], c.late[:0]
+	for _, m := range msgs {
+		switch m.GetType() {
+		case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap, pb.MsgReadIndex, pb.MsgReadIndexResp:
+			c.out = append(c.out, m)
+		default:
+			c.late = append(c.late, m)
+		}
+	}
+}
+
+// append writes what a Ready has for the log. On a full disk it waits: the node
+// is like one that is cut off, and goes on when there is space.
+func (c *core) append(rd raft.Ready) error {
+	for {
+		err := c.o.Log.Append(rd.HardState, rd.Entries, rd.MustSync)
+		if !errors.Is(err, engine.ErrNoSpace) || !c.pause() {
+			return err
+		}
+	}
+}
+
+// restore switches to a raft snapshot.
+func (c *core) restore(snap *pb.Snapshot) error {
+	md := snap.GetMetadata()
+	if err := c.o.StateMachine.Restore(snap); err != nil {
+		return fmt.Errorf("consensus: restore at %d: %w", md.GetIndex(), err)
+	}
+	c.applied = raftlog.Index(md.GetIndex())
+	c.conf = raftConfState(md.GetConfState())
+	// Whether they are in the snapshot cannot be seen.
+	c.pending.failUpTo(c.applied, ErrUncertain)
+	return nil
+}
+
+// observe follows changes of term and role.
+func (c *core) observe(rd raft.Ready) {
+	if !raft.IsEmptyHardState(rd.HardState) {
+		c.term = raftlog.Term(rd.HardState.GetTerm())
+	}
+	if rd.SoftState == nil {
+		return
+	}
+	leading := rd.SoftState.RaftState == raft.StateLeader
+	lead := NodeID(rd.SoftState.Lead)
+	if lead != c.lead {
+		c.lead = lead
+		c.counters.LeaderChanges++
+		if lead != 0 {
+			c.elect.stop()
+			c.reads.hurry() // what was asked of the last one may be lost
+		}
+	}
+	c.lease.drop()
+	if c.leading && !leading {
+		// Proposals that are in the log stay pending: if the next leader has them
+		// they are applied, if not another entry takes their place.
+		c.unresolved = 0
+		c.o.StateMachine.Following(lead)
+	}
+	c.leading, c.ready = leading, false
+}
+
+func (c *core) apply(e *pb.Entry) error {
+	index, term := raftlog.Index(e.GetIndex()), raftlog.Term(e.GetTerm())
+	if index != c.applied+1 {
+		panic(fmt.Sprintf("consensus: invariant: entry %d applied after %d", index, c.applied))
+	}
+	own := c.pending.take(index, term)
+	var err error
+	if e.GetType() != pb.EntryNormal {
+		err = c.applyConf(index, term, e)
+	} else {
+		err = c.o.StateMachine.Apply(index, term, e.GetData(), own)
+	}
+	if err != nil {
+		if own != nil {
+			own.finish(ErrUncertain)
+		}
+		return fmt.Errorf("consensus: apply entry %d: %w", index, err)
+	}
+	c.applied = index
+	if own != nil {
+		own.finish(own.result(e))
+	}
+	if c.leading && !c.ready && term == c.term {
+		c.ready = true
+		c.o.StateMachine.Leading(term)
+	}
+	c.reads.applied(index)
+	return nil
+}
+
+// result tells a membership change that raft replaced by an empty entry, because
+// another one was under way, from one that was made.
+func (p *Proposal) result(e *pb.Entry) error {
+	if _, ok := p.Context.(*pb.ConfChangeV2); ok && e.GetType() == pb.EntryNormal {
+		return ErrMembershipPending
+	}
+	return nil
+}
+
+// applyConf changes the membership.
+func (c *core) applyConf(index raftlog.Index, term raftlog.Term, e *pb.Entry) error {
+	var change pb.ConfChangeI
+	if e.GetType() == pb.EntryConfChange {
+		cc := &pb.ConfChange{}
+		if err := unmarshal(e.GetData(), cc); err != nil {
+			return err
+		}
+		change = cc
+	} else {
+		cc := &pb.ConfChangeV2{}
+		if err := unmarshal(e.GetData(), cc); err != nil {
+			return err
+		}
+		change = cc
+	}
+	c.conf = c.rn.ApplyConfChange(change)
+	return c.o.StateMachine.ApplyConf(index, term, c.conf)
+}

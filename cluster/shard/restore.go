@@ -1,0 +1,210 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"dkv/cluster/raftlog"
+	"dkv/engine"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Store keeps a shard's engine, and the one that a raft snapshot is received
+// into. Its owner receives; the shard switches.
+type Store interface {
+	// Switch makes the state that was received for snap the current one, durably
+	// and atomically, and opens it.
+	Switch(snap *pb.Snapshot) (engine.Engine, error)
+	// Pending returns the snapshot of the last Switch when Done was not called
+	// since: a crash came in between.
+	Pending() (*pb.Snapshot, bool)
+	// Done says that the log begins after the snapshot.
+	Done() error
+	// Retire closes and removes an engine that was current before.
+	Retire(old engine.Engine)
+}
+
+// finishSwitch makes the log follow an engine that was switched to: it begins
+// after the snapshot. Doing it twice changes nothing.
+func (s *Shard) finishSwitch(eng engine.Engine, snap *pb.Snapshot) error {
+	md := snap.GetMetadata()
+	index := raftlog.Index(md.GetIndex())
+	var b engine.Batch
+	putPosition(&b, index)
+	if err := putConf(&b, md.GetConfState()); err != nil {
+		return err
+	}
+	if err := eng.Apply(b.Repr()); err != nil {
+		return fmt.Errorf("shard: write position of the raft snapshot: %w", err)
+	}
+	if err := eng.Flush(); err != nil {
+		return fmt.Errorf("shard: flush the raft snapshot: %w", err)
+	}
+	if err := s.o.Log.Reset(index, raftlog.Term(md.GetTerm()), md.GetConfState()); err != nil {
+		return fmt.Errorf("shard: reset log: %w", err)
+	}
+	if err := s.o.Log.Sync(); err != nil {
+		return fmt.Errorf("shard: reset log: %w", err)
+	}
+	return s.o.Store.Done()
+}
+
+// Restore switches to the raft snapshot that was received.
+func (m *stateMachine) Restore(snap *pb.Snapshot) error {
+	s := (*Shard)(m)
+	if s.o.Store == nil {
+		return errors.New("shard: a raft snapshot without a store")
+	}
+	eng, err := s.o.Store.Switch(snap)
+	if err != nil {
+		return fmt.Errorf("shard: switch to raft snapshot: %w", err)
+	}
+	if err := s.finishSwitch(eng, snap); err != nil {
+		return errors.Join(err, eng.Close())
+	}
+	st, err := s.newState(eng)
+	if err != nil {
+		return errors.Join(err, eng.Close())
+	}
+	old := s.state.Swap(st)
+	s.applied.Store(snap.GetMetadata().GetIndex())
+	s.conf = snap.GetMetadata().GetConfState()
+	old.Release()
+	s.o.OnRestore()
+	return nil
+}
+
+// pin is the engine's state at the index of a raft snapshot that raft wants sent.
+type pin struct {
+	index raftlog.Index
+	snap  engine.Snapshot
+	st    *state
+	made  time.Time
+}
+
+// Bounds of pins: how many raft snapshots may wait to be sent, for how long
+// before somebody begins, and for how long the log behind one is kept so that its
+// receiver finds what comes after.
+const (
+	maxPins     = 8
+	pinLifetime = 30 * time.Second
+	holdTime    = 10 * time.Minute
+)
+
+// raftSnapshot is asked for by raft, on the group's goroutine, when a member
+// needs what the log does not have any more.
+func (s *Shard) raftSnapshot() (*pb.Snapshot, error) {
+	if s.o.Store == nil {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	index := raftlog.Index(s.applied.Load())
+	term, err := s.o.Log.Term(uint64(index))
+	if err != nil {
+		return nil, fmt.Errorf("shard: term of %d: %w", index, err)
+	}
+	s.pins.Lock()
+	defer s.pins.Unlock()
+	if len(s.pins.waiting) >= maxPins {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	st := s.acquire()
+	now := s.o.Clock()
+	s.pins.waiting = append(s.pins.waiting, pin{index: index, snap: st.eng.NewSnapshot(), st: st, made: now})
+	s.pins.holds = append(s.pins.holds, hold{index, now.Add(holdTime)})
+	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{
+		Index: new(uint64(index)), Term: new(term), ConfState: s.conf,
+	}}, nil
+}
+
+// Pinned is an engine snapshot that is to be sent to a member.
+type Pinned struct {
+	engine.Snapshot
+	pin  pin
+	s    *Shard
+	done bool
+}
+
+// TakePinned returns the state of the raft snapshot at index, which raft has asked
+// to be sent. The caller closes it when it has been sent. false: it waited too
+// long and is gone.
+func (s *Shard) TakePinned(index raftlog.Index) (*Pinned, bool) {
+	s.pins.Lock()
+	defer s.pins.Unlock()
+	for i, p := range s.pins.waiting {
+		if p.index == index {
+			s.pins.waiting = append(s.pins.waiting[:i:i], s.pins.waiting[i+1:]...)
+			return &Pinned{Snapshot: p.snap, pin: p, s: s}, true
+		}
+	}
+	return nil, false
+}
+
+// Close gives the state back. Calling it again does nothing.
+func (p *Pinned) Close() error {
+	if p.done {
+		return nil
+	}
+	p.done = true
+	return p.pin.close()
+}
+
+func (p *pin) close() error {
+	err := p.snap.Close()
+	p.st.Release()
+	return err
+}
+
+// hold keeps the log from index on for the receiver of a raft snapshot.
+type hold struct {
+	index raftlog.Index
+	until time.Time
+}
+
+// Caught says that a member has got the raft snapshot at index and the log after
+// it, or never will: the log need not be kept for it any more.
+func (s *Shard) Caught(index raftlog.Index) {
+	s.pins.Lock()
+	defer s.pins.Unlock()
+	for i, h := range s.pins.holds {
+		if h.index == index {
+			s.pins.holds = append(s.pins.holds[:i:i], s.pins.holds[i+1:]...)
+			return
+		}
+	}
+}
+
+// expirePins gives back what nobody came for.
+func (s *Shard) expirePins(all bool) {
+	now := s.o.Clock()
+	s.pins.Lock()
+	defer s.pins.Unlock()
+	kept := s.pins.waiting[:0]
+	for _, p := range s.pins.waiting {
+		if all || now.Sub(p.made) > pinLifetime {
+			s.logIfErr("close a snapshot", p.close())
+			continue
+		}
+		kept = append(kept, p)
+	}
+	s.pins.waiting = kept
+	holds := s.pins.holds[:0]
+	for _, h := range s.pins.holds {
+		if now.Before(h.until) {
+			holds = append(holds, h)
+		}
+	}
+	s.pins.holds = holds
+}
+
+// held returns how far the log may be cut for the receivers of raft snapshots.
+func (s *Shard) held(upTo raftlog.Index) raftlog.Index {
+	s.pins.Lock()
+	defer s.pins.Unlock()
+	for _, h := range s.pins.holds {
+		upTo = min(upTo, h.index)
+	}
+	return upTo
+}
