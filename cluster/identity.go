@@ -8,14 +8,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
+
+	"dkv/cluster/consensus"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // formatVersion is the version of the folder's layout, the log and the key
-// encoding together. A node refuses a folder of another one.
-const formatVersion = 1
+// encoding together. A node refuses a folder of a later one; one of version 1,
+// from before there were clusters, becomes one of this version when it is opened.
+const (
+	formatVersion      = 2
+	firstFormatVersion = 1
+)
 
 const identityName = "node.json"
 
@@ -24,33 +31,127 @@ var (
 	ErrVersion = errors.New("the folder has another format version")
 	ErrEngine  = errors.New("the folder was made with another engine")
 	ErrForeign = errors.New("the folder is not empty and not a dkv folder")
+	// ErrShards: the number of shards is decided when a cluster is created.
+	ErrShards = errors.New("the number of shards cannot be changed")
+	// ErrRemoved: the node was removed from its cluster; its data is no part of it any more.
+	ErrRemoved = errors.New("this node was removed from its cluster; start it with an empty folder to have it added again")
+	// ErrRecovering: RecoverLostMajority was cut short.
+	ErrRecovering = errors.New("a recovery from a lost majority was begun and not finished; run it again")
 )
 
-// identity is what node.json holds.
+// identity is what node.json holds. Its States, and what may follow:
+//
+//	forming     a list of peers was given; Incarnation is told to them,     -> creating
+//	            and who the members are to be once all have been heard
+//	joining     waits to be added to a cluster                              -> creating
+//	creating    everything below is decided; log and engines are being      -> ready
+//	            made, and hold nothing yet that anybody was promised
+//	ready       a member                                                    -> removed, recovering
+//	recovering  being made a cluster of its own                             -> ready
+//	removed     the cluster goes on without it
+//
+// A new identity begins as forming, joining or, alone, as creating.
 type identity struct {
-	Format    int       `json:"format"`
-	ClusterID string    `json:"cluster_id"`
-	NodeID    uint64    `json:"node_id"`
-	Engine    string    `json:"engine"`
-	Shards    int       `json:"shards"`
-	State     string    `json:"state"` // creating, then ready
-	Created   time.Time `json:"created"`
+	Format int `json:"format"`
+	// ClusterID and NodeID are empty while forming or joining.
+	ClusterID string `json:"cluster_id,omitempty"`
+	NodeID    uint64 `json:"node_id,omitempty"`
+	// Incarnation is random and made with the folder: a node that lost its
+	// folder is another one, whatever its address.
+	Incarnation string    `json:"incarnation,omitempty"`
+	Engine      string    `json:"engine"`
+	Shards      int       `json:"shards"`
+	State       string    `json:"state"`
+	Created     time.Time `json:"created"`
+	// Peers is the list that the cluster is formed from.
+	Peers []string `json:"peers,omitempty"`
+	// Agreed, while forming, is the id of the cluster of Founders, one of which this
+	// node has agreed to be.
+	Agreed string `json:"agreed,omitempty"`
+	// Founders are the first members of the cluster, those that Agreed is of.
+	Founders []tableMember `json:"founders,omitempty"`
+	// Table is a copy of the newest members table that was seen, so that the
+	// others can be reached before the log has been replayed.
+	Table memberTable `json:"table,omitzero"`
 }
 
 const (
-	stateCreating = "creating"
-	stateReady    = "ready"
+	stateForming    = "forming"
+	stateJoining    = "joining"
+	stateCreating   = "creating"
+	stateReady      = "ready"
+	stateRecovering = "recovering"
+	stateRemoved    = "removed"
 )
 
+// newIdentity makes the identity of an empty folder.
 func newIdentity(o Options) (identity, error) {
+	inc, err := randomID()
+	if err != nil {
+		return identity{}, err
+	}
+	id := identity{
+		Format: formatVersion, Incarnation: inc, Engine: o.Engine,
+		Shards: max(o.Shards, 1), Created: o.Clock().UTC(),
+	}
+	switch {
+	case o.Join:
+		id.State, id.Shards = stateJoining, o.Shards
+		return id, nil
+	case len(o.Peers) > 1:
+		id.State, id.Peers = stateForming, o.Peers
+		return id, nil
+	}
+	id.State, id.NodeID = stateCreating, 1
+	id.ClusterID, err = randomID()
+	return id, err
+}
+
+// randomID returns 160 random bits in hexadecimal.
+func randomID() (string, error) {
 	var id [20]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return identity{}, fmt.Errorf("cluster: make an id: %w", err)
+		return "", fmt.Errorf("cluster: make an id: %w", err)
 	}
-	return identity{
-		Format: formatVersion, ClusterID: hex.EncodeToString(id[:]), NodeID: 1,
-		Engine: o.Engine, Shards: 1, State: stateCreating, Created: o.Clock().UTC(),
-	}, nil
+	return hex.EncodeToString(id[:]), nil
+}
+
+// node is NodeID as the other packages have it.
+func (id *identity) node() consensus.NodeID { return consensus.NodeID(id.NodeID) }
+
+// members returns the members that are known, this node alone when there is no
+// table yet.
+func (id *identity) members(o *Options) memberTable {
+	if len(id.Table.Members) > 0 {
+		return id.Table
+	}
+	return memberTable{NextID: id.NodeID + 1, Members: []tableMember{{
+		ID: id.NodeID, PeerAddr: o.PeerAddr, ClientAddr: o.ClientAddr, Incarnation: id.Incarnation,
+	}}}
+}
+
+// reconsider adapts an identity that is in no cluster yet to what the node is
+// started for this time. Who has been told of the old intentions must not take
+// them for the new ones, so a change is another incarnation.
+func (id identity) reconsider(o Options) (identity, error) {
+	switch {
+	case id.State != stateForming && id.State != stateJoining:
+		return id, nil
+	case id.State == stateForming && !o.Join && len(o.Peers) == 0:
+		o.Peers = id.Peers // it goes on as it was started
+		if o.Shards == 0 || o.Shards == id.Shards {
+			return id, nil
+		}
+	case id.State == stateForming && !o.Join && slices.Equal(id.Peers, o.Peers):
+		if max(o.Shards, 1) == id.Shards {
+			return id, nil
+		}
+	case id.State == stateJoining && len(o.Peers) == 0:
+		id.Shards = o.Shards
+		return id, nil
+	}
+	o.Engine = id.Engine
+	return newIdentity(o)
 }
 
 // readIdentity returns found=false for a folder that has no identity yet.
@@ -75,13 +176,21 @@ func readIdentity(fs vfs.FS, dir string) (id identity, found bool, err error) {
 
 // check compares a folder's identity with what the node was started for.
 func (id identity) check(o Options) error {
+	member := id.State == stateReady || id.State == stateCreating
 	switch {
-	case id.Format != formatVersion:
-		return fmt.Errorf("cluster: %s: %w: %d, this program knows %d", o.Dir, ErrVersion, id.Format, formatVersion)
+	case id.Format < firstFormatVersion || id.Format > formatVersion:
+		return fmt.Errorf("cluster: %s: %w: %d, this program knows %d to %d", o.Dir, ErrVersion, id.Format, firstFormatVersion, formatVersion)
 	case id.Engine != o.Engine:
 		return fmt.Errorf("cluster: %s: %w: %s, asked for %s", o.Dir, ErrEngine, id.Engine, o.Engine)
-	case id.NodeID == 0 || id.Shards != 1:
+	case id.State == stateRemoved:
+		return fmt.Errorf("cluster: %s: node %d: %w", o.Dir, id.NodeID, ErrRemoved)
+	case id.State == stateRecovering:
+		return fmt.Errorf("cluster: %s: %w", o.Dir, ErrRecovering)
+	case member && (id.NodeID == 0 || id.ClusterID == "" || id.Shards < 1 || id.Shards > MaxShards),
+		!member && (id.State != stateForming && id.State != stateJoining || id.Incarnation == ""):
 		return fmt.Errorf("cluster: %s: %s is damaged", o.Dir, identityName)
+	case member && o.Shards != 0 && o.Shards != id.Shards:
+		return fmt.Errorf("cluster: %s: %w: it was created with %d, asked for %d", o.Dir, ErrShards, id.Shards, o.Shards)
 	}
 	return nil
 }

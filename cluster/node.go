@@ -5,40 +5,56 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
+	"dkv/cluster/raftsnap"
 	"dkv/cluster/shard"
+	"dkv/cluster/transport"
 	"dkv/engine"
 	"dkv/engine/hot"
 	"dkv/engine/keyspace"
 	"dkv/engine/pebbledb"
-
-	pb "go.etcd.io/raft/v3/raftpb"
 )
-
-// firstIndex is the position of a new shard before its first entry. It is not
-// zero so that a member that joins with an empty log can tell that it needs a
-// raft snapshot.
-const firstIndex raftlog.Index = 1
-
-// firstTerm is the term at firstIndex.
-const firstTerm raftlog.Term = 1
 
 // Node is one process's part of a cluster: a folder, a log store, shards.
 type Node struct {
-	o        Options
-	id       identity
-	lock     io.Closer
-	log      *raftlog.Log
-	shard    *shard.Shard
-	hot      *hot.DB                     // nil: without a table of hot records
-	flushed  atomic.Pointer[shard.Shard] // for the engine's flush listener
-	opened   time.Time
+	o         Options
+	id        atomic.Pointer[identity]
+	lock      io.Closer
+	log       *raftlog.Log
+	cache     *pebbledb.Cache      // shared by the shards' engines; nil: there is one
+	transport *transport.Transport // nil: no peer address
+	shards    atomic.Pointer[[]openShard]
+	opened    chan struct{}                          // closed when shards is set
+	flushed   [MaxShards]atomic.Pointer[shard.Shard] // for the engines' flush listeners
+	down      atomic.Pointer[error]                  // why there are no shards
+	table     atomic.Pointer[memberTable]            // the newest that was applied; nil: none yet
+	connected sync.Map                               // of consensus.NodeID
+	welcoming sync.Map                               // likewise: being told that they are members
+	executor  atomic.Pointer[Executor]
+	sending   chan struct{} // a slot for each raft snapshot being sent
+
+	tableKick chan struct{} // the table may have changed
+	removed   chan struct{} // a member says that this node is none
+	welcomes  chan welcomeRequest
+	heldUntil atomic.Int64 // unix ms: until then no leadership is moved for balance
+
+	mu struct {
+		sync.Mutex
+		closed bool
+		sent   []sentSnapshot
+	}
+	ctx     context.Context // ends when the node closes
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	openedAt time.Time // by Options.Clock
+	began    time.Time
 	lastSave atomic.Int64 // unix seconds
 	saving   atomic.Bool
 
@@ -48,17 +64,34 @@ type Node struct {
 	closeErr  error
 }
 
-// Open opens or creates the node's folder, replays the log and returns when the
-// node can serve. Errors: ErrVersion, ErrEngine, ErrForeign, engine.ErrLocked,
-// ErrUnsupported, raftlog's and shard's, all wrapped.
+// Open opens or creates the node's folder. A node that is a member, or alone,
+// replays its log and, if it is alone, can serve when Open returns. One that is to
+// form or join a cluster does so in the background: until then Shard returns nil
+// and requests are answered with CLUSTERDOWN; if it cannot be, Fatal says why.
+// Errors: ErrVersion, ErrEngine, ErrForeign, ErrShards, ErrRemoved, ErrRecovering,
+// ErrPeerList, ErrBadAddr, engine.ErrLocked, ErrUnsupported, raftlog's and shard's,
+// all wrapped.
 func Open(o Options) (*Node, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{o: o, fatal: make(chan error, 1), opened: o.Clock()}
+	if err := o.normalizePeers(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		o: o, openedAt: o.Clock(), began: time.Now(),
+		fatal:     make(chan error, 1),
+		opened:    make(chan struct{}),
+		tableKick: make(chan struct{}, 1),
+		removed:   make(chan struct{}, 1),
+		welcomes:  make(chan welcomeRequest),
+		sending:   make(chan struct{}, maxSnapshotsSent),
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.setDown("The node is being opened")
 	if err := n.open(); err != nil {
-		return nil, errors.Join(err, n.release())
+		return nil, errors.Join(err, n.Close())
 	}
 	n.lastSave.Store(o.Clock().Unix())
 	return n, nil
@@ -68,164 +101,188 @@ func (n *Node) open() error {
 	if err := n.openFolder(); err != nil {
 		return err
 	}
-	var err error
-	n.log, err = raftlog.Open(raftlog.Options{
-		FS:           n.o.FS,
-		Dir:          n.o.FS.PathJoin(n.o.Dir, "log"),
-		Fsync:        n.o.Fsync,
-		SegmentBytes: n.o.LogSegmentBytes,
-		RetainBytes:  n.o.LogRetainBytes,
-		CacheBytes:   n.o.LogCacheBytes,
-		Logger:       n.o.Logger,
-		Clock:        n.o.Clock,
-		OnFatal:      n.stop,
-	})
-	if err != nil {
-		return fmt.Errorf("cluster: open log: %w", err)
-	}
-	eng, err := n.openEngine()
-	if err != nil {
+	if err := n.openLog(); err != nil {
 		return err
 	}
-	if n.id.State == stateCreating {
-		if err := n.create(eng); err != nil {
-			return errors.Join(err, eng.Close())
-		}
-	}
-	s, err := shard.Open(shard.Options{
-		NodeID:      consensus.NodeID(n.id.NodeID),
-		Engine:      eng,
-		Log:         n.log.Shard(0),
-		Clock:       n.o.Clock,
-		Logger:      n.o.Logger,
-		PinnedBytes: n.pinnedBytes,
-		MaxLogBytes: n.o.MaxLogBytes,
-		OnFatal:     n.stop,
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("cluster: open shard 0: %w", err), eng.Close())
-	}
-	n.shard = s
-	n.flushed.Store(s)
-	return nil
-}
-
-// openFolder makes or checks the folder and its identity. A folder whose
-// creation was cut short by a crash is emptied: nothing in it was ever
-// acknowledged.
-func (n *Node) openFolder() error {
-	fs, dir := n.o.FS, n.o.Dir
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("cluster: make folder: %w", err)
-	}
-	lock, err := fs.Lock(fs.PathJoin(dir, "LOCK"))
-	if err != nil {
-		return fmt.Errorf("cluster: %s: %w (%w)", dir, engine.ErrLocked, err)
-	}
-	n.lock = lock
-	id, found, err := readIdentity(fs, dir)
-	if err != nil {
-		return err
-	}
-	if found {
-		if err := id.check(n.o); err != nil {
+	if n.o.PeerAddr != "" {
+		if err := n.listen(); err != nil {
 			return err
 		}
-	} else if err := n.checkEmpty(); err != nil {
-		return err
 	}
-	if found && id.State == stateReady {
-		n.id = id
-		return nil
-	}
-	for _, name := range []string{"log", "shards"} {
-		if err := fs.RemoveAll(fs.PathJoin(dir, name)); err != nil {
-			return fmt.Errorf("cluster: empty half-made folder: %w", err)
+	if id := n.identity(); id.State == stateReady || id.State == stateCreating {
+		if err := n.openShards(); err != nil {
+			return err
 		}
 	}
-	if n.id, err = newIdentity(n.o); err != nil {
-		return err
-	}
-	if err := writeIdentity(fs, dir, n.id); err != nil {
-		return err
-	}
-	// The folder's own name must outlive a crash too.
-	return syncDir(fs, fs.PathDir(dir))
-}
-
-// checkEmpty refuses a folder that holds somebody else's files.
-func (n *Node) checkEmpty() error {
-	names, err := n.o.FS.List(n.o.Dir)
-	if err != nil {
-		return fmt.Errorf("cluster: %w", err)
-	}
-	for _, name := range names {
-		if name != "LOCK" && name != identityName+".tmp" && name != "lost+found" {
-			return fmt.Errorf("cluster: %s: %w: it holds %q", n.o.Dir, ErrForeign, name)
-		}
+	if n.transport != nil {
+		n.goes(n.keep)
 	}
 	return nil
 }
 
-func (n *Node) openEngine() (engine.Engine, error) {
-	fs := n.o.FS
-	parent := fs.PathJoin(n.o.Dir, "shards")
-	if err := fs.MkdirAll(parent, 0o755); err != nil {
-		return nil, fmt.Errorf("cluster: make folder: %w", err)
+// listen starts the transport. Members are let in once there is an identity.
+func (n *Node) listen() (err error) {
+	o := transport.Options{
+		Addr: n.o.PeerListen, Handler: &peerHandler{n}, Logger: n.o.Logger, Clock: n.o.Clock,
+		SnapshotBytesPerSecond: n.o.SnapshotBytesPerSecond, Dial: n.o.dial,
 	}
-	if err := errors.Join(syncDir(fs, n.o.Dir), syncDir(fs, parent)); err != nil {
-		return nil, err
+	if t := n.o.TLS; t != nil {
+		o.TLS = &transport.TLS{CertFile: t.CertFile, KeyFile: t.KeyFile, CAFile: t.CAFile}
 	}
-	db, err := pebbledb.Open(fs.PathJoin(parent, strconv.Itoa(0)), pebbledb.Options{
-		FS:               fs,
-		BlockCacheBytes:  n.o.BlockCacheBytes,
-		MemtableBytes:    n.o.MemtableBytes,
-		Compression:      n.o.Compression,
-		ReserveDiskBytes: n.o.ReserveDiskBytes,
-		Logger:           n.o.Logger,
-		BeforeFlush:      n.log.Sync,
-		OnFlush:          n.onFlush,
-		OnFatal:          n.stop,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cluster: open engine: %w", err)
+	if n.transport, err = transport.Listen(o); err != nil {
+		return fmt.Errorf("cluster: listen for peers on %s: %w", n.o.PeerListen, err)
 	}
-	if n.o.HotCacheBytes < 0 {
-		return db, nil
-	}
-	n.hot = hot.Wrap(db, hot.Options{Bytes: n.o.HotCacheBytes})
-	return n.hot, nil
+	return nil
 }
 
-// create gives engine and log of a new node their first position. The identity
-// turns to ready last.
-func (n *Node) create(eng engine.Engine) error {
-	if err := shard.Create(eng, firstIndex); err != nil {
-		return fmt.Errorf("cluster: %w", err)
+// openShards opens all shards, makes them first where that is still to be done,
+// and lets the other members in.
+func (n *Node) openShards() error {
+	id := n.identity()
+	if id.Shards > 1 && n.cache == nil && n.o.BlockCacheBytes > 0 {
+		n.cache = pebbledb.NewCache(n.o.BlockCacheBytes)
 	}
-	cs := &pb.ConfState{Voters: []uint64{n.id.NodeID}}
-	if err := n.log.Shard(0).Reset(firstIndex, firstTerm, cs); err != nil {
-		return fmt.Errorf("cluster: create log: %w", err)
+	parent, err := n.shardsDir()
+	if err != nil {
+		return err
 	}
+	set := make([]openShard, id.Shards)
+	for i := range set {
+		s := &set[i]
+		s.id, s.kicked = raftlog.ShardID(i), make(chan struct{}, 1)
+		if s.store, err = n.openStore(parent, s.id); err != nil {
+			return errors.Join(err, closeShards(set))
+		}
+		if id.State == stateCreating {
+			if err := n.create(s.id, s.store.Engine()); err != nil {
+				return errors.Join(err, closeShards(set))
+			}
+		}
+	}
+	if id.State == stateCreating {
+		if err := n.created(*id); err != nil {
+			return errors.Join(err, closeShards(set))
+		}
+	}
+	for i := range set {
+		if err := n.openShard(&set[i]); err != nil {
+			return errors.Join(err, closeShards(set))
+		}
+	}
+	n.serve(set)
+	return nil
+}
+
+// created makes a new node's identity ready, last of all.
+func (n *Node) created(id identity) error {
 	if err := n.log.Sync(); err != nil {
 		return fmt.Errorf("cluster: create log: %w", err)
 	}
-	n.id.State = stateReady
-	return writeIdentity(n.o.FS, n.o.Dir, n.id)
+	id.State = stateReady
+	return n.setIdentity(id)
 }
 
-// pinnedBytes is how much of the log shard 0 keeps from being cut.
-func (n *Node) pinnedBytes() int64 {
-	if pin := n.log.Pinned(); pin.Pinned && pin.Shard == 0 {
-		return pin.NeededBytes
+func (n *Node) openStore(parent string, id raftlog.ShardID) (*snapStore, error) {
+	st, err := raftsnap.OpenStore(raftsnap.StoreOptions{
+		FS: n.o.FS, Dir: parent, Name: shardName(id),
+		Open:          func(dir string) (engine.Engine, error) { return n.openEngine(id, dir, true) },
+		OpenReceiving: func(dir string) (engine.Engine, error) { return n.openEngine(id, dir, false) },
+		FreeBytes:     n.freeBytes,
+		Logger:        n.o.Logger,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return 0
+	return &snapStore{Store: st, closeFailed: func(err error) {
+		n.o.Logger.Warn("cannot remove a shard's old state", "shard", id, "err", err)
+	}}, nil
 }
 
-// onFlush is called from the engine's background; the shard may not be open yet.
-func (n *Node) onFlush() {
-	if s := n.flushed.Load(); s != nil {
-		s.Flushed()
+// freeBytes is how much of the disk a raft snapshot may take.
+func (n *Node) freeBytes() uint64 {
+	u, err := n.o.FS.GetDiskUsage(n.o.Dir)
+	if err != nil {
+		return 1 << 62 // not known: what does not fit fails by itself
+	}
+	reserve := uint64(max(n.o.ReserveDiskBytes, 0))
+	if n.o.ReserveDiskBytes == 0 {
+		reserve = min(defaultReserveBytes, u.TotalBytes/reserveFraction)
+	}
+	reserve *= 2 // the current engine must be able to go on
+	if u.AvailBytes < reserve {
+		return 0
+	}
+	return u.AvailBytes - reserve
+}
+
+func (n *Node) openShard(s *openShard) error {
+	var out consensus.Transport
+	if n.transport != nil {
+		out = outbox{n, s.id}
+	}
+	var err error
+	s.Shard, err = shard.Open(shard.Options{
+		NodeID:        n.identity().node(),
+		Engine:        s.store.Engine(),
+		Log:           n.log.Shard(s.id),
+		Transport:     out,
+		Store:         s.store,
+		TickInterval:  n.o.TickInterval,
+		ElectionTicks: n.o.ElectionTicks,
+		Lease:         n.o.ReadMode == ReadLease,
+		Seed:          rand.Uint64(),
+		OnRecord:      func([]byte, []byte) { kick(n.tableKick) },
+		OnRestore:     func() { kick(n.tableKick) },
+		Clock:         n.o.Clock,
+		Logger:        n.o.Logger,
+		PinnedBytes:   func() int64 { return n.pinnedBytes(s.id) },
+		MaxLogBytes:   n.o.MaxLogBytes,
+		OnFatal:       n.stop,
+	})
+	if err != nil {
+		return fmt.Errorf("cluster: open shard %d: %w", s.id, err)
+	}
+	n.flushed[s.id].Store(s.Shard)
+	st := s.Group().Status()
+	s.alone.Store(len(st.Voters) == 1 && st.Voters[0] == st.ID)
+	return nil
+}
+
+// serve makes the shards known, to this node's clients and to the members.
+func (n *Node) serve(set []openShard) {
+	n.followTable(set)
+	n.shards.Store(&set)
+	close(n.opened)
+	for i := range set {
+		s := &set[i]
+		n.goes(func(context.Context) { n.sweep(s) })
+		n.goes(func(ctx context.Context) { n.watchLeader(ctx, s) })
+		if n.transport != nil {
+			n.goes(func(ctx context.Context) { n.reconcile(ctx, s) })
+		}
+	}
+	if n.transport == nil {
+		return
+	}
+	id := n.identity()
+	n.transport.SetIdentity(transport.Identity{ClusterID: id.ClusterID, Node: id.node(), Incarnation: id.Incarnation})
+	n.tellTransport()
+	n.goes(n.balance)
+}
+
+// sweep removes what a crash left of raft snapshots.
+func (n *Node) sweep(s *openShard) {
+	if err := s.store.Sweep(); err != nil {
+		n.o.Logger.Warn("cannot remove what is left of old states", "shard", s.id, "err", err)
+	}
+}
+
+// goes runs f on a goroutine that Close waits for. f returns when its context ends.
+func (n *Node) goes(f func(context.Context)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.mu.closed {
+		n.running.Go(func() { f(n.ctx) })
 	}
 }
 
@@ -237,113 +294,81 @@ func (n *Node) stop(err error) {
 	})
 }
 
-// Fatal receives the one error after which the node acknowledges nothing more:
-// a failed sync of the log, for one. The process should end.
+// Fatal receives the one error after which the node acknowledges nothing more: a
+// failed sync of the log, for one, or a list of peers that contradicts theirs. The
+// process should end.
 func (n *Node) Fatal() <-chan error { return n.fatal }
 
-// Submit queues a task of writes on the shard; it blocks while the queue is
-// full. t.Wait returns the outcome.
-func (n *Node) Submit(t *shard.Task) { n.shard.Submit(t) }
+// Shards is the number of shards. A node that joins learns it late, so it must
+// be asked each time.
+func (n *Node) Shards() int { return max(n.identity().Shards, 1) }
 
-// BeginRead waits for the read barrier and readies tx for reading. A caller
-// that asked for a snapshot must tx.Close.
-func (n *Node) BeginRead(tx *keyspace.Tx, snapshot bool) error {
-	return n.shard.BeginRead(tx, snapshot)
-}
-
-// Warms says whether looking a key up leaves its record where the writer finds it
-// faster.
-func (n *Node) Warms() bool { return n.hot != nil }
-
-// Watch is the position that WATCH remembers: a change of a key after it is a
-// change that EXEC must notice.
-func (n *Node) Watch() uint64 { return uint64(n.shard.Applied()) }
-
-// Keyspace gives read access to the key counts.
-func (n *Node) Keyspace() *keyspace.Keyspace { return n.shard.Keyspace() }
-
-// SetActiveExpire turns the reaper of expired keys on or off.
-func (n *Node) SetActiveExpire(on bool) { n.shard.SetActiveExpire(on) }
-
-// SetFsync changes when the log is synced.
-func (n *Node) SetFsync(m raftlog.FsyncMode) { n.log.SetFsync(m) }
-
-// Dir is the node's folder.
-func (n *Node) Dir() string { return n.o.Dir }
-
-// Diskless says that nothing outlives the process.
-func (n *Node) Diskless() bool { return n.o.Diskless }
-
-// ErrSaveInProgress says that another Save is running.
-var ErrSaveInProgress = errors.New("cluster: a save is in progress")
-
-// Save makes everything applied so far durable in the engine, so that a restart
-// has nothing to replay.
-func (n *Node) Save(context.Context) error {
-	if !n.saving.CompareAndSwap(false, true) {
-		return ErrSaveInProgress
+// Shard returns a shard, nil while the node has none: it waits for the others
+// to form the cluster, or to be added to one, or was removed.
+func (n *Node) Shard(id raftlog.ShardID) *shard.Shard {
+	if set := n.shards.Load(); set != nil && int(id) < len(*set) {
+		return (*set)[id].Shard
 	}
-	defer n.saving.Store(false)
-	if err := n.shard.Flush(); err != nil {
-		return fmt.Errorf("cluster: save: %w", err)
-	}
-	n.lastSave.Store(n.o.Clock().Unix())
 	return nil
 }
 
-// LastSave is when the last successful Save ended, or when the node was opened.
-func (n *Node) LastSave() time.Time { return time.Unix(n.lastSave.Load(), 0) }
-
-// Compact gives back the space of deleted and overwritten data. It may run for
-// minutes.
-func (n *Node) Compact(ctx context.Context) error { return n.shard.Compact(ctx) }
-
-// Checkpoint writes a durable copy of the engine to dir, which must not exist.
-func (n *Node) Checkpoint(dir string) error { return n.shard.Checkpoint(dir) }
-
-// Metrics are a node's figures.
-type Metrics struct {
-	ClusterID string
-	NodeID    uint64
-	Engine    string
-	Opened    time.Time
-	Saving    bool
-	Shards    []shard.Metrics
-	Log       raftlog.Metrics
-	Hot       hot.Metrics
+// serving is Shard with the reason why there is none, as a reply.
+func (n *Node) serving(id raftlog.ShardID) (*openShard, error) {
+	set := n.shards.Load()
+	if set == nil {
+		return nil, *n.down.Load()
+	}
+	if int(id) >= len(*set) {
+		return nil, shard.ErrNotLeader
+	}
+	return &(*set)[id], nil
 }
 
-// Metrics returns the node's figures.
-func (n *Node) Metrics() Metrics {
-	m := Metrics{
-		ClusterID: n.id.ClusterID, NodeID: n.id.NodeID, Engine: n.id.Engine,
-		Opened: n.opened, Saving: n.saving.Load(),
-		Shards: []shard.Metrics{n.shard.Metrics()},
-		Log:    n.log.Metrics(),
-	}
-	if n.hot != nil {
-		m.Hot = n.hot.HotMetrics()
-	}
-	return m
+// setDown says why there are no shards.
+func (n *Node) setDown(why string) {
+	var err error = &remoteError{"CLUSTERDOWN " + why, shard.ErrNotLeader}
+	n.down.Store(&err)
 }
 
-// Close finishes queued writes, flushes and releases everything. It can be
-// called twice.
-func (n *Node) Close() error {
-	n.closeOnce.Do(func() { n.closeErr = n.release() })
-	return n.closeErr
+// Submit queues a task of writes on shard 0; it blocks while the queue is
+// full. t.Wait returns the outcome.
+func (n *Node) Submit(t *shard.Task) { (*n.shards.Load())[0].Submit(t) }
+
+// BeginRead is Read of shard 0.
+func (n *Node) BeginRead(tx *keyspace.Tx, snapshot bool) error {
+	return n.Read(context.Background(), 0, tx, ReadOptions{Snapshot: snapshot})
 }
 
-func (n *Node) release() error {
-	var errs []error
-	if n.shard != nil {
-		errs = append(errs, n.shard.Close())
+// Watch is the position of shard 0.
+func (n *Node) Watch() uint64 { return uint64((*n.shards.Load())[0].Applied()) }
+
+// Keyspace gives read access to the key counts of shard 0.
+func (n *Node) Keyspace() *keyspace.Keyspace { return (*n.shards.Load())[0].Keyspace() }
+
+// Warms says whether looking a key up leaves its record where the writer finds it
+// faster.
+func (n *Node) Warms() bool { return n.o.HotCacheBytes >= 0 }
+
+// hotMetrics adds up what the shards' tables of hot records say.
+func (n *Node) hotMetrics() (sum hot.Metrics) {
+	for i := range n.list() {
+		if db, ok := n.list()[i].store.Engine().(*hot.DB); ok {
+			m := db.HotMetrics()
+			sum.Hits += m.Hits
+			sum.Misses += m.Misses
+			sum.Evictions += m.Evictions
+			sum.Records += m.Records
+			sum.Bytes += m.Bytes
+			sum.Capacity += m.Capacity
+		}
 	}
-	if n.log != nil {
-		errs = append(errs, n.log.Close())
+	return sum
+}
+
+// list is the shards that are open.
+func (n *Node) list() []openShard {
+	if set := n.shards.Load(); set != nil {
+		return *set
 	}
-	if n.lock != nil {
-		errs = append(errs, n.lock.Close())
-	}
-	return errors.Join(errs...)
+	return nil
 }

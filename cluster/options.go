@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"dkv/cluster/raftlog"
@@ -14,7 +16,56 @@ import (
 // EnginePebble names the default engine.
 const EnginePebble = "pebble"
 
-const defaultHotCacheBytes = 192 << 20
+const (
+	defaultHotCacheBytes = 192 << 20
+	defaultTimeout       = 5 * time.Second
+	defaultTickInterval  = 50 * time.Millisecond
+	defaultElectionTicks = 15
+
+	// As pebbledb has them: the free space that is left alone, and the part of a
+	// small disk that it is at most.
+	defaultReserveBytes = 64 << 20
+	reserveFraction     = 20
+
+	// MaxShards bounds Options.Shards.
+	MaxShards = 64
+)
+
+// TLS names the files for mutual TLS between nodes: a certificate that the CA
+// signed, its key, and the CA's certificate.
+type TLS struct {
+	CertFile, KeyFile, CAFile string
+}
+
+// ReadMode says how a read is made sure to see every write that was
+// acknowledged before it began.
+type ReadMode int
+
+const (
+	// ReadIndex: the leader makes sure with a majority that it still leads.
+	ReadIndex ReadMode = iota
+	// ReadLease: the leader trusts its clock to know that nobody else can lead
+	// yet. Cheaper, and wrong when a clock runs far too slowly.
+	ReadLease
+)
+
+// ParseReadMode reads the value of the read-mode parameter: index or lease.
+func ParseReadMode(s string) (ReadMode, error) {
+	for _, m := range []ReadMode{ReadIndex, ReadLease} {
+		if s == m.String() {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("cluster: read mode %q is none of index, lease", s)
+}
+
+// String returns the parameter's value.
+func (m ReadMode) String() string {
+	if m == ReadLease {
+		return "lease"
+	}
+	return "index"
+}
 
 // ErrUnsupported says that an option names what this version does not have.
 var ErrUnsupported = errors.New("not supported yet")
@@ -53,10 +104,46 @@ type Options struct {
 	// default 64 MiB.
 	ReserveDiskBytes int64
 
+	// PeerAddr is the host:port at which the other nodes reach this one. Empty:
+	// a node that stays alone.
+	PeerAddr string
+	// PeerListen is the host:port to listen on for the other nodes; default
+	// PeerAddr.
+	PeerListen string
+	// Peers are the PeerAddrs of all nodes of a cluster that is to be created,
+	// this one's among them; the same list on each. Only looked at while the
+	// folder is in no cluster; with none, a new node is a cluster of its own,
+	// which others can be added to.
+	Peers []string
+	// Join makes a new node wait until it is added to a cluster (AddNode on any
+	// of its members) instead of making one.
+	Join bool
+	// Shards is the number of shards, 1 to MaxShards, set when a cluster is
+	// created. Zero: what the folder or the cluster has, 1 for a new one.
+	Shards int
+	// ReadMode says how a read is made sure to be up to date.
+	ReadMode ReadMode
+	// TLS makes the nodes prove to each other who they are; nil: plain.
+	TLS *TLS
+	// TickInterval is raft's unit of time, ElectionTicks how many of them
+	// without a word from the leader start an election; see consensus.Options.
+	TickInterval  time.Duration
+	ElectionTicks int
+	// ClientAddr is the host:port at which clients reach this node; others show
+	// it to clients that ask.
+	ClientAddr string
+	// Timeout is how long a command waits for a leader; default 5 s.
+	Timeout time.Duration
+	// SnapshotBytesPerSecond bounds the rate of raft snapshots sent; zero: no bound.
+	SnapshotBytesPerSecond int64
+
 	Logger *slog.Logger
 	Clock  func() time.Time
 	// FS is the file system; default the disk. Tests pass one that crashes.
 	FS vfs.FS
+
+	// dial is for tests: how peers are reached.
+	dial func(ctx context.Context, addr string) (net.Conn, error)
 }
 
 func (o Options) withDefaults() Options {
@@ -65,6 +152,18 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HotCacheBytes == 0 {
 		o.HotCacheBytes = defaultHotCacheBytes
+	}
+	if o.PeerListen == "" {
+		o.PeerListen = o.PeerAddr
+	}
+	if o.TickInterval == 0 {
+		o.TickInterval = defaultTickInterval
+	}
+	if o.ElectionTicks == 0 {
+		o.ElectionTicks = defaultElectionTicks
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -94,5 +193,13 @@ func (o Options) validate() error {
 	if o.Engine != EnginePebble {
 		return fmt.Errorf("cluster: engine %q: %w", o.Engine, ErrUnsupported)
 	}
-	return nil
+	if o.Shards < 0 || o.Shards > MaxShards {
+		return fmt.Errorf("cluster: %d shards: there can be 1 to %d", o.Shards, MaxShards)
+	}
+	return o.validatePeers()
+}
+
+// electionTimeout is how long a member waits at least for a leader's word.
+func (n *Node) electionTimeout() time.Duration {
+	return time.Duration(n.o.ElectionTicks) * n.o.TickInterval
 }

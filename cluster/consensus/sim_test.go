@@ -1,0 +1,171 @@
+package consensus
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "run the simulation with this seed only, and print its trace when it fails")
+	simWrong = flag.Int("sim.mutant", 0, "make this mistake, a number of simMutant, with -sim.seed")
+	simLines = flag.Int("sim.lines", 60, "lines of the trace to print on failure")
+)
+
+// envUint reads a number from the environment.
+func envUint(name string, otherwise uint64) uint64 {
+	if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// simulate runs one schedule and checks it. The bubble keeps the log's background
+// goroutine from ever running, since its time stands still.
+func simulate(t *testing.T, seed uint64, mutant simMutant) *world {
+	w := &world{}
+	synctest.Test(t, func(t *testing.T) {
+		// Raft draws its election timeouts from crypto/rand.
+		cryptotest.SetGlobalRandom(t, seed)
+		w.play(seed, mutant)
+	})
+	if w.failed == "" {
+		if r := w.checkHistory(); r != porcupine.Ok {
+			w.failed = fmt.Sprintf("the history is not linearizable: %v", r)
+		}
+	}
+	return w
+}
+
+// play is the schedule.
+func (w *world) play(seed uint64, mutant simMutant) {
+	w.plan(seed, mutant)
+	w.truth.init(w)
+	var voters []uint64
+	for i := range w.nodeCount + w.joiners {
+		n := &simNode{w: w, id: NodeID(i + 1), disk: newSimDisk(), rate: w.rate()}
+		w.nodes = append(w.nodes, n)
+		if i < w.nodeCount {
+			voters = append(voters, uint64(n.id))
+		}
+	}
+	for _, n := range w.nodes[:w.nodeCount] {
+		n.member = true
+		n.newDisk(voters)
+		w.after(w.between(0, 300*time.Millisecond), n.start)
+	}
+	for i := range w.clientCount {
+		c := &simClient{w: w, id: i}
+		w.clients = append(w.clients, c)
+		w.after(w.around(w.think), c.next)
+	}
+	w.nextFault()
+	w.after(w.length, func() {
+		w.heal()
+		w.watch()
+	})
+	w.run(time.Hour)
+	if w.failed == "" {
+		w.checkEnd()
+	}
+	for _, n := range w.nodes {
+		if n.log != nil {
+			n.disk.off = true
+			_ = n.protect(n.log.Close)
+		}
+	}
+	w.stats.Schedules = 1
+}
+
+// report says what failed and how to see it again.
+func (w *world) report(t *testing.T) {
+	t.Helper()
+	t.Errorf("seed %d: %s\n%s\nto see it again: go test ./cluster/consensus -run 'TestSimulation$' -sim.seed=%d",
+		w.seed, w.failed, w.tail(*simLines), w.seed)
+}
+
+// TestSimulation runs schedules from DKV_SIM_FIRST on, DKV_SIM_SEEDS of them, or
+// for DKV_SIM_TIME.
+func TestSimulation(t *testing.T) {
+	if *simSeed != 0 {
+		simRing = 1 << 20
+		if w := simulate(t, *simSeed, simMutant(*simWrong)); w.failed != "" {
+			w.report(t)
+		} else {
+			t.Logf("%+v", w.stats)
+		}
+		return
+	}
+	first, count := envUint("DKV_SIM_FIRST", 1), envUint("DKV_SIM_SEEDS", simShort)
+	var total simStats
+	began := time.Now()
+	failures := 0
+	for seed := first; seed < first+count && failures < 3; seed++ {
+		w := simulate(t, seed, mutantNone)
+		total.add(w.stats)
+		if w.failed != "" {
+			w.report(t)
+			failures++
+		}
+	}
+	t.Logf("seeds %d to %d in %v: %+v", first, first+uint64(total.Schedules)-1, time.Since(began).Round(time.Millisecond), total)
+}
+
+// simShort is how many schedules run without being asked for more.
+const simShort = 300
+
+// TestSimulationReplays: a seed is a schedule, down to the last byte of the last
+// message.
+func TestSimulationReplays(t *testing.T) {
+	for seed := uint64(1); seed <= 12; seed++ {
+		a, b := simulate(t, seed, mutantNone), simulate(t, seed, mutantNone)
+		if a.hash != b.hash || a.logs != b.logs || a.failed != b.failed {
+			t.Errorf("seed %d: %d lines of trace with hash %x, then %d with %x", seed, a.logs, a.hash, b.logs, b.hash)
+		}
+	}
+}
+
+// simMutants are mistakes, and within how many schedules each must be found.
+var simMutants = []struct {
+	mutant simMutant
+	name   string
+	within uint64
+}{
+	{mutantNoBarrier, "reads do not ask", 40},
+	{mutantUnconfirmed, "tasks that write nothing do not ask", 400},
+	{mutantEarlyAck, "acknowledged when proposed", 40},
+	{mutantNoTermCheck, "proposed in another term", 400},
+	{mutantEarlyLead, "evaluates before its term's entry is applied", 400},
+	{mutantNoPosition, "flushed without position", 40},
+	{mutantOldConf, "flushed without membership", 40},
+	{mutantNoFsync, "log not synced", 40},
+	{mutantDefinite, "refused when stepping down", 40},
+	{mutantSameSeed, "read index contexts repeat", 40},
+	{mutantNoReset, "log not reset", 40},
+	{mutantLateSnapshot, "raft snapshot later than its index", 40},
+	{mutantFastClocks, "leases with bad clocks", 400},
+}
+
+// TestSimulationFindsMistakes proves that the checks bite: each mistake, made on
+// purpose, is found.
+func TestSimulationFindsMistakes(t *testing.T) {
+	for _, m := range simMutants {
+		found := false
+		for seed := uint64(1); seed <= m.within && !found; seed++ {
+			if w := simulate(t, seed, m.mutant); w.failed != "" {
+				found = true
+				t.Logf("%s: found by seed %d: %.150s", m.name, seed, w.failed)
+			}
+		}
+		if !found {
+			t.Errorf("%s: not found by %d schedules", m.name, m.within)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"dkv/cluster/consensus"
+	"dkv/cluster/raftlog"
+	"dkv/cluster/raftsnap"
+	"dkv/cluster/shard"
+	"dkv/cluster/transport"
+	"dkv/engine"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// maxSnapshotsSent bounds the raft snapshots that the node sends at once, over all
+// shards. More wait for raft to ask again.
+const maxSnapshotsSent = 2
+
+// errNotReceived says that raft wants a snapshot that is not here (any more).
+var errNotReceived = errors.New("cluster: the raft snapshot that was received is gone")
+
+// snapStore is a shard's raftsnap.Store as package shard wants it: there, a
+// received state is named by raft's snapshot.
+type snapStore struct {
+	*raftsnap.Store
+	mu struct {
+		sync.Mutex
+		complete *raftsnap.Receiver // given to raft
+	}
+	closeFailed func(error)
+}
+
+var _ shard.Store = (*snapStore)(nil)
+
+// Switch implements shard.Store.
+func (st *snapStore) Switch(snap *pb.Snapshot) (engine.Engine, error) {
+	st.mu.Lock()
+	r := st.mu.complete
+	st.mu.complete = nil
+	st.mu.Unlock()
+	if r == nil {
+		return nil, errNotReceived
+	}
+	m, err := decodeSnapshot(r.Meta())
+	if err != nil {
+		return nil, err
+	}
+	have, want := m.GetSnapshot().GetMetadata(), snap.GetMetadata()
+	if have.GetIndex() != want.GetIndex() || have.GetTerm() != want.GetTerm() {
+		return nil, fmt.Errorf("%w: it is of %d, wanted is %d", errNotReceived, have.GetIndex(), want.GetIndex())
+	}
+	return st.Store.Switch(r)
+}
+
+// Pending implements shard.Store.
+func (st *snapStore) Pending() (*pb.Snapshot, bool) {
+	meta, ok := st.Store.Pending()
+	if !ok {
+		return nil, false
+	}
+	m, err := decodeSnapshot(meta)
+	if err != nil {
+		// The pointer file is checked against its checksum when it is read.
+		panic("cluster: invariant: the store has a snapshot's announcement that it was not given: " + err.Error())
+	}
+	return m.GetSnapshot(), true
+}
+
+// Retire implements shard.Store.
+func (st *snapStore) Retire(old engine.Engine) {
+	if err := st.Store.Retire(old); err != nil {
+		st.closeFailed(err)
+	}
+}
+
+// decodeSnapshot reads a raft snapshot's announcement.
+func decodeSnapshot(data []byte) (*pb.Message, error) {
+	m := &pb.Message{}
+	if err := proto.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("cluster: a raft snapshot's announcement: %w", err)
+	}
+	if m.GetType() != pb.MsgSnap || m.GetSnapshot().GetMetadata().GetIndex() == 0 {
+		return nil, errors.New("cluster: a raft snapshot's announcement is something else")
+	}
+	return m, nil
+}
+
+// outbox is the way of one shard's raft messages to the other members.
+type outbox struct {
+	n  *Node
+	id raftlog.ShardID
+}
+
+// Send implements consensus.Transport. A raft snapshot goes its own way.
+func (b outbox) Send(msgs []*pb.Message) {
+	plain := true
+	for _, m := range msgs {
+		plain = plain && m.GetType() != pb.MsgSnap
+	}
+	if plain {
+		b.n.transport.Send(b.id, msgs)
+		return
+	}
+	rest := make([]*pb.Message, 0, len(msgs))
+	for _, m := range msgs {
+		if m.GetType() == pb.MsgSnap {
+			b.n.goSendSnapshot(b.id, m)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	if len(rest) > 0 {
+		b.n.transport.Send(b.id, rest)
+	}
+}
+
+// goSendSnapshot sends the raft snapshot that m announces, in the background, and
+// tells the group how it ended.
+func (n *Node) goSendSnapshot(id raftlog.ShardID, m *pb.Message) {
+	n.goes(func(ctx context.Context) {
+		select {
+		case <-n.opened: // a lone voter leads while it is still being opened
+		case <-ctx.Done():
+			return
+		}
+		s := n.Shard(id)
+		if s == nil {
+			return // the node was removed
+		}
+		to := consensus.NodeID(m.GetTo())
+		err := n.sendSnapshot(ctx, s, id, to, m)
+		if err != nil && ctx.Err() == nil {
+			n.o.Logger.Warn("cannot send a raft snapshot", "shard", id, "to", to, "err", err)
+		}
+		s.Group().ReportSnapshot(to, err == nil)
+	})
+}
+
+var errSnapshotsBusy = errors.New("cluster: enough raft snapshots are being sent; later")
+
+func (n *Node) sendSnapshot(ctx context.Context, s *shard.Shard, id raftlog.ShardID, to consensus.NodeID, m *pb.Message) error {
+	index := raftlog.Index(m.GetSnapshot().GetMetadata().GetIndex())
+	pinned, ok := s.TakePinned(index)
+	if !ok {
+		return fmt.Errorf("cluster: the state at %d is not kept any more", index)
+	}
+	src := raftsnap.NewSource(pinned)
+	defer src.Close()
+	select {
+	case n.sending <- struct{}{}:
+		defer func() { <-n.sending }()
+	default:
+		s.Caught(index)
+		return errSnapshotsBusy
+	}
+	data, err := proto.Marshal(m)
+	if err != nil {
+		s.Caught(index)
+		return fmt.Errorf("cluster: encode a raft snapshot's announcement: %w", err)
+	}
+	h := &transport.SnapshotHeader{
+		Shard: id, ID: rand.Uint64(), Message: data, EstimatedBytes: s.Metrics().Engine.DiskBytes,
+	}
+	n.o.Logger.Info("sending a raft snapshot", "shard", id, "to", to, "index", index, "estimated_bytes", h.EstimatedBytes)
+	if err := n.transport.SendSnapshot(ctx, to, h, src); err != nil {
+		s.Caught(index)
+		return err
+	}
+	n.o.Logger.Info("a raft snapshot was received", "shard", id, "by", to, "index", index)
+	n.mu.Lock()
+	n.mu.sent = append(n.mu.sent, sentSnapshot{id, to, index})
+	n.mu.Unlock()
+	return nil
+}
+
+// sentSnapshot is a raft snapshot whose receiver needs the log after it.
+type sentSnapshot struct {
+	shard raftlog.ShardID
+	to    consensus.NodeID
+	index raftlog.Index
+}
+
+// caughtUp lets go of the log that was kept for members that have it by now.
+func (n *Node) caughtUp(id raftlog.ShardID, s *shard.Shard, peers []consensus.Peer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	kept := n.mu.sent[:0]
+	for _, sent := range n.mu.sent {
+		done := false
+		for _, p := range peers {
+			done = done || sent.shard == id && p.ID == sent.to && p.Match > sent.index && p.State == "replicate"
+		}
+		if done {
+			s.Caught(sent.index)
+		} else {
+			kept = append(kept, sent)
+		}
+	}
+	// What is never caught up is forgotten; the shard lets go by itself.
+	n.mu.sent = kept[max(0, len(kept)-maxSentRemembered):]
+}
+
+const maxSentRemembered = 256
+
+func (n *Node) remembersSent(id raftlog.ShardID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(n.mu.sent, func(sent sentSnapshot) bool { return sent.shard == id })
+}
+
+// Snapshot receives a raft snapshot into the shard's store; raft is told of it when
+// it is complete.
+func (h *peerHandler) Snapshot(from consensus.NodeID, head *transport.SnapshotHeader) (transport.SnapshotSink, error) {
+	n := h.n
+	set := n.shards.Load()
+	if set == nil || int(head.Shard) >= len(*set) {
+		return nil, errNoShards
+	}
+	m, err := decodeSnapshot(head.Message)
+	if err != nil {
+		return nil, err
+	}
+	if m.GetFrom() != uint64(from) || m.GetTo() != n.identity().NodeID {
+		return nil, errors.New("cluster: a raft snapshot between others")
+	}
+	os := &(*set)[head.Shard]
+	r, err := os.store.Receive(head.ID, head.Message, head.EstimatedBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &snapshotSink{Receiver: r, shard: os, message: m}, nil
+}
+
+// snapshotSink hands a received raft snapshot on.
+type snapshotSink struct {
+	*raftsnap.Receiver
+	shard   *openShard
+	message *pb.Message
+}
+
+// Chunk implements transport.SnapshotSink.
+func (k *snapshotSink) Chunk(data, position []byte, last bool) error {
+	if err := k.Receiver.Chunk(data, position, last); err != nil || !last {
+		return err
+	}
+	st := k.shard.store
+	st.mu.Lock()
+	st.mu.complete = k.Receiver
+	st.mu.Unlock()
+	if !k.shard.Group().Step(k.message) {
+		return errors.New("cluster: the group is too busy for a raft snapshot")
+	}
+	return nil
+}
+
+// Close implements transport.SnapshotSink. What was received stays, to be resumed.
+func (k *snapshotSink) Close() error { return nil }
