@@ -6,7 +6,15 @@ BIN      := bin
 ADDR     ?= 127.0.0.1:6379
 DATA     ?= ./dkv-data
 RUNFLAGS ?=
+CLUSTER  ?= ./dkv-cluster
 FUZZTIME ?= 30s
+
+# make chaos: how long, what chooses the faults (none: by chance), only which
+# faults (commas between; none: all), more flags for the nodes.
+CHAOSTIME   ?= 10m
+CHAOSSEED   ?=
+CHAOSFAULTS ?=
+CHAOSFLAGS  ?=
 
 # Pure Go programs: the same everywhere, and caches on the Go heap stay within
 # their limit, which those of malloc do not. Only the race detector needs cgo.
@@ -17,13 +25,13 @@ LDFLAGS  := $(if $(VERSION),-ldflags "-X main.release=$(VERSION) -X main.version
 # Packages whose code runs in many goroutines: always tested under the race
 # detector. The black-box suites in tests/ only drive other processes.
 CONCURRENT := ./cluster/... ./engine/... ./server/... ./resp/...
-BLACKBOX   := ./tests/compat ./tests/differential ./tests/crash ./tests/limits
+BLACKBOX   := ./tests/compat ./tests/differential ./tests/crash ./tests/limits ./tests/cluster
 TESTFLAGS  ?=
 
-.PHONY: help build run test test-tools race lint fuzz bench cover clean
+.PHONY: help build run cluster test test-tools race chaos lint fuzz bench bench-cluster cover clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the programs into bin/
 	$(GO) build $(LDFLAGS) -o $(BIN)/ ./cmd/...
@@ -32,10 +40,28 @@ run: ## build dkvsrv and serve on 127.0.0.1:6379 with data in ./dkv-data (ADDR=,
 	$(GO) build $(LDFLAGS) -o $(BIN)/ ./cmd/...
 	$(BIN)/dkvsrv -listen-addr $(ADDR) -db-folder $(DATA) $(RUNFLAGS)
 
+# Three nodes on ports 7001 to 7003, and 7101 to 7103 between them. A terminal's
+# Ctrl-C reaches the nodes as well, to whom a second signal so soon is the same.
+cluster: ## build dkvsrv and run a cluster of three nodes here until Ctrl-C, data in ./dkv-cluster (CLUSTER=, RUNFLAGS=)
+	$(GO) build $(LDFLAGS) -o $(BIN)/ ./cmd/...
+	@mkdir -p $(CLUSTER)
+	@pids=; trap 'trap "" INT TERM; kill $$pids 2>/dev/null; wait; echo "all nodes have stopped"; exit 0' INT TERM; \
+	for n in 1 2 3; do \
+		$(BIN)/dkvsrv -listen-addr 127.0.0.1:700$$n -db-folder $(CLUSTER)/$$n -logfile $(CLUSTER)/$$n.log \
+			-peer-addr 127.0.0.1:710$$n -cluster-peers 127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103 $(RUNFLAGS) & \
+		pids="$$pids $$!"; echo "node $$n: process $$!, port 700$$n"; \
+	done; \
+	for try in 1 2 3 4 5 6 7 8 9 10; do \
+		$(BIN)/dkvctl -a 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003 CLUSTER INFO 2>/dev/null | grep -q cluster_state:ok && break; sleep 1; \
+	done; \
+	$(BIN)/dkvctl -a 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003 -listNodes; \
+	echo "Try: redis-cli -p 7001 SET greeting hello; redis-cli -p 7003 GET greeting; logs: $(CLUSTER)/*.log. Ctrl-C stops all."; \
+	wait; echo "all nodes have stopped"
+
 test: test-tools build ## vet, all tests, concurrent packages under the race detector
 	$(GO) vet ./...
 	race=$$(CGO_ENABLED=1 tests/tools.sh race-flag) && CGO_ENABLED=$${race:+1} $(GO) test $$race -timeout 15m $(TESTFLAGS) $(CONCURRENT)
-	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 5m $(TESTFLAGS) ./cmd/... ./tests/harness ./tests/tidy ./tests/bench
+	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 5m $(TESTFLAGS) ./cmd/... ./tests/harness/... ./tests/tidy ./tests/bench ./tests/chaos/...
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -p 1 -count=1 -timeout 15m $(TESTFLAGS) $(BLACKBOX)
 
 test-tools: ## install the servers and tools that the tests compare with (apt, as root; else says what is missing)
@@ -45,6 +71,10 @@ race: test-tools ## everything under the race detector, dkvsrv itself included
 	CGO_ENABLED=1 $(GO) build -race -o $(BIN)/race/ ./cmd/...
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) $(CONCURRENT) ./cmd/...
 	DKV_BIN=$(CURDIR)/$(BIN)/race $(GO) test -p 1 -count=1 -short -timeout 20m $(TESTFLAGS) $(BLACKBOX)
+
+chaos: build ## break a cluster under load for CHAOSTIME (10m), faults chosen by CHAOSSEED, and check what clients saw (root, Linux)
+	DKV_BIN=$(CURDIR)/$(BIN) DKV_CHAOS_TIME=$(CHAOSTIME) DKV_CHAOS_SEED=$(CHAOSSEED) DKV_CHAOS_FAULTS='$(CHAOSFAULTS)' DKV_CHAOS_FLAGS='$(CHAOSFLAGS)' \
+		$(GO) test -count=1 -timeout 0 -v -run '^TestChaos$$' ./tests/chaos
 
 lint: ## gofmt, go vet and the rules of STYLE.md
 	@unformatted=$$(gofmt -l cmd cluster engine resp server tests); \
@@ -62,6 +92,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 
 bench: test-tools build ## speed and memory as ratios of redis-server, measured in turn (BENCHFLAGS=-quick, -memory)
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench $(BENCHFLAGS)
+
+bench-cluster: build ## three nodes as ratios of etcd and of one node, shards, writes after a leader's death (BENCHFLAGS=-quick)
+	@tests/tools.sh install-etcd
+	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench -cluster $(BENCHFLAGS)
 
 cover: ## coverage of the unit tests, in cover.html
 	$(GO) test -short -timeout 15m -coverprofile cover.out -coverpkg ./cluster/...,./engine/...,./resp/...,./server/... $(CONCURRENT)

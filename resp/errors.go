@@ -165,3 +165,11 @@ func cString(b []byte, max int) string {
 	}
 	return string(b)
 }
+
+// Errors about slots, those of Redis Cluster.
+const ErrCrossSlot Error = "CROSSSLOT Keys in request don't hash to the same slot"
+
+// ErrMoved sends a client to the node that serves a slot; addr is host:port.
+func ErrMoved(slot, addr string) Error {
+	return Error("MOVED " + slot + " " + addr)
+}

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -24,14 +23,13 @@ func init() {
 	bind("bgsave", bgSave)
 	bind("bgrewriteaof", bgRewriteAOF)
 	bind("shutdown", shutdown)
-	bind("role", role)
 	bind("wait", wait)
 }
 
 // admin is what the administration commands keep for a server.
 type admin struct {
-	runID  string // of this process
-	replID atomic.Pointer[string]
+	runID  string                 // of this process
+	replID atomic.Pointer[string] // set by DEBUG CHANGE-REPL-ID; nil: see Server.replID
 
 	// saved is the applied position that the last SAVE covered.
 	saved      atomic.Uint64
@@ -47,12 +45,7 @@ func newAdmin(o Options) *admin {
 	a := &admin{runID: randomHex(20)}
 	a.lastSaveOK.Store(true)
 	a.saveNanos.Store(-1)
-	m := o.Node.Metrics()
-	a.saved.Store(appliedIndex(m))
-	// The history of a data folder has one name for as long as it lives.
-	id := sha1.Sum([]byte(m.ClusterID))
-	replID := hex.EncodeToString(id[:])
-	a.replID.Store(&replID)
+	a.saved.Store(appliedIndex(o.Node.Metrics()))
 
 	o.Config.OnApply("fsync", func(v string) error {
 		mode, err := raftlog.ParseFsyncMode(v)
@@ -70,6 +63,15 @@ func newAdmin(o Options) *admin {
 		return nil
 	})
 	return a
+}
+
+// replID is the name of the history that a cluster's data has: the same on all
+// nodes, and for as long as the cluster lives.
+func (s *Server) replID(clusterID string) string {
+	if id := s.admin.replID.Load(); id != nil {
+		return *id
+	}
+	return nameOf(clusterID)
 }
 
 // filesBeside is how many files the process needs beside clients and tables.
@@ -243,14 +245,6 @@ func shutdown(c *Conn, x *command.Ctx) error {
 	}
 	c.srv.log.Info("shutdown requested by a client", "client", c.addr)
 	c.srv.requestShutdown(ShutdownRequest{NoSave: nosave, Now: now, Force: force})
-	return nil
-}
-
-func role(c *Conn, x *command.Ctx) error {
-	x.Out.Array(3)
-	x.Out.BulkString("master")
-	x.Out.Int(0)
-	x.Out.Array(0)
 	return nil
 }
 

@@ -34,8 +34,7 @@ func auth(c *Conn, x *command.Ctx) error {
 // authenticate lets the client in when user and password are right. Without a
 // configured password any one is.
 func (c *Conn) authenticate(user, password []byte) error {
-	want := *c.srv.config.RequirePass.Load()
-	if string(user) != defaultUser || want != "" && !samePassword(password, want) {
+	if !c.accepts(user, password) {
 		c.srv.stats.AuthFailures.Add(1)
 		return resp.ErrWrongPass
 	}
@@ -43,6 +42,12 @@ func (c *Conn) authenticate(user, password []byte) error {
 	c.user = defaultUser
 	c.reader.Limits.Unauthenticated = false // for the rest of this pipeline too
 	return nil
+}
+
+// accepts says whether user and password are right.
+func (c *Conn) accepts(user, password []byte) bool {
+	want := *c.srv.config.RequirePass.Load()
+	return string(user) == defaultUser && (want == "" || samePassword(password, want))
 }
 
 // samePassword takes the same time whatever the passwords are.

@@ -171,6 +171,7 @@ func (c *Conn) flagLetters() string {
 		{f&flagTransaction != 0, 'x'},
 		{f&flagPaused != 0, 'b'},
 		{c.unix, 'U'},
+		{f&flagReadOnly != 0, 'r'},
 		{f&flagNoEvict != 0, 'e'},
 		{f&flagNoTouch != 0, 'T'},
 	} {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Config holds every parameter of the server. There is one registry of them
@@ -31,6 +32,7 @@ type Config struct {
 	LatencyMonitorThreshold atomic.Int64 // milliseconds, 0 is off
 	LatencyTracking         atomic.Bool
 	ProtectedMode           atomic.Bool
+	ClusterRedirect         atomic.Bool
 	RequirePass             atomic.Pointer[string] // never nil; "" is no password
 
 	OutputLimitNormal  OutputLimit
@@ -185,6 +187,15 @@ func (c *Config) Int(name string) int64 {
 	return n
 }
 
+// Duration returns a parameter of that kind.
+func (c *Config) Duration(name string) time.Duration {
+	d, err := time.ParseDuration(c.String(name))
+	if err != nil {
+		panic("server: " + name + " is no duration") // checked when it was set
+	}
+	return d
+}
+
 // Bool returns a yes/no parameter.
 func (c *Config) Bool(name string) bool { return c.String(name) == "yes" }
 
@@ -278,6 +289,8 @@ func (c *Config) store(p *param, value string) {
 		c.RequirePass.Store(&value)
 	case "protected-mode":
 		c.ProtectedMode.Store(value == "yes")
+	case "cluster-redirect":
+		c.ClusterRedirect.Store(value == "yes")
 	case "latency-tracking":
 		c.LatencyTracking.Store(value == "yes")
 	case "client-output-buffer-limit":

@@ -109,6 +109,10 @@ func (p *param) placeholder() string {
 		return strings.Join(p.enum, "|")
 	case kindDuration:
 		return "duration"
+	case kindPeer:
+		return "host:port"
+	case kindPeers:
+		return "host:port,host:port..."
 	case kindWords, kindSave, kindOutput, kindPercentile:
 		return "word..."
 	}

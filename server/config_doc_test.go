@@ -54,7 +54,11 @@ func TestSampleLoads(t *testing.T) {
 	var sample bytes.Buffer
 	WriteSample(&sample)
 	var lines []string
-	for _, line := range strings.Split(sample.String(), "\n") {
+	all := strings.Split(sample.String(), "\n")
+	for i, line := range all {
+		if i+1 < len(all) && all[i+1] != "" {
+			continue // of the description above the parameter
+		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(line, "# "), " ")
 		if findParam(name) != nil && regexp.MustCompile(`^# [a-z-]+ \S`).MatchString(line) {
 			lines = append(lines, strings.TrimPrefix(line, "# "))

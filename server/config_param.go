@@ -20,7 +20,9 @@ const (
 	kindOctal      // a file mode
 	kindEnum       // one of param.enum
 	kindDuration   // Go syntax: 500ms, 2s
-	kindWords      // several words, kept as they are
+	kindPeer       // host:port; http://host:port on input
+	kindWords      // several words, kept as they are; this kind and those below take several
+	kindPeers      // several of kindPeer, with commas
 	kindSave       // pairs of seconds and changes
 	kindOutput     // client class, hard, soft, soft seconds; merges by class
 	kindPercentile // numbers from 0 to 100
@@ -56,9 +58,12 @@ type param struct {
 	def     string
 	flags   paramFlags
 	effect  effect
-	min     int64
+	min     int64 // of a duration: nanoseconds
 	max     int64 // 0 is no bound
 	enum    []string
+	// refused are values that are not taken, with the reason; "" is "not
+	// supported yet".
+	refused map[string]string
 	group   string // heading in the documentation
 	doc     string // one sentence
 }
@@ -95,8 +100,12 @@ func (p *param) parse(words []string, old string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if p.flags&paramUnbuilt != 0 && value != p.def {
+	reason, refused := p.refused[value]
+	if p.flags&paramUnbuilt != 0 && value != p.def || refused && reason == "" {
 		return "", fmt.Errorf("%s %s is not supported yet", p.name, value)
+	}
+	if refused {
+		return "", errors.New(reason)
 	}
 	return value, nil
 }
@@ -113,7 +122,11 @@ func (p *param) parseKind(words []string, old string) (string, error) {
 	case kindEnum:
 		return p.parseEnum(words[0])
 	case kindDuration:
-		return parseDuration(words[0])
+		return p.parseDuration(words[0])
+	case kindPeer:
+		return parsePeer(words[0])
+	case kindPeers:
+		return parsePeers(words)
 	case kindWords:
 		return p.parseWords(words)
 	case kindSave:

@@ -3,11 +3,12 @@ package server
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
 // params is the registry: dkv's own parameters, then those of Redis 7.2.
-var params = append(append(append(dkvParams(), redisParams()...), redisStoredParams()...), redisLaterParams()...)
+var params = slices.Concat(dkvParams(), clusterParams(), replicaParams(), redisParams(), redisStoredParams(), redisClusterParams(), redisLaterParams())
 
 var paramByName = func() map[string]*param {
 	m := make(map[string]*param, 2*len(params))
@@ -36,7 +37,7 @@ func mustParam(name string) *param {
 const (
 	groupNetwork  = "Network"
 	groupStorage  = "Storage"
-	groupRole     = "Role and replication"
+	groupRole     = "Cluster and replication"
 	groupSecurity = "Security"
 	groupLimits   = "Limits"
 	groupObserve  = "Logging and monitoring"
@@ -92,21 +93,19 @@ func dkvParams() []*param {
 		{name: "repl-log-size", kind: kindMemory, def: fmt.Sprint(defReplLogSize), flags: imm, group: groupStorage,
 			doc: "Bytes of log kept beyond what a restart needs, for replicas that were away."},
 
-		{name: "role", kind: kindEnum, enum: []string{"none", "master", "slave"}, def: "none", flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Replication role. Only none yet."},
+		{name: "log-format", kind: kindEnum, enum: []string{"text", "json"}, def: "text", flags: imm, group: groupObserve,
+			doc: "Form of log lines."},
+	}
+}
+
+// replicaParams are those of asynchronous replicas.
+func replicaParams() []*param {
+	const imm = paramImmutable
+	return []*param{
 		{name: "repl-master-addr", kind: kindString, flags: imm | paramUnbuilt, group: groupRole,
 			doc: "Master that a slave follows."},
 		{name: "repl-poll-interval", aliases: []string{"replpollinterval"}, kind: kindDuration, def: "0s", flags: imm | paramUnbuilt, group: groupRole,
 			doc: "How often a slave asks its master."},
-		{name: "nexus-node-url", kind: kindString, flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Address of this node for its synchronous peers."},
-		{name: "nexus-cluster-url", kind: kindString, flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Addresses of the synchronous peers."},
-		{name: "nexus-join", aliases: []string{"nexusjoin"}, kind: kindBool, def: "no", flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Join a running group of synchronous masters."},
-
-		{name: "log-format", kind: kindEnum, enum: []string{"text", "json"}, def: "text", flags: imm, group: groupObserve,
-			doc: "Form of log lines."},
 	}
 }
 

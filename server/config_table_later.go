@@ -10,15 +10,13 @@ func later(k kind, names string, def string, flags paramFlags, doc string) *para
 }
 
 // redisLaterParams belong to features that are not built yet. Those that a
-// user would rely on (TLS, ACL files, cluster mode, following a master) are
-// refused; the others are read back as they were set.
+// user would rely on (TLS, ACL files, following a master) are refused; the others are read back as they were set.
 func redisLaterParams() []*param {
 	const imm, unbuilt = paramImmutable, paramUnbuilt
 	const (
-		repl    = "Belongs to replication."
-		cluster = "Belongs to the cluster."
-		acl     = "Belongs to ACLs."
-		tls     = "Belongs to TLS."
+		repl = "Belongs to replication."
+		acl  = "Belongs to ACLs."
+		tls  = "Belongs to TLS."
 	)
 	return []*param{
 		later(kindWords, "replicaof slaveof", "", imm|unbuilt, "Master to follow."),
@@ -44,26 +42,6 @@ func redisLaterParams() []*param {
 		later(kindInt, "repl-backlog-ttl", "3600", 0, repl),
 		later(kindInt, "min-replicas-to-write min-slaves-to-write", "0", 0, repl).bounds(0, maxInt32),
 		later(kindInt, "min-replicas-max-lag min-slaves-max-lag", "10", 0, repl).bounds(0, maxInt32),
-
-		later(kindBool, "cluster-enabled", "no", imm|unbuilt, "Cluster mode."),
-		later(kindString, "cluster-config-file", "nodes.conf", imm, cluster),
-		later(kindInt, "cluster-node-timeout", "15000", 0, cluster),
-		later(kindInt, "cluster-port", "0", imm, cluster).bounds(0, 65535),
-		later(kindString, "cluster-announce-ip", "", 0, cluster),
-		later(kindString, "cluster-announce-hostname", "", 0, cluster),
-		later(kindString, "cluster-announce-human-nodename", "", 0, cluster),
-		later(kindInt, "cluster-announce-port", "0", 0, cluster).bounds(0, 65535),
-		later(kindInt, "cluster-announce-bus-port", "0", 0, cluster).bounds(0, 65535),
-		later(kindInt, "cluster-announce-tls-port", "0", 0, cluster).bounds(0, 65535),
-		later(kindEnum, "cluster-preferred-endpoint-type", "ip", 0, cluster).oneOf("ip", "hostname", "unknown-endpoint"),
-		later(kindInt, "cluster-migration-barrier", "1", 0, cluster).bounds(0, maxInt32),
-		later(kindInt, "cluster-replica-validity-factor cluster-slave-validity-factor", "10", 0, cluster).bounds(0, maxInt32),
-		later(kindBool, "cluster-replica-no-failover cluster-slave-no-failover", "no", 0, cluster),
-		later(kindBool, "cluster-require-full-coverage", "yes", 0, cluster),
-		later(kindBool, "cluster-allow-reads-when-down", "no", 0, cluster),
-		later(kindBool, "cluster-allow-pubsubshard-when-down", "yes", 0, cluster),
-		later(kindBool, "cluster-allow-replica-migration", "yes", 0, cluster),
-		later(kindMemory, "cluster-link-sendbuf-limit", "0", 0, cluster),
 
 		later(kindString, "aclfile", "", imm|unbuilt, "File of users."),
 		later(kindInt, "acllog-max-len", "128", 0, acl),

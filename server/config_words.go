@@ -12,10 +12,13 @@ import (
 // This file has the parameters of several words, and the splitting of a
 // value or line into words.
 
-func parseDuration(s string) (string, error) {
+func (p *param) parseDuration(s string) (string, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
 		return "", errors.New("argument must be a duration such as 500ms or 2s")
+	}
+	if d < time.Duration(p.min) {
+		return "", fmt.Errorf("argument must be at least %v", time.Duration(p.min))
 	}
 	return s, nil
 }

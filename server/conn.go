@@ -72,6 +72,7 @@ const (
 	flagPaused
 	flagNoEvict
 	flagNoTouch
+	flagReadOnly
 )
 
 func newConn(s *Server, nc net.Conn) *Conn {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"dkv/cluster/shard"
+	"dkv/cluster/raftlog"
 	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
@@ -124,8 +124,7 @@ func debugReplyBuffer(c *Conn, x *command.Ctx, args [][]byte) error {
 	return debugNothing(c, x, args)
 }
 
-// debugSleep holds this connection, not the server; inside EXEC it holds up
-// all writes, as the whole of it is one write.
+// debugSleep holds this connection, not the server.
 func debugSleep(c *Conn, x *command.Ctx, args [][]byte) error {
 	seconds, err := strconv.ParseFloat(string(args[0]), 64)
 	if err == nil && seconds > 0 && seconds < math.MaxInt64/1e9 {
@@ -145,9 +144,7 @@ func debugActiveExpire(c *Conn, x *command.Ctx, args [][]byte) error {
 // debugReload is RELOAD and LOADAOF: what they prove in Redis, that the data
 // survives a way through the disk, is true of dkv at any time. They flush.
 func debugReload(c *Conn, x *command.Ctx, _ [][]byte) error {
-	if inExec(x) {
-		c.srv.saveInBackground()
-	} else if err := c.srv.saveNow(); err != nil && err != errSaving {
+	if err := c.srv.saveNow(); err != nil && err != errSaving {
 		return err
 	}
 	x.Out.OK()
@@ -191,7 +188,7 @@ func debugPackedThreshold(_ *Conn, x *command.Ctx, args [][]byte) error {
 // debugObject tells what Redis tells of a key, as far as it means something
 // here.
 func debugObject(c *Conn, x *command.Ctx, args [][]byte) error {
-	return c.inRead(x, func(tx *keyspace.Tx) error {
+	return c.inRead(c.srv.shardOf(args[0]), func(tx *keyspace.Tx) error {
 		e, err := tx.Peek(x.DB, args[0])
 		if err != nil {
 			return err
@@ -224,21 +221,15 @@ func (c *Conn) encoding(tx *keyspace.Tx, db int, key []byte) (string, error) {
 	return bulkText(out.Buf), nil
 }
 
-// inRead runs f with a Tx that sees one state of the data.
-func (c *Conn) inRead(x *command.Ctx, f func(tx *keyspace.Tx) error) error {
-	if x.Tx != nil {
-		return f(x.Tx)
+// inRead runs f with a Tx that sees one state of a shard.
+func (c *Conn) inRead(id raftlog.ShardID, f func(tx *keyspace.Tx) error) error {
+	rd, err := c.begin(id, true)
+	if err != nil {
+		return resp.Error(taskErrorText(err))
 	}
-	var tx keyspace.Tx
-	if err := c.srv.node.BeginRead(&tx, true); err != nil {
-		return resp.Error(err.Error())
-	}
-	tx.NoTouch = true
-	err := f(&tx)
-	if closeErr := tx.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+	defer c.ws.endReads()
+	rd.tx.NoTouch = true
+	return f(&rd.tx)
 }
 
 // populateBatch is how many keys POPULATE creates in one write.
@@ -246,7 +237,7 @@ const populateBatch = 1000
 
 // debugPopulate creates keys as a SET NX for each would.
 func debugPopulate(c *Conn, x *command.Ctx, args [][]byte) error {
-	if inExec(x) {
+	if c.txn.running {
 		return resp.Error("ERR DEBUG POPULATE is not allowed inside a transaction")
 	}
 	count, ok := keyspace.ParseInt(args[0])
@@ -263,24 +254,19 @@ func debugPopulate(c *Conn, x *command.Ctx, args [][]byte) error {
 		}
 	}
 	for from := int64(0); from < count; from += populateBatch {
-		to := min(from+populateBatch, count)
-		var failed error
-		task := shard.Task{Eval: func(tx *keyspace.Tx) { failed = populate(tx, x.DB, prefix, from, to, size) }}
-		c.srv.node.Submit(&task)
-		if err := task.Wait(); err != nil {
-			return resp.Error(err.Error())
-		}
-		if failed != nil {
-			return failed
+		if err := c.populate(prefix, from, min(from+populateBatch, count), size); err != nil {
+			return err
 		}
 	}
 	x.Out.OK()
 	return nil
 }
 
-func populate(tx *keyspace.Tx, db int, prefix []byte, from, to, size int64) error {
-	spec := command.Lookup([]byte("set"))
-	var out resp.Writer
+// populate has SET NX done for keys of these numbers.
+func (c *Conn) populate(prefix []byte, from, to, size int64) error {
+	ws := c.ws
+	defer ws.forget()
+	set := command.Lookup([]byte("set"))
 	for i := from; i < to; i++ {
 		value := fmt.Appendf(nil, "value:%d", i)
 		if size > 0 {
@@ -289,12 +275,17 @@ func populate(tx *keyspace.Tx, db int, prefix []byte, from, to, size int64) erro
 			value = padded
 		}
 		key := fmt.Appendf(append([]byte(nil), prefix...), ":%d", i)
-		out.Reset()
-		err := spec.Handler(&command.Ctx{
-			Args: [][]byte{[]byte("set"), key, value, []byte("nx")}, DB: db, Tx: tx, Out: &out, Spec: spec,
-		})
-		if err != nil {
-			return err
+		ws.add(c.srv.shardOf(key), set, [][]byte{[]byte("set"), key, value, []byte("nx")}, 0)
+	}
+	c.runDue()
+	for _, r := range ws.active {
+		if r.err != nil {
+			return resp.Error(taskErrorText(r.err))
+		}
+		for i := range r.calls {
+			if r.calls[i].failed {
+				return resp.Error(errorLine(r.reply(i)))
+			}
 		}
 	}
 	return nil

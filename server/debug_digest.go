@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 
+	"dkv/cluster/raftlog"
 	"dkv/engine/keyspace"
+	"dkv/resp"
 	"dkv/server/command"
 )
 
@@ -49,25 +51,41 @@ func (d *digest) value(e *keyspace.Entry) {
 }
 
 func debugDigest(c *Conn, x *command.Ctx, _ [][]byte) error {
-	return c.inRead(x, func(tx *keyspace.Tx) error {
-		var all digest
-		for db := range keyspace.Databases {
-			if err := all.database(tx, db); err != nil {
+	defer c.ws.endReads()
+	var shards []*keyspace.Tx
+	for i := range c.srv.node.Shards() {
+		rd, err := c.begin(raftlog.ShardID(i), true)
+		if err != nil {
+			return resp.Error(taskErrorText(err))
+		}
+		rd.tx.NoTouch = true
+		shards = append(shards, &rd.tx)
+	}
+	var all digest
+	for db := range keyspace.Databases {
+		there := false
+		for _, tx := range shards {
+			if err := all.database(tx, db, &there); err != nil {
 				return err
 			}
 		}
-		x.Out.Simple(all.String())
-		return nil
-	})
+	}
+	x.Out.Simple(all.String())
+	return nil
 }
 
-func (d *digest) database(tx *keyspace.Tx, db int) error {
+// database adds what one shard has of a database. there says that some shard
+// had keys of it.
+func (d *digest) database(tx *keyspace.Tx, db int, there *bool) error {
 	var keys [][]byte
 	err := tx.Keys(db, []byte("*"), func(key []byte) { keys = append(keys, append([]byte(nil), key...)) })
 	if err != nil || len(keys) == 0 {
 		return err
 	}
-	d.mixUint32(uint32(db))
+	if !*there {
+		*there = true
+		d.mixUint32(uint32(db))
+	}
 	for _, key := range keys {
 		e, err := tx.Peek(db, key)
 		if err != nil {
@@ -86,9 +104,9 @@ func (d *digest) database(tx *keyspace.Tx, db int) error {
 }
 
 func debugDigestValue(c *Conn, x *command.Ctx, args [][]byte) error {
-	return c.inRead(x, func(tx *keyspace.Tx) error {
-		x.Out.Array(len(args))
-		for _, key := range args {
+	x.Out.Array(len(args))
+	for _, key := range args {
+		err := c.inRead(c.srv.shardOf(key), func(tx *keyspace.Tx) error {
 			e, err := tx.Peek(x.DB, key)
 			if err != nil {
 				return err
@@ -96,10 +114,13 @@ func debugDigestValue(c *Conn, x *command.Ctx, args [][]byte) error {
 			var d digest
 			if e.Exists() {
 				d.value(&e)
-				tx.Trim()
 			}
 			x.Out.Simple(d.String())
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }

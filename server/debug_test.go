@@ -41,9 +41,9 @@ func TestDebug(t *testing.T) {
 	if got := c.do("DEBUG", "OBJECT", "key:1"); !strings.HasPrefix(got, "+Value at:0x0 refcount:1 encoding:embstr serializedlength:7 lru:") {
 		t.Errorf("OBJECT: %q", got)
 	}
-	before := *s.admin.replID.Load()
+	before := s.replID("cluster")
 	c.do("DEBUG", "CHANGE-REPL-ID")
-	if after := *s.admin.replID.Load(); after == before || len(after) != 40 {
+	if after := s.replID("cluster"); after == before || len(after) != 40 {
 		t.Errorf("CHANGE-REPL-ID: %q", after)
 	}
 }

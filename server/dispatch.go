@@ -11,8 +11,8 @@ import (
 // about the connection or the server rather than the keyspace. The error is
 // replied as that of a command.Handler is.
 //
-// x.Tx is ready for reading when the row's flags say readonly, and inside EXEC,
-// where the handler may run on the shard's writer and must not wait for it.
+// Inside EXEC (Conn.txn.running) it runs after the commands on keys, and must
+// not wait.
 type handler func(c *Conn, x *command.Ctx) error
 
 // bound are the handlers by name; each file binds its own in init.
@@ -42,6 +42,8 @@ var (
 	specWatch   = command.Lookup([]byte("watch"))
 	specQuit    = command.Lookup([]byte("quit"))
 	specReset   = command.Lookup([]byte("reset"))
+	specSelect  = command.Lookup([]byte("select"))
+	specHello   = command.Lookup([]byte("hello"))
 )
 
 // dispatch runs a command, queues it, or refuses it. Writes to the keyspace
@@ -59,22 +61,38 @@ func (c *Conn) dispatch(cmd resp.Command) {
 		c.closing = true
 		return
 	}
+	var at route
+	if c.srv.routes() {
+		if at, refusal = c.route(spec, args); refusal != "" {
+			c.finish()
+			c.reject(spec, refusal)
+			return
+		}
+	}
 	if c.txn.open && !runsInMulti(spec) {
-		c.queue(spec, cmd)
+		c.queue(spec, cmd, at)
 		return
 	}
+	c.run(spec, cmd, at)
+}
+
+// run runs a command, or collects it.
+func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 	switch {
 	case spec.Handler == nil:
 		c.finish()
-		c.runBound(spec, args)
+		c.runBound(spec, cmd.Args)
+	case at.kind != routeOne:
+		c.finish()
+		c.runAcross(spec, cmd.Args, at)
 	case spec.Flags&command.FlagWrite != 0, c.ws.joins(spec):
-		c.ws.add(spec, cmd)
+		c.ws.add(at.shard, spec, cmd.Args, cmd.Size)
 		if c.ws.full() || c.muting() {
 			c.finish()
 		}
 	default:
 		c.finishWrites()
-		c.ws.read(spec, args)
+		_ = c.ws.read(at.shard, spec, cmd.Args) // an error was replied
 	}
 }
 
@@ -169,25 +187,16 @@ func (c *Conn) runBound(spec *command.Spec, args [][]byte) {
 	c.mute(mark)
 }
 
-// runBoundIn runs the handler of x.Spec, with x.Tx ready when it reads keys.
+// runBoundIn runs the handler of x.Spec.
 func (c *Conn) runBoundIn(x *command.Ctx) error {
 	h := boundByID()[x.Spec.ID]
 	if h == nil {
 		return resp.ErrUnknownCommand(x.Args) // in the table, not built yet
 	}
-	if x.Tx == nil && x.Spec.Flags&command.FlagReadOnly != 0 {
-		tx := &c.ws.tx
-		if err := c.srv.node.BeginRead(tx, x.Spec.WantsSnapshot(x.Args)); err != nil {
-			return resp.Error(err.Error())
-		}
-		defer tx.Close()
-		tx.NoTouch = c.noTouch
-		x.Tx = tx
-	}
 	return c.guardBound(h, x)
 }
 
 func (c *Conn) guardBound(h handler, x *command.Ctx) (err error) {
-	defer c.recovered(&err, x)
+	defer c.srv.recovered(&err, x)
 	return h(c, x)
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"dkv/resp"
 	"dkv/server/command"
 )
 
@@ -184,10 +183,13 @@ func TestPanicIsContained(t *testing.T) {
 	c := newConn(s, pipeConn(t))
 	c.ws = takeWorkspace(c)
 	args := [][]byte{[]byte("set"), []byte("panic"), []byte("1")}
-	c.ws.add(&write, resp.Command{Args: args})
+	c.ws.add(0, &write, args, 0)
 	c.finishWrites()
-	c.ws.read(&read, args[:2])
-	c.ws.read(command.Lookup([]byte("get")), args[:2])
+	for _, spec := range []*command.Spec{&read, command.Lookup([]byte("get"))} {
+		if err := c.ws.read(0, spec, args[:2]); err != nil {
+			t.Error(err)
+		}
+	}
 	c.finish()
 	want := "-ERR internal error\r\n-ERR internal error\r\n$-1\r\n"
 	if got := string(c.ws.out.Buf); got != want {

@@ -21,6 +21,16 @@ const ioTimeout = 20 * time.Second
 // are name, value pairs of parameters.
 func startServer(t testing.TB, settings ...string) *Server {
 	t.Helper()
+	node, err := cluster.Open(cluster.Options{Diskless: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveNode(t, node, settings...)
+}
+
+// serveNode runs a server on a node, which it closes, until the test ends.
+func serveNode(t testing.TB, node *cluster.Node, settings ...string) *Server {
+	t.Helper()
 	cfg := NewConfig()
 	for i := 0; i < len(settings); i += 2 {
 		if err := cfg.Set(settings[i], settings[i+1]); err != nil {
@@ -31,10 +41,6 @@ func startServer(t testing.TB, settings ...string) *Server {
 		if err := cfg.Set("port", "0"); err != nil {
 			t.Fatal(err)
 		}
-	}
-	node, err := cluster.Open(cluster.Options{Diskless: true})
-	if err != nil {
-		t.Fatal(err)
 	}
 	s, err := New(Options{Node: node, Config: cfg})
 	if err != nil {

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/pprof"
 
+	"dkv/cluster"
+	"dkv/cluster/raftlog"
 	"dkv/engine/keyspace"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +22,7 @@ const maxScrapes = 4
 //
 //	/metrics        figures for Prometheus
 //	/healthz        200 while the process answers
-//	/readyz         200 while it serves: reads work, and writes are taken
+//	/readyz         200 while it serves: every shard has a leader that this node can ask
 //	/debug/pprof/   Go's profiles, when withProfiles
 //
 // There is no authentication: listen where only friends are.
@@ -31,7 +34,7 @@ func (s *Server) HTTPHandler(withProfiles bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, s.ready()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { writeHealth(w, s.ready(r.Context())) })
 	if withProfiles {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -53,7 +56,7 @@ func writeHealth(w http.ResponseWriter, err error) {
 }
 
 // ready returns why the server does not serve, nil when it does.
-func (s *Server) ready() error {
+func (s *Server) ready(ctx context.Context) error {
 	switch {
 	case s.closing.Load():
 		return errors.New("shutting down")
@@ -63,9 +66,12 @@ func (s *Server) ready() error {
 	if err := s.node.Metrics().Log.Failure; err != nil {
 		return err
 	}
-	var tx keyspace.Tx
-	if err := s.node.BeginRead(&tx, false); err != nil {
-		return err
+	for i := range s.node.Shards() {
+		var tx keyspace.Tx
+		err := s.node.Read(ctx, raftlog.ShardID(i), &tx, cluster.ReadOptions{})
+		if err := errors.Join(err, tx.Close()); err != nil {
+			return err
+		}
 	}
-	return tx.Close()
+	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"dkv/cluster"
+	"dkv/cluster/raftlog"
+	"dkv/engine/keyspace"
 	"dkv/server/command"
 )
 
@@ -34,6 +36,7 @@ var infoSections = []struct {
 	{"errorstats", true, infoErrorStats},
 	{"latencystats", false, infoLatencyStats},
 	{"cluster", true, infoCluster},
+	{"raft", true, infoRaft},
 	{"keyspace", true, infoKeyspace},
 	{"dkv", true, infoDKV},
 }
@@ -105,10 +108,21 @@ type database struct {
 	avgTTL        int64 // milliseconds
 }
 
+// nonEmptyDatabases sums over the shards, as this node has them.
 func (s *Server) nonEmptyDatabases() []database {
+	var sum [keyspace.Databases]keyspace.DBCount
+	for i := range s.node.Shards() {
+		shard := s.node.Shard(raftlog.ShardID(i))
+		if shard == nil {
+			continue // waiting to be added to a cluster
+		}
+		for db, n := range shard.Keyspace().Counts() {
+			sum[db] = sum[db].Plus(n)
+		}
+	}
 	now := s.clock().UnixMilli()
 	var dbs []database
-	for i, n := range s.node.Keyspace().Counts() {
+	for i, n := range sum {
 		if n.Keys > 0 {
 			dbs = append(dbs, database{i, n.Keys, n.Expires, n.AvgTTL(now)})
 		}

@@ -21,7 +21,7 @@ func infoServer(w *infoWriter) {
 	w.line("redis_git_dirty", 0)
 	w.line("redis_build_id", 0)
 	w.line("dkv_version", s.version)
-	w.line("redis_mode", "standalone")
+	w.line("redis_mode", s.mode())
 	w.line("os", systemName())
 	w.line("arch_bits", strconv.IntSize)
 	w.line("monotonic_clock", "Go runtime")
@@ -53,7 +53,7 @@ func (s *Server) tcpPort() int {
 func infoClients(w *infoWriter) {
 	m := w.srv.clientMemory()
 	w.line("connected_clients", w.srv.ClientCount())
-	w.line("cluster_connections", 0)
+	w.line("cluster_connections", peerConnections(w.node))
 	w.line("maxclients", w.srv.config.MaxClients.Load())
 	w.line("client_recent_max_input_buffer", m.maxInput)
 	w.line("client_recent_max_output_buffer", m.maxOutput)
@@ -221,20 +221,6 @@ func infoStats(w *infoWriter) {
 	w.line("client_output_buffer_limit_disconnections", s.OutputLimitKills.Load())
 }
 
-func infoReplication(w *infoWriter) {
-	w.line("role", "master")
-	w.line("connected_slaves", 0)
-	w.line("master_failover_state", "no-failover")
-	w.line("master_replid", *w.srv.admin.replID.Load())
-	w.line("master_replid2", strings.Repeat("0", 40))
-	w.line("master_repl_offset", 0)
-	w.line("second_repl_offset", -1)
-	w.line("repl_backlog_active", 0)
-	w.line("repl_backlog_size", w.srv.config.String("repl-backlog-size"))
-	w.line("repl_backlog_first_byte_offset", 0)
-	w.line("repl_backlog_histlen", 0)
-}
-
 func infoCPU(w *infoWriter) {
 	seconds := func(name string, d time.Duration) { w.line(name, fmt.Sprintf("%.6f", d.Seconds())) }
 	self, children := processCPU(false), processCPU(true)
@@ -277,10 +263,6 @@ func infoLatencyStats(w *infoWriter) {
 		}
 		fmt.Fprintf(w, "latency_percentiles_usec_%s:%s\r\n", spec.Name, strings.Join(values, ","))
 	}
-}
-
-func infoCluster(w *infoWriter) {
-	w.line("cluster_enabled", 0)
 }
 
 func infoKeyspace(w *infoWriter) {

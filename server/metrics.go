@@ -122,6 +122,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for i := range m.Shards {
 		collectShard(s, strconv.Itoa(i), &m.Shards[i])
 	}
+	c.collectCluster(s, &m)
 	s.put(mHotRecords, float64(m.Hot.Records))
 	s.put(mHotBytes, float64(m.Hot.Bytes))
 	s.put(mHotHits, float64(m.Hot.Hits))

@@ -47,6 +47,9 @@ type Server struct {
 
 	closing atomic.Bool
 	done    chan struct{} // closed by Close
+	// work is the context of what clients ask for. It ends when Close cuts them.
+	work    context.Context
+	endWork context.CancelFunc
 	// running counts the goroutines that Close waits for. Invariant: it is above
 	// zero while one of them may start another, Serve included (see mu).
 	running sync.WaitGroup
@@ -99,6 +102,8 @@ func New(o Options) (*Server, error) {
 	s.admin = newAdmin(o)
 	s.clients.init()
 	s.pause.init()
+	s.work, s.endWork = context.WithCancel(context.Background())
+	s.node.SetExecutor(s.execute)
 	return s, nil
 }
 
@@ -178,9 +183,11 @@ func (s *Server) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-finished:
+		s.endWork()
 		return nil
 	case <-ctx.Done():
 	}
+	s.endWork()
 	s.clients.each(func(c *Conn) { c.kill() })
 	<-finished
 	return ctx.Err()

@@ -14,6 +14,9 @@ func init() {
 	bind("select", selectDB)
 	bind("reset", reset)
 	bind("hello", hello)
+	bind("readonly", readonly)
+	bind("readwrite", readwrite)
+	bind("asking", asking)
 }
 
 // compatibleVersion is the Redis version whose behaviour clients may expect.
@@ -37,6 +40,9 @@ type session struct {
 	muteAt   int  // where replies end since REPLY OFF in this command; -1: not in this command
 
 	noTouch bool // CLIENT NO-TOUCH ON
+
+	readOnly bool   // READONLY: reads take what this node has
+	wrote    uint64 // a bit a shard: writes since the last read barrier, which a read must wait for
 }
 
 // defaultUser is the only user until there are access control lists.
@@ -122,16 +128,25 @@ func quit(c *Conn, x *command.Ctx) error {
 }
 
 func selectDB(c *Conn, x *command.Ctx) error {
-	db, ok := parseInt32(x.Args[1])
-	if !ok {
-		return resp.ErrNotInt
-	}
-	if db < 0 || int64(db) >= c.srv.config.Databases.Load() {
-		return resp.ErrDBIndexOutOfRange
+	db, err := c.databaseNamed(x.Args[1])
+	if err != nil {
+		return err
 	}
 	c.setDB(db)
 	x.Out.OK()
 	return nil
+}
+
+// databaseNamed parses the number of a database that there is.
+func (c *Conn) databaseNamed(arg []byte) (int, error) {
+	db, ok := parseInt32(arg)
+	if !ok {
+		return 0, resp.ErrNotInt
+	}
+	if db < 0 || int64(db) >= c.srv.config.Databases.Load() {
+		return 0, resp.ErrDBIndexOutOfRange
+	}
+	return db, nil
 }
 
 // reset makes the connection like a new one.
@@ -144,51 +159,94 @@ func reset(c *Conn, x *command.Ctx) error {
 	return nil
 }
 
+// readonly lets reads do without the read barrier: they see what this node has
+// applied, which may be behind but never goes backwards on the connection.
+func readonly(c *Conn, x *command.Ctx) error {
+	c.readOnly = true
+	c.setFlag(flagReadOnly, true)
+	x.Out.OK()
+	return nil
+}
+
+func readwrite(c *Conn, x *command.Ctx) error {
+	c.readOnly = false
+	c.setFlag(flagReadOnly, false)
+	x.Out.OK()
+	return nil
+}
+
+// asking is for clients that follow a slot that is being moved; none ever is.
+func asking(_ *Conn, x *command.Ctx) error {
+	x.Out.OK()
+	return nil
+}
+
+// helloRequest is what HELLO asks for.
+type helloRequest struct {
+	proto    int // 0: as it is
+	user     []byte
+	password []byte
+	login    bool
+	name     []byte
+	named    bool
+}
+
 // hello is HELLO [protover [AUTH username password] [SETNAME clientname]].
 func hello(c *Conn, x *command.Ctx) error {
-	proto := 0
-	args := x.Args[1:]
-	if len(args) > 0 {
-		n, err := parseInt(args[0])
-		if err != nil {
-			return resp.ErrProtoNotInt
-		}
-		if n < 2 || n > 3 {
-			return resp.ErrNoProto
-		}
-		proto = int(n)
-		args = args[1:]
+	h, err := c.parseHello(x.Args)
+	if h.login && (err == nil || err == resp.ErrWrongPass) {
+		err = c.authenticate(h.user, h.password)
 	}
-	var login, name [][]byte
-	for len(args) > 0 {
-		switch {
-		case equalFold(args[0], "auth") && len(args) > 2:
-			login, args = args[1:3], args[3:]
-		case equalFold(args[0], "setname") && len(args) > 1:
-			if !validAttribute(args[1]) {
-				return resp.ErrClientName
-			}
-			name, args = args[1:2], args[2:]
-		default:
-			return resp.Error("ERR Syntax error in HELLO option '" + cText(args[0]) + "'")
-		}
+	if err != nil {
+		return err
 	}
-	if login != nil {
-		if err := c.authenticate(login[0], login[1]); err != nil {
-			return err
-		}
+	if h.named {
+		c.setName(string(h.name))
 	}
-	if c.mustAuthenticate() {
-		return resp.ErrNoAuthHello
-	}
-	if name != nil {
-		c.setName(string(name[0]))
-	}
-	if proto != 0 {
-		c.setProto(proto)
+	if h.proto != 0 {
+		c.setProto(h.proto)
 	}
 	c.describeServer(x.Out)
 	return nil
+}
+
+// parseHello returns what HELLO asks for, and the error that it gets if it were
+// run now. It changes nothing.
+func (c *Conn) parseHello(args [][]byte) (h helloRequest, err error) {
+	args = args[1:]
+	if len(args) > 0 {
+		n, err := parseInt(args[0])
+		if err != nil {
+			return h, resp.ErrProtoNotInt
+		}
+		if n < 2 || n > 3 {
+			return h, resp.ErrNoProto
+		}
+		h.proto = int(n)
+		args = args[1:]
+	}
+	for len(args) > 0 {
+		switch {
+		case equalFold(args[0], "auth") && len(args) > 2:
+			h.login, h.user, h.password = true, args[1], args[2]
+			args = args[3:]
+		case equalFold(args[0], "setname") && len(args) > 1:
+			if !validAttribute(args[1]) {
+				return helloRequest{}, resp.ErrClientName
+			}
+			h.named, h.name = true, args[1]
+			args = args[2:]
+		default:
+			return helloRequest{}, resp.Error("ERR Syntax error in HELLO option '" + cText(args[0]) + "'")
+		}
+	}
+	switch {
+	case h.login && !c.accepts(h.user, h.password):
+		return h, resp.ErrWrongPass
+	case !h.login && c.mustAuthenticate():
+		return h, resp.ErrNoAuthHello
+	}
+	return h, nil
 }
 
 func (c *Conn) describeServer(w *resp.Writer) {

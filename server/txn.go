@@ -1,7 +1,8 @@
 package server
 
 import (
-	"dkv/cluster/shard"
+	"dkv/cluster/raftlog"
+	"dkv/cluster/slot"
 	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
@@ -23,11 +24,18 @@ type txn struct {
 	calls  []call
 	bytes  int64         // of the queued requests
 	flags  command.Flags // of any queued command
+	onKeys int           // how many of calls are for the shard
 	watch  []watched
 
+	// All keys, the watched ones too, must be in one shard.
+	keyed   bool // there are keys: shard and slot are those of the first
+	shard   raftlog.ShardID
+	slot    slot.Slot
+	crossed bool // there are keys elsewhere: EXEC fails
+
 	running bool  // EXEC is running the commands
-	aborted bool  // set by evalExec: a watched key has changed
-	nanos   int64 // set by evalExec: how long it took
+	aborted bool  // a watched key has changed
+	nanos   int64 // how long it took
 }
 
 // watched is a key as it was when WATCH was called.
@@ -82,12 +90,20 @@ func watch(c *Conn, x *command.Ctx) error {
 	if c.txn.open {
 		return resp.ErrWatchInMulti
 	}
+	t, id := &c.txn, c.srv.slots().ShardOf(keyspace.SlotOf(x.Args[1]))
+	if len(t.watch) > 0 && id != t.shard {
+		return resp.ErrCrossSlot // no EXEC could look at both
+	}
 	// The position first: a change between the two counts then.
-	since := c.srv.node.Watch()
+	since, err := c.srv.node.WatchPosition(c.srv.work, id)
+	if err != nil {
+		return resp.Error(taskErrorText(err))
+	}
 	at := c.srv.clock().UnixMilli()
+	t.shard = id
 	for _, key := range x.Args[1:] {
-		if !c.txn.watches(c.db, key) {
-			c.txn.watch = append(c.txn.watch, watched{c.db, append([]byte(nil), key...), since, at})
+		if !t.watches(c.db, key) {
+			t.watch = append(t.watch, watched{c.db, append([]byte(nil), key...), since, at})
 		}
 	}
 	x.Out.OK()
@@ -110,7 +126,7 @@ func unwatch(c *Conn, x *command.Ctx) error {
 }
 
 // queue keeps a copy of a command for EXEC.
-func (c *Conn) queue(spec *command.Spec, cmd resp.Command) {
+func (c *Conn) queue(spec *command.Spec, cmd resp.Command, at route) {
 	c.finish()
 	t := &c.txn
 	mark := len(c.ws.out.Buf)
@@ -125,11 +141,28 @@ func (c *Conn) queue(spec *command.Spec, cmd resp.Command) {
 		}
 		t.calls = append(t.calls, call{spec: spec, args: cloneArgs(cmd.Args)})
 		t.flags |= spec.Flags
+		t.goesTo(spec, at)
 		c.shared.queued.Store(int32(len(t.calls)))
 		c.shared.held.Store(t.bytes)
 	}
 	c.ws.out.Simple("QUEUED")
 	c.mute(mark)
+}
+
+// goesTo notes where a queued command belongs. That it is elsewhere than others
+// is said by EXEC, as in Redis Cluster.
+func (t *txn) goesTo(spec *command.Spec, at route) {
+	if spec.Handler != nil {
+		t.onKeys++
+	}
+	switch {
+	case !at.keyed:
+	case !t.keyed:
+		t.crossed = len(t.watch) > 0 && t.shard != at.shard
+		t.keyed, t.shard, t.slot = true, at.shard, at.slot
+	case t.shard != at.shard:
+		t.crossed = true
+	}
 }
 
 // cloneArgs copies arguments into one piece of memory.
@@ -146,121 +179,4 @@ func cloneArgs(args [][]byte) [][]byte {
 		out[i] = data[n:len(data):len(data)]
 	}
 	return out
-}
-
-// exec runs the queued commands: as one task, which is one entry of the log,
-// or on one snapshot when they only read.
-func exec(c *Conn, x *command.Ctx) error {
-	t := &c.txn
-	if !t.open {
-		return resp.ErrExecWithoutMulti
-	}
-	defer c.closeTxn()
-	if t.failed {
-		return resp.ErrExecAbort
-	}
-	before, db := len(c.ws.out.Buf), c.db
-	var err error
-	if t.flags&command.FlagWrite == 0 && len(t.watch) == 0 {
-		err = c.execReading()
-	} else {
-		err = c.submitExec(&c.ws.exec)
-	}
-	if err != nil {
-		// Nothing of it happened.
-		c.ws.out.Buf = c.ws.out.Buf[:before]
-		c.setDB(db)
-		return resp.Error(taskErrorText(err))
-	}
-	c.ws.spent = t.nanos
-	if t.aborted {
-		c.ws.out.Buf = c.ws.out.Buf[:before]
-		c.ws.out.NullArray()
-		return nil
-	}
-	for i := range t.calls {
-		k := &t.calls[i]
-		c.ws.ran(k.spec, k.args, k.nanos, k.failed)
-	}
-	return nil
-}
-
-func (c *Conn) submitExec(task *shard.Task) error {
-	c.srv.node.Submit(task)
-	return task.Wait()
-}
-
-// execReading runs a transaction that writes nothing on the connection's
-// goroutine.
-func (c *Conn) execReading() error {
-	tx := &c.ws.tx
-	if err := c.srv.node.BeginRead(tx, true); err != nil {
-		return err
-	}
-	defer tx.Close()
-	c.ws.runQueued(tx)
-	return nil
-}
-
-// evalExec runs a transaction on the shard's writer while the connection's
-// goroutine waits.
-func (ws *workspace) evalExec(tx *keyspace.Tx) {
-	t := &ws.conn.txn
-	for i := range t.watch {
-		w := &t.watch[i]
-		changed := tx.Changed(w.db, w.key, w.since)
-		if !changed {
-			expired, err := tx.ExpiredSince(w.db, w.key, w.at)
-			changed = expired || err != nil
-		}
-		if changed {
-			t.aborted = true
-			return
-		}
-	}
-	hits, misses := tx.Hits, tx.Misses
-	ws.runQueued(tx)
-	ws.hits += tx.Hits - hits
-	ws.misses += tx.Misses - misses
-	tx.NoTouch = false
-}
-
-// runQueued runs the queued commands in tx and replies their array. As in
-// Redis, one that fails leaves the others alone.
-func (ws *workspace) runQueued(tx *keyspace.Tx) {
-	c := ws.conn
-	t := &c.txn
-	writing := t.flags&command.FlagWrite != 0 || len(t.watch) != 0
-	t.running = true
-	tx.NoTouch = c.noTouch
-	ws.out.Array(len(t.calls))
-	began := nanotime()
-	last := began
-	for i := range t.calls {
-		k := &t.calls[i]
-		x := ws.ctx(k.spec, k.args)
-		x.Tx = tx
-		mark := len(ws.out.Buf)
-		switch {
-		case k.spec.Handler == nil:
-			k.failed = c.replyFailure(mark, c.runBoundIn(x))
-		case writing:
-			k.failed = c.runWrite(x)
-		default:
-			k.failed = c.replyFailure(mark, c.guard(x))
-		}
-		now := nanotime()
-		k.nanos, last = now-last, now
-	}
-	t.nanos = last - began
-}
-
-// replyFailure puts an error in the place of the reply that starts at mark.
-func (c *Conn) replyFailure(mark int, err error) (failed bool) {
-	if err == nil {
-		return false
-	}
-	c.ws.out.Buf = c.ws.out.Buf[:mark]
-	c.ws.error(errorText(err))
-	return true
 }

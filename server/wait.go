@@ -26,7 +26,7 @@ func wait(c *Conn, x *command.Ctx) error {
 	if millis < 0 {
 		return resp.ErrTimeoutNegative
 	}
-	if replicas > 0 && !inExec(x) {
+	if replicas > 0 && !c.txn.running {
 		if !c.muting() {
 			c.flush() // the replies to what came before are not held back
 		}
@@ -38,10 +38,6 @@ func wait(c *Conn, x *command.Ctx) error {
 	x.Out.Int(0)
 	return nil
 }
-
-// inExec reports whether a bound handler runs inside EXEC, where it must not
-// wait: it may stand on the shard's writer.
-func inExec(x *command.Ctx) bool { return x.Tx != nil && x.Spec.Flags&command.FlagReadOnly == 0 }
 
 // sleep holds the connection for d, for ever when d is 0, or until it is cut
 // or the server closes.

@@ -2,26 +2,19 @@ package server
 
 import (
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
-	"dkv/cluster/shard"
+	"dkv/cluster"
+	"dkv/cluster/raftlog"
 	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
 )
 
-// Limits of one task. A longer run of writes becomes several tasks.
 const (
-	maxTaskCommands = 1024
-	maxTaskBytes    = 1 << 20 // of requests
-	maxTaskReply    = 1 << 20 // replies; the command that reaches it is the last
-	maxTaskReads    = 64
-	maxReadRun      = 1e6 // nanoseconds that reads share one barrier and one time
-	maxKeptOutput   = 256 << 10
-	maxKeptCalls    = 4 * maxTaskCommands
+	maxReadRun    = 1e6 // nanoseconds that reads share one barrier and one time
+	maxKeptOutput = 256 << 10
 )
 
 // workspace is what a connection needs while it has commands to run. It is
@@ -30,45 +23,33 @@ type workspace struct {
 	conn *Conn
 	out  resp.Writer
 	x    command.Ctx
-	tx   keyspace.Tx // for reading
 	tally
 
-	calls   []call // writes that wait to be run
-	bytes   int    // of their requests
-	reads   int    // how many of calls are reads
-	done    int    // how many of calls the task has run
-	task    shard.Task
-	exec    shard.Task
-	spent   int64  // set by a bound handler that knows better how long it took
-	hits    uint64 // keyspace hits of tasks, and misses, not yet counted
-	misses  uint64
-	last    *command.Spec // the last command
-	reading bool          // tx is in use by a run of reads
+	collected
+	readers []*reader     // by shard
+	reading bool          // some reader is open
 	readAt  int64         // nanotime of the end of the last read; 0: not known
-	readEnd int64         // nanotime when tx must be renewed
-	seen    [2]uint64     // tx.Hits and tx.Misses that were counted
+	spent   int64         // set by a bound handler that knows better how long it took
+	hits    uint64        // keyspace hits of requests, and misses, not yet counted
+	misses  uint64        //
+	last    *command.Spec // the last command
 }
 
-// call is a command that waits to be run.
-type call struct {
-	spec   *command.Spec
-	args   [][]byte
-	nanos  int64 // it took
-	failed bool
+// reader is a Tx for reading one shard.
+type reader struct {
+	tx   keyspace.Tx
+	open bool
+	end  int64     // nanotime when it must be renewed
+	seen [2]uint64 // tx.Hits and tx.Misses that were counted
 }
 
-var workspaces = sync.Pool{New: func() any {
-	ws := new(workspace)
-	ws.task.Eval = ws.evalCalls
-	ws.exec.Eval = ws.evalExec
-	return ws
-}}
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
 func takeWorkspace(c *Conn) *workspace {
 	ws := workspaces.Get().(*workspace)
 	ws.conn = c
 	ws.out.Proto = c.proto
-	ws.x.MaxStringLen = c.srv.config.ProtoMaxBulkLen.Load()
+	ws.maxStr = c.srv.config.ProtoMaxBulkLen.Load()
 	ws.last = nil
 	return ws
 }
@@ -78,8 +59,8 @@ func (ws *workspace) release() {
 	if cap(ws.out.Buf) > maxKeptOutput {
 		ws.out.Buf = nil
 	}
-	if cap(ws.calls) > maxKeptCalls {
-		ws.calls = nil
+	for _, r := range ws.requests {
+		r.trim()
 	}
 	ws.x.Args, ws.x.Tx = nil, nil
 	ws.conn.ws, ws.conn = nil, nil
@@ -87,10 +68,13 @@ func (ws *workspace) release() {
 }
 
 func (ws *workspace) countLookups(st *Stats) {
-	hits := ws.hits + ws.tx.Hits - ws.seen[0]
-	misses := ws.misses + ws.tx.Misses - ws.seen[1]
+	hits, misses := ws.hits, ws.misses
+	for _, rd := range ws.readers {
+		hits += rd.tx.Hits - rd.seen[0]
+		misses += rd.tx.Misses - rd.seen[1]
+		rd.seen = [2]uint64{rd.tx.Hits, rd.tx.Misses}
+	}
 	ws.hits, ws.misses = 0, 0
-	ws.seen = [2]uint64{ws.tx.Hits, ws.tx.Misses}
 	if hits != 0 {
 		st.KeyspaceHits.Add(hits)
 	}
@@ -102,186 +86,62 @@ func (ws *workspace) countLookups(st *Stats) {
 // ctx readies the context of one command.
 func (ws *workspace) ctx(spec *command.Spec, args [][]byte) *command.Ctx {
 	x := &ws.x
-	x.Spec, x.Args, x.DB, x.Tx, x.Out = spec, args, ws.conn.db, nil, &ws.out
+	x.Spec, x.Args, x.DB, x.Tx, x.Out, x.MaxStringLen = spec, args, ws.conn.db, nil, &ws.out, ws.maxStr
 	return x
 }
 
-// add puts a write into the task that is being collected.
-func (ws *workspace) add(spec *command.Spec, cmd resp.Command) {
-	if ws.reading {
-		ws.endReads()
+// reader returns the reader of a shard.
+func (ws *workspace) reader(id raftlog.ShardID) *reader {
+	for len(ws.readers) <= int(id) {
+		ws.readers = append(ws.readers, new(reader))
 	}
-	ws.calls = append(ws.calls, call{spec: spec, args: cmd.Args})
-	ws.bytes += cmd.Size
+	return ws.readers[id]
 }
 
-// joins says whether a read goes into the task of the writes before it, instead
-// of waiting for them: then a pipeline of both is one task and one commit, not
-// one for each change between them. The writer's time is everybody's, so only
-// fast reads do, and not many.
-func (ws *workspace) joins(spec *command.Spec) bool {
-	if len(ws.calls) == 0 || spec.Flags&command.FlagFast == 0 || ws.reads == maxTaskReads {
-		return false
+// begin opens a reader, after the shard's read barrier. A client that has chosen
+// READONLY waits for none, unless it could see less than what the reply to a
+// write of its own has told it.
+func (c *Conn) begin(id raftlog.ShardID, snapshot bool) (*reader, error) {
+	rd := c.ws.reader(id)
+	o := cluster.ReadOptions{Snapshot: snapshot, Stale: c.readOnly && c.wrote>>id&1 == 0}
+	if err := c.srv.node.Read(c.srv.work, id, &rd.tx, o); err != nil {
+		return nil, errors.Join(err, rd.tx.Close())
 	}
-	ws.reads++
-	return true
-}
-
-func (ws *workspace) full() bool {
-	return len(ws.calls) >= maxTaskCommands || ws.bytes >= maxTaskBytes
-}
-
-// finish runs what was collected and ends a run of reads.
-func (c *Conn) finish() {
-	c.finishWrites()
-	if c.ws.reading {
-		c.ws.endReads()
+	if !o.Stale {
+		c.wrote &^= 1 << id
 	}
-}
-
-// finishWrites sends the collected commands to the shard and waits until their
-// writes are committed: nearly always one task, more when the replies are large.
-func (c *Conn) finishWrites() {
-	ws := c.ws
-	if len(ws.calls) > 0 {
-		c.warm(ws.calls)
-	}
-	for len(ws.calls) > 0 {
-		mark := len(ws.out.Buf)
-		ws.done = 0
-		c.srv.node.Submit(&ws.task)
-		err := ws.task.Wait()
-		if ws.done == 0 {
-			ws.done = len(ws.calls) // refused before it was evaluated
-		}
-		if err != nil {
-			ws.out.Buf = ws.out.Buf[:mark]
-			ws.failCalls(err)
-		} else {
-			for i := range ws.calls[:ws.done] {
-				k := &ws.calls[i]
-				ws.ran(k.spec, k.args, k.nanos, k.failed)
-			}
-		}
-		c.mute(mark)
-		ws.calls = ws.calls[:copy(ws.calls, ws.calls[ws.done:])]
-		if len(ws.calls) > 0 && len(ws.out.Buf) >= flushBytes {
-			c.flush()
-		}
-	}
-	ws.bytes, ws.reads = 0, 0
-}
-
-// warm looks up the keys that the calls will change, so that the shard's writer
-// finds their records in memory: lookups run on many goroutines, the writer is
-// one. A failure here says nothing; the writer will meet it again.
-func (c *Conn) warm(calls []call) {
-	if !c.srv.node.Warms() {
-		return
-	}
-	tx := &c.ws.tx
-	if err := c.srv.node.BeginRead(tx, false); err != nil {
-		return
-	}
-	for i := range calls {
-		spec, args := calls[i].spec, calls[i].args
-		if spec.FirstKey == 0 || spec.Flags&command.FlagWrite == 0 {
-			continue
-		}
-		last := spec.LastKey
-		if last < 0 {
-			last += len(args)
-		}
-		for k := spec.FirstKey; k <= last && k < len(args); k += spec.KeyStep {
-			if _, err := tx.Inspect(c.db, args[k]); err != nil {
-				break
-			}
-		}
-	}
-	if err := tx.Close(); err != nil {
-		c.srv.log.Error("cannot end a read", "err", err)
-	}
-}
-
-// failCalls replies for a task that was not committed. Reads that were in it
-// are run by themselves: they work on while a full disk stops writes.
-func (ws *workspace) failCalls(err error) {
-	for i := range ws.calls[:ws.done] {
-		k := &ws.calls[i]
-		if k.spec.Flags&command.FlagWrite == 0 {
-			ws.read(k.spec, k.args)
-			continue
-		}
-		ws.error(taskErrorText(err))
-		ws.ran(k.spec, k.args, k.nanos, true)
-	}
-	if ws.reading {
-		ws.endReads()
-	}
-}
-
-// evalCalls runs the collected writes on the shard's writer, while the
-// connection's goroutine waits.
-func (ws *workspace) evalCalls(tx *keyspace.Tx) {
-	c := ws.conn
-	tx.NoTouch = c.noTouch
-	hits, misses := tx.Hits, tx.Misses
-	start := len(ws.out.Buf)
-	began := nanotime()
-	for ws.done < len(ws.calls) && len(ws.out.Buf)-start < maxTaskReply {
-		k := &ws.calls[ws.done]
-		x := ws.ctx(k.spec, k.args)
-		x.Tx = tx
-		k.failed = c.runWrite(x)
-		now := nanotime()
-		k.nanos, began = now-began, now
-		ws.done++
-	}
-	ws.hits += tx.Hits - hits
-	ws.misses += tx.Misses - misses
-	tx.NoTouch = false
-}
-
-// runWrite runs a keyspace command in a write Tx. What a failed command had
-// done and replied is undone.
-func (c *Conn) runWrite(x *command.Ctx) (failed bool) {
-	mark, before := x.Tx.Mark(), len(x.Out.Buf)
-	err := c.guard(x)
-	if err != nil {
-		x.Tx.Rollback(mark)
-		x.Out.Buf = x.Out.Buf[:before]
-		c.ws.error(errorText(err))
-	}
-	return err != nil
+	rd.tx.NoTouch = c.noTouch
+	rd.open, c.ws.reading = true, true
+	return rd, nil
 }
 
 // read runs a reading keyspace command on the connection's own goroutine.
-// Consecutive reads share one barrier: they had all arrived before it.
-func (ws *workspace) read(spec *command.Spec, args [][]byte) {
+// Consecutive reads of a shard share one barrier: they had all arrived before
+// it. The error, which was replied, says that the shard cannot be read.
+func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte) error {
 	c := ws.conn
 	x := ws.ctx(spec, args)
 	mark := len(ws.out.Buf)
 	snapshot := spec.WantsSnapshot(args)
-	if ws.reading && (snapshot || ws.readAt > ws.readEnd) {
-		ws.endReads()
+	rd := ws.reader(id)
+	if rd.open && (snapshot || ws.readAt > rd.end) {
+		ws.endRead(rd)
 	}
-	if ws.reading && ws.readAt == 0 {
+	if rd.open && ws.readAt == 0 {
 		ws.readAt = nanotime() // replies were sent since, which is not this command's time
 	}
-	if !ws.reading {
-		if err := c.srv.node.BeginRead(&ws.tx, snapshot); err != nil {
+	if !rd.open {
+		if _, err := c.begin(id, snapshot); err != nil {
 			ws.error(taskErrorText(err))
 			ws.ran(spec, args, 0, true)
 			c.mute(mark)
-			return
+			return err
 		}
-		ws.tx.NoTouch = c.noTouch
-		ws.reading = true
 		ws.readAt = nanotime()
-		ws.readEnd = ws.readAt + maxReadRun
+		rd.end = ws.readAt + maxReadRun
 	}
-	x.Tx = &ws.tx
-	err := c.guard(x)
+	x.Tx = &rd.tx
+	err := c.srv.guard(x)
 	if err != nil {
 		ws.out.Buf = ws.out.Buf[:mark]
 		ws.error(errorText(err))
@@ -290,34 +150,27 @@ func (ws *workspace) read(spec *command.Spec, args [][]byte) {
 	ws.ran(spec, args, now-ws.readAt, err != nil)
 	ws.readAt = now
 	if snapshot {
-		ws.endReads()
+		ws.endRead(rd)
 	}
 	c.mute(mark)
+	return nil
 }
 
+// endReads closes all readers.
 func (ws *workspace) endReads() {
 	ws.reading = false
-	if err := ws.tx.Close(); err != nil {
+	for _, rd := range ws.readers {
+		if rd.open {
+			ws.endRead(rd)
+		}
+	}
+}
+
+func (ws *workspace) endRead(rd *reader) {
+	rd.open = false
+	if err := rd.tx.Close(); err != nil {
 		ws.conn.srv.log.Error("cannot close a snapshot", "err", err)
 	}
-}
-
-// guard runs a keyspace handler and turns its panic into an error.
-func (c *Conn) guard(x *command.Ctx) (err error) {
-	defer c.recovered(&err, x)
-	return x.Spec.Handler(x)
-}
-
-// recovered is deferred around handlers: a bug in one of them fails its
-// command, not the node.
-func (c *Conn) recovered(err *error, x *command.Ctx) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	c.srv.log.Error("a command panicked", "command", x.Spec.Name, "args", len(x.Args), "panic", fmt.Sprint(p),
-		"stack", string(debug.Stack()))
-	*err = resp.ErrInternal
 }
 
 // error replies an error and counts it.

@@ -1,16 +1,25 @@
 #!/bin/sh
-# What `make test` needs besides Go.
+# What `make test` and `make bench-cluster` need besides Go.
 #
-#   tools.sh install     installs what is missing where that is possible (root
-#                        and apt), otherwise says what to install
-#   tools.sh race-flag   prints -race when this machine can build with it
+#   tools.sh install        installs what is missing for the tests, where that is
+#                           possible (root and apt), otherwise says what to install
+#   tools.sh install-etcd   the same for the etcd that `make bench-cluster` compares
+#                           with, and which no test needs
+#   tools.sh race-flag      prints -race when this machine can build with it
 #
-# Debian's redis-server package starts a Redis service on the port that dkvsrv
-# wants. That is prevented while installing; a Redis that was there before stays.
+# Debian's packages start services: a Redis on the port that dkvsrv wants, an
+# etcd that takes its share of the machine. That is prevented while installing;
+# what ran before stays.
 set -eu
 
+# missing prints the packages that are not there, for a purpose.
 missing() {
 	packages=""
+	if [ "$1" = etcd ]; then
+		command -v etcd >/dev/null 2>&1 || packages=etcd-server
+		echo $packages
+		return
+	fi
 	command -v redis-server >/dev/null 2>&1 || packages="$packages redis-server"
 	command -v redis-cli >/dev/null 2>&1 && command -v redis-benchmark >/dev/null 2>&1 || packages="$packages redis-tools"
 	# The race detector is linked with a C compiler.
@@ -19,13 +28,17 @@ missing() {
 }
 
 install_packages() {
-	packages=$(missing)
+	packages=$(missing "$1")
 	[ -n "$packages" ] || return 0
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+		if [ "$1" = etcd ]; then
+			echo "tools.sh: $packages has to be installed; this needs root and apt-get" >&2
+			return 1
+		fi
 		echo "make test: without $packages some tests are skipped; install them to run all" >&2
 		return 0
 	fi
-	echo "make test: installing $packages" >&2
+	echo "tools.sh: installing $packages" >&2
 	policy=/usr/sbin/policy-rc.d
 	if [ ! -e "$policy" ]; then
 		trap 'rm -f "$policy"' EXIT
@@ -39,12 +52,15 @@ install_packages() {
 		apt-get update >&2
 		apt-get install -y --no-install-recommends $packages >&2
 	}
-	if command -v systemctl >/dev/null 2>&1 && systemctl is-active --quiet redis-server 2>/dev/null; then
-		systemctl disable --now redis-server >&2
-	fi
-	left=$(missing)
+	for service in redis-server etcd; do
+		case " $packages " in *" $service"*) ;; *) continue ;; esac
+		if command -v systemctl >/dev/null 2>&1 && systemctl is-active --quiet $service 2>/dev/null; then
+			systemctl disable --now $service >&2
+		fi
+	done
+	left=$(missing "$1")
 	[ -z "$left" ] || {
-		echo "make test: still missing after apt-get: $left" >&2
+		echo "tools.sh: still missing after apt-get: $left" >&2
 		return 1
 	}
 }
@@ -61,10 +77,11 @@ race_flag() {
 }
 
 case "${1:-}" in
-install) install_packages ;;
+install) install_packages tests ;;
+install-etcd) install_packages etcd ;;
 race-flag) race_flag ;;
 *)
-	echo "usage: tools.sh install | race-flag" >&2
+	echo "usage: tools.sh install | install-etcd | race-flag" >&2
 	exit 2
 	;;
 esac

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,19 +35,76 @@ type conn struct {
 	wait  time.Duration // limit for a reply; 0 is none, since commands may block
 }
 
-// dial connects, authenticates, and selects the protocol and the database. Its
-// errors wrap errConnect, or are a serverError.
+// dial connects to the first server of v.addrs that answers, which becomes
+// v.addr; the one in use before is tried first. One that says that its cluster
+// is down, or that it is of none any more, is only taken when no other answers.
+// Errors wrap errConnect, or are a serverError.
 func dial(v *invocation) (*conn, error) {
+	var failed []error
+	var down *conn
+	downAddr := ""
+	for _, addr := range v.tryOrder() {
+		c, err := dialOne(v, addr)
+		isDown := false
+		if err == nil && len(v.addrs) > 1 {
+			isDown, err = c.clusterDown(v.timeout)
+		}
+		switch {
+		case err != nil && !errors.Is(err, errConnect):
+			return nil, err // it answered: the others would say the same
+		case err != nil:
+			failed = append(failed, err)
+		case isDown:
+			if down != nil {
+				c.close()
+			} else {
+				down, downAddr = c, addr
+			}
+		default:
+			if down != nil {
+				down.close()
+			}
+			v.addr = addr
+			return c, nil
+		}
+	}
+	if down != nil {
+		v.addr = downAddr
+		return down, nil
+	}
+	return nil, errors.Join(failed...)
+}
+
+// clusterDown says whether the server knows of a cluster that does not serve,
+// which one that has no such command does not. The error wraps errConnect.
+func (c *conn) clusterDown(timeout time.Duration) (bool, error) {
+	c.wait = timeout
+	defer func() { c.wait = 0 }()
+	r, err := c.do("CLUSTER", "INFO")
+	if err != nil {
+		return false, fmt.Errorf("%w to %s: %w", errConnect, c.nc.RemoteAddr(), unwrapOp(err))
+	}
+	return strings.Contains(string(r.str), "cluster_state:fail"), nil
+}
+
+// tryOrder is v.addrs, from v.addr on and around.
+func (v *invocation) tryOrder() []string {
+	at := max(slices.Index(v.addrs, v.addr), 0)
+	return slices.Concat(v.addrs[at:], v.addrs[:at])
+}
+
+// dialOne connects, authenticates, and selects the protocol and the database.
+func dialOne(v *invocation, addr string) (*conn, error) {
 	network := "tcp"
-	if strings.HasPrefix(v.addr, "/") {
+	if strings.HasPrefix(addr, "/") {
 		network = "unix"
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), v.timeout)
 	defer cancel()
 	var d net.Dialer
-	nc, err := d.DialContext(ctx, network, v.addr)
+	nc, err := d.DialContext(ctx, network, addr)
 	if err != nil {
-		return nil, fmt.Errorf("%w to %s: %w", errConnect, v.addr, unwrapOp(err))
+		return nil, fmt.Errorf("%w to %s: %w", errConnect, addr, unwrapOp(err))
 	}
 	c := &conn{nc: nc, rr: newReplyReader(nc), proto: 2, wait: v.timeout}
 	if err := c.handshake(v); err != nil {
@@ -55,7 +113,7 @@ func dial(v *invocation) (*conn, error) {
 		if errors.As(err, &se) {
 			return nil, err
 		}
-		return nil, fmt.Errorf("%w to %s: %w", errConnect, v.addr, unwrapOp(err))
+		return nil, fmt.Errorf("%w to %s: %w", errConnect, addr, unwrapOp(err))
 	}
 	c.wait = 0
 	return c, nil

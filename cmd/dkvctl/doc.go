@@ -2,7 +2,7 @@
 // speaks the Redis protocol.
 //
 //	dkvctl -set greeting hello           the older store's verbs: -set -get -mget
-//	dkvctl -get greeting                 -del -iter -cas -addNode -removeNode -listNodes
+//	dkvctl -get greeting                 -del -iter -cas -addNode -removeNode -listNodes ...
 //	dkvctl -iter "gree*"                 greeting => hello
 //	dkvctl -a host:6379 INCR n           any other words are a command
 //	dkvctl                               a prompt, with history and completion

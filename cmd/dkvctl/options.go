@@ -28,7 +28,10 @@ const (
 
 // invocation is what the arguments ask for.
 type invocation struct {
-	addr       string // host:port, or the path of a unix socket
+	// addrs are the servers to try in turn, host:port or the path of a unix
+	// socket; addr is the one that is in use.
+	addrs      []string
+	addr       string
 	user, pass string
 	db         int
 	proto      int // 2 or 3; 0: 3 for JSON, where its types show, else 2
@@ -36,16 +39,24 @@ type invocation struct {
 	format     format
 	lastArg    bool // -x: the last argument comes from stdin
 	absent     bool // -absent: -cas expects that the key does not exist
+	force      bool // -force: -removeNode even where it may cost data
+	async      bool // -async: -addNode does not wait until the node has caught up
 
 	verb     string   // one of the verbs, "healthcheck", "help" or "version"; or none
 	operands []string // the verb's
 	words    []string // a command, when there is no verb
 }
 
-// verbOperands says how many operands each verb takes; -1 is one or more.
+// How many operands a verb takes, where it is not a number.
+const (
+	oneOrMore = -1
+	noneOrOne = -2 // none before an option
+)
+
+// verbOperands says how many operands each verb takes.
 var verbOperands = map[string]int{
-	"set": 2, "get": 1, "mget": -1, "del": -1, "iter": 1, "cas": 3,
-	"addnode": 1, "removenode": 1, "listnodes": 0,
+	"set": 2, "get": 1, "mget": oneOrMore, "del": oneOrMore, "iter": 1, "cas": 3,
+	"addnode": 1, "removenode": 1, "listnodes": 0, "transferleader": noneOrOne,
 	"healthcheck": 0, "help": 0, "version": 0,
 }
 
@@ -65,6 +76,8 @@ var switches = map[string]func(*invocation){
 	"json":   func(v *invocation) { v.format = formatJSON },
 	"x":      func(v *invocation) { v.lastArg = true },
 	"absent": func(v *invocation) { v.absent = true },
+	"force":  func(v *invocation) { v.force = true },
+	"async":  func(v *invocation) { v.async = true },
 	"2":      func(v *invocation) { v.proto = 2 },
 	"3":      func(v *invocation) { v.proto = 3 },
 }
@@ -73,7 +86,7 @@ var switches = map[string]func(*invocation){
 // operands may begin with a dash (-set balance -5) and because options may
 // follow a verb, both of which the older store's users do.
 func parseArgs(args []string, getenv func(string) string) (*invocation, error) {
-	v := &invocation{addr: defaultAddr, pass: getenv(authEnv), timeout: defaultTimeout}
+	v := &invocation{addrs: []string{defaultAddr}, addr: defaultAddr, pass: getenv(authEnv), timeout: defaultTimeout}
 	for len(args) > 0 {
 		arg := args[0]
 		if arg == "--" || len(arg) < 2 || arg[0] != '-' {
@@ -123,12 +136,18 @@ func (v *invocation) setVerb(name string, operands int, arg string, rest []strin
 		return nil, fmt.Errorf("%s after -%s: one at a time", arg, v.verb)
 	}
 	v.verb = name
-	if operands < 0 {
+	switch {
+	case operands == noneOrOne:
+		operands = 0
+		if len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+			operands = 1
+		}
+	case operands == oneOrMore:
 		operands = len(rest)
 		if operands == 0 && !v.lastArg {
 			return nil, fmt.Errorf("%s needs operands", arg)
 		}
-	} else if v.lastArg && operands > 0 {
+	case v.lastArg && operands > 0:
 		operands--
 	}
 	if len(rest) < operands {
@@ -148,29 +167,52 @@ func (v *invocation) validate() error {
 	if v.absent && (v.verb != "cas" || len(v.operands) < 2 || v.operands[1] != "") {
 		return errors.New("-absent belongs to -cas KEY '' NEW")
 	}
+	if v.force && v.verb != "removenode" {
+		return errors.New("-force belongs to -removeNode")
+	}
+	if v.async && v.verb != "addnode" {
+		return errors.New("-async belongs to -addNode")
+	}
 	if v.user != "" && v.pass == "" {
 		return fmt.Errorf("-user needs a password: -pass or %s", authEnv)
 	}
 	return nil
 }
 
+// setAddr takes one address or several, separated by commas: the nodes of a
+// cluster, of which any will do.
 func setAddr(v *invocation, s string) error {
+	v.addrs = nil
+	for a := range strings.SplitSeq(s, ",") {
+		a = strings.TrimSpace(a)
+		if a == "" && s != "" {
+			return fmt.Errorf("there is an empty address in %q", s)
+		}
+		addr, err := parseAddr(a)
+		if err != nil {
+			return err
+		}
+		v.addrs = append(v.addrs, addr)
+	}
+	v.addr = v.addrs[0]
+	return nil
+}
+
+func parseAddr(s string) (string, error) {
 	if strings.HasPrefix(s, "/") {
-		v.addr = s
-		return nil
+		return s, nil
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		host, port = strings.Trim(s, "[]"), defaultPort
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return fmt.Errorf("address %q is not host:port", s)
+		return "", fmt.Errorf("address %q is not host:port", s)
 	}
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	v.addr = net.JoinHostPort(host, port)
-	return nil
+	return net.JoinHostPort(host, port), nil
 }
 
 func setDB(v *invocation, s string) error {

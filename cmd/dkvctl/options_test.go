@@ -10,6 +10,9 @@ func TestParseArgs(t *testing.T) {
 	base := func(change func(*invocation)) invocation {
 		v := invocation{addr: defaultAddr, timeout: defaultTimeout}
 		change(&v)
+		if v.addrs == nil {
+			v.addrs = []string{v.addr}
+		}
 		return v
 	}
 	tests := []struct {
@@ -27,6 +30,13 @@ func TestParseArgs(t *testing.T) {
 		{"-a host PING", base(func(v *invocation) { v.addr = "host:6379"; v.words = []string{"PING"} })},
 		{"-a ::1 PING", base(func(v *invocation) { v.addr = "[::1]:6379"; v.words = []string{"PING"} })},
 		{"-a /run/s PING", base(func(v *invocation) { v.addr = "/run/s"; v.words = []string{"PING"} })},
+		{"-a h1:1,h2 -listNodes", base(func(v *invocation) {
+			v.addrs, v.addr, v.verb, v.operands = []string{"h1:1", "h2:6379"}, "h1:1", "listnodes", []string{}
+		})},
+		{"-addNode http://h:1 -async", base(func(v *invocation) { v.verb, v.operands, v.async = "addnode", []string{"http://h:1"}, true })},
+		{"-force -removeNode http://h:1", base(func(v *invocation) { v.verb, v.operands, v.force = "removenode", []string{"http://h:1"}, true })},
+		{"-transferLeader -a h:1", base(func(v *invocation) { v.verb, v.operands, v.addr = "transferleader", []string{}, "h:1" })},
+		{"-transferLeader 2", base(func(v *invocation) { v.verb, v.operands = "transferleader", []string{"2"} })},
 		{"-mget a b -a", base(func(v *invocation) { v.verb = "mget"; v.operands = []string{"a", "b", "-a"} })},
 		{"-x -set k", base(func(v *invocation) { v.lastArg = true; v.verb = "set"; v.operands = []string{"k"} })},
 		{"--json -db 3 -timeout 1s -3 -pass p -user u PING", base(func(v *invocation) {
@@ -50,6 +60,7 @@ func TestParseArgs(t *testing.T) {
 	for _, args := range []string{
 		"-nosuch", "-a", "-a h:x", "-a h:99999", "-db x", "-db -1", "-timeout 0s", "-set k", "-mget", "-get a b",
 		"-get a -get b", "-x", "-user u PING", "-absent PING", "-cas k v n -absent", "-raw=1 PING",
+		"-force PING", "-async -removeNode u", "-force -listNodes", "-a h:1, PING", "-a h:1,h:x PING",
 	} {
 		if v, err := parseArgs(strings.Fields(args), func(string) string { return "" }); err == nil {
 			t.Errorf("%s: accepted as %+v", args, *v)

@@ -10,11 +10,15 @@ Verbs
   -del KEY...               -cas KEY EXPECTED NEW  (-cas KEY '' NEW -absent: no such key yet)
   -iter PATTERN             every key that matches, as "key => value"; "*" is all,
                             without * ? [ it is a prefix
-  -addNode URL              -removeNode URL        -listNodes
+  -addNode URL              add a node that was started with -join; waits until it has
+                            caught up, with -async not
+  -removeNode URL|ID        take a node out; -force: even where it may cost data
+  -listNodes                -transferLeader [URL|ID]
   -healthcheck              exit code 0 when the server answers
 
 Options (one dash or two)
-  -a, -dkvAddr HOST:PORT    the server (127.0.0.1:6379), or the path of a unix socket
+  -a, -dkvAddr HOST:PORT    the server (127.0.0.1:6379), or the path of a unix socket;
+                            several with commas: the first that answers
   -pass PASSWORD            better: the environment variable DKVCTL_AUTH
   -user NAME                with -pass
   -db N                     database (0)

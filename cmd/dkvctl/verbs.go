@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,18 +19,32 @@ func runVerb(c *conn, v *invocation, p *printer) int {
 		return compareAndSet(c, v, p)
 	case "healthcheck":
 		return healthcheck(c, v.timeout, p)
+	case "listnodes":
+		return listNodes(c, p)
 	}
-	return execute(c, append(verbCommand[v.verb], v.operands...), p)
+	return execute(c, v.command(), p)
 }
 
-// verbCommand is the command that a verb without code of its own stands for.
+// command is what a verb without code of its own stands for.
+func (v *invocation) command() []string {
+	words := append(slices.Clone(verbCommand[v.verb]), v.operands...)
+	if v.force {
+		words = append(words, "FORCE")
+	}
+	if v.async {
+		words = append(words, "ASYNC")
+	}
+	return words
+}
+
+// verbCommand has the first words of a verb's command.
 var verbCommand = map[string][]string{
-	"set":        {"SET"},
-	"mget":       {"MGET"},
-	"del":        {"DEL"},
-	"addnode":    {"CLUSTER", "ADDNODE"},
-	"removenode": {"CLUSTER", "REMOVENODE"},
-	"listnodes":  {"CLUSTER", "LISTNODES"},
+	"set":            {"SET"},
+	"mget":           {"MGET"},
+	"del":            {"DEL"},
+	"addnode":        {"CLUSTER", "ADDNODE"},
+	"removenode":     {"CLUSTER", "REMOVENODE"},
+	"transferleader": {"CLUSTER", "TRANSFERLEADER"},
 }
 
 // get prints a value as it is. An absent key prints nothing into a pipe, where

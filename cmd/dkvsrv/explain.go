@@ -20,6 +20,12 @@ func explain(err error, config *server.Config) string {
 		return fmt.Sprintf("the data folder %s is in use by another process (%v)", folder, err)
 	case errors.Is(err, cluster.ErrVersion), errors.Is(err, cluster.ErrEngine), errors.Is(err, cluster.ErrForeign), errors.Is(err, engine.ErrDataFormat):
 		return fmt.Sprintf("cannot use the data folder: %v\nChoose another one with -db-folder.", err)
+	case errors.Is(err, cluster.ErrRemoved):
+		return fmt.Sprintf("%v\nThe folder is %s.", err, folder)
+	case errors.Is(err, cluster.ErrShards):
+		return fmt.Sprintf("%v\nLeave -shards out to take what the folder has.", err)
+	case errors.Is(err, syscall.EADDRINUSE) && strings.Contains(err.Error(), "for peers"):
+		return fmt.Sprintf("%v\nIs another server running there? -peer-listen chooses another address for peers.", err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Sprintf("%v\nIs another server running there? -listen-addr or -port chooses another address.", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -34,6 +34,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		err = absoluteDir(config)
 	}
+	if err == nil {
+		err = config.CheckCluster(isMine)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "dkvsrv: %v\nSee dkvsrv -help for all flags.\n", err)
 		return exitUsage
@@ -44,6 +47,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitFailure
 	}
 	defer logFile.Close()
+	if config.Bool("recover-lost-majority") {
+		options, err := nodeOptions(config, logger)
+		if err == nil {
+			err = recoverLostMajority(config, options, stdout)
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "dkvsrv: %s\n", explain(err, config))
+			return exitFailure
+		}
+		return exitOK
+	}
 
 	// What tools wait for: the words "PID: n" here, "Server initialized" and
 	// "Ready to accept connections" below.
@@ -93,7 +107,7 @@ func serve(config *server.Config, logger *slog.Logger, signals <-chan os.Signal)
 	if err != nil {
 		return err
 	}
-	logger.Info("Server initialized", "engine", node.Metrics().Engine, "fsync", config.String("fsync"),
+	logger.Info("Server initialized", "engine", config.String("db-engine"), "fsync", config.String("fsync"),
 		"took", time.Since(began).Round(time.Millisecond))
 	web, err := startHTTP(config, s, logger)
 	if err != nil {

@@ -163,14 +163,16 @@ func TestBadFlags(t *testing.T) {
 		{"-port x", "flag -port x: argument couldn't be parsed into an integer"},
 		{"-listen-addr nowhere", "must be host:port"},
 		{"-fsync sometimes", "must be one of the following: everysec, always, no"},
-		{"-role master", "role master is not supported yet"},
+		{"-role master", "role master needs cluster-peers"},
 		{"-role slave -repl-master-addr 127.0.0.1:6379 -repl-poll-interval 1s", "is not supported yet"},
 		{"-replPollInterval 5s", "is not supported yet"},
 		{"-db-engine rocksdb", "db-engine rocksdb is not supported yet"},
 		{"--db-engine=badger", "db-engine badger is not supported yet"},
-		{"-nexus-node-url http://127.0.0.1:1 -nexus-cluster-url http://127.0.0.1:2", "is not supported yet"},
-		{"-nexusJoin", "is not supported yet"},
-		{"-cluster-enabled yes", "is not supported yet"},
+		{"-nexus-node-url http://127.0.0.1:1 -nexus-cluster-url http://127.0.0.1:2", "peer-addr 127.0.0.1:1 is not among cluster-peers (127.0.0.1:2)"},
+		{"-nexus-cluster-url http://a.invalid:1,http://b.invalid:1", "is an address of this machine that is free"},
+		{"-nexusJoin", "join needs peer-addr"},
+		{"-join -peer-addr 127.0.0.1:1 -diskless", "a node of a cluster needs a disk"},
+		{"-cluster-enabled yes", "is made with cluster-peers or join instead"},
 		{"-tls-port 6380", "tls-port 6380 is not supported yet"},
 		{"nosuch.conf", "no such file"},
 		{"bad.conf", "bad.conf, line 3: 'maxclients none': argument couldn't be parsed into an integer"},
@@ -272,6 +274,7 @@ func TestCannotStart(t *testing.T) {
 	fails("Is another server running there?", "-port", port, "-db-folder", "other")
 	fails("is in use by another process", "-port", "0")
 	fails("does not have that address", "-listen-addr", "203.0.113.1:0", "-db-folder", "other")
+	fails("-peer-listen chooses another address for peers", "-port", "0", "-db-folder", "other", "-peer-addr", p.addr)
 
 	foreign := filepath.Join(dir, "foreign")
 	if err := os.Mkdir(foreign, 0o755); err != nil {
@@ -294,7 +297,7 @@ func TestCannotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, node, strings.Replace(string(text), `"format": 1`, `"format": 99`, 1))
+	writeFile(t, node, regexp.MustCompile(`"format": \d+`).ReplaceAllString(string(text), `"format": 99`))
 	fails("another format version", "-port", "0")
 	writeFile(t, node, strings.Replace(string(text), `"pebble"`, `"badger"`, 1))
 	fails("another engine", "-port", "0")

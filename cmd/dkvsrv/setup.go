@@ -41,7 +41,7 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 	if err != nil {
 		return cluster.Options{}, err
 	}
-	return cluster.Options{
+	o := cluster.Options{
 		Dir:              dataFolder(config),
 		Engine:           config.String("db-engine"),
 		Diskless:         config.Bool("diskless"),
@@ -55,7 +55,8 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		LogCacheBytes:    config.Int("log-cache-size"),
 		ReserveDiskBytes: config.Int("reserve-disk-size"),
 		Logger:           logger,
-	}, nil
+	}
+	return o, clusterOptions(config, &o)
 }
 
 // orNone turns the parameter's 0, which is none, into what the node's option

@@ -34,10 +34,19 @@ func wait(s *server.Server, node *cluster.Node, signals <-chan os.Signal, logger
 	return nil
 }
 
+// sameWish is how soon after the first signal another one is taken for the same
+// wish: a terminal signals a whole group of processes, and a script in it
+// passes that on.
+const sameWish = time.Second
+
 // forceOnSignal ends the process at once on a second signal. Acknowledged
 // writes are in the log, so nothing is lost that fsync had promised.
 func forceOnSignal(signals <-chan os.Signal, logger *slog.Logger) {
+	began := time.Now()
 	sig := <-signals
+	for time.Since(began) < sameWish {
+		sig = <-signals
+	}
 	logger.Warn("second signal, not waiting any longer", "signal", sig.String())
 	os.Exit(exitFailure)
 }

@@ -21,7 +21,7 @@ func keys(c *Ctx) error {
 const defaultScanCount = 10
 
 func scan(c *Ctx) error {
-	cursor, ok := parseCursor(c.Args[1])
+	cursor, ok := ParseCursor(c.Args[1])
 	if !ok {
 		return resp.ErrInvalidCursor
 	}
@@ -75,9 +75,9 @@ func typeNamed(name []byte) (t keyspace.Type, none bool) {
 	return keyspace.TypeNone, true
 }
 
-// parseCursor parses a cursor as C's strtoul does, on which Redis relies: with a
+// ParseCursor parses a cursor as C's strtoul does, on which Redis relies: with a
 // sign (a minus wraps around), and empty for 0.
-func parseCursor(arg []byte) (cursor keyspace.Cursor, ok bool) {
+func ParseCursor(arg []byte) (cursor keyspace.Cursor, ok bool) {
 	text := cString(arg)
 	if text == "" {
 		return 0, true

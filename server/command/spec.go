@@ -179,6 +179,7 @@ func bitNames(bits uint32, names []string) []string {
 type Group string
 
 const (
+	GroupCluster      Group = "cluster"
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
 	GroupServer       Group = "server"

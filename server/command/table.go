@@ -17,6 +17,8 @@ var groups = []struct {
 	{GroupServer, serverTable},
 	{GroupServer, adminTable},
 	{GroupTransactions, transactionTable},
+	{GroupCluster, clusterTable},
+	{GroupCluster, clusterConnTable},
 	{GroupDKV, dkvTable},
 }
 

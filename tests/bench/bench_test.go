@@ -42,8 +42,8 @@ func TestMedian(t *testing.T) {
 func TestReport(t *testing.T) {
 	var out bytes.Buffer
 	rows := []*row{
-		{name: "GET -P 1", unit: "requests/s", redis: []float64{100, 90, 110}, dkv: []float64{80, 81, 79}, floor: 0.75, goal: 1},
-		{name: "memory", unit: "MiB", redis: []float64{1000}, dkv: []float64{200}, floor: 0.25, goal: 0.1, lessGood: true},
+		{name: "GET -P 1", unit: "requests/s", base: []float64{100, 90, 110}, dkv: []float64{80, 81, 79}, floor: 0.75, goal: 1},
+		{name: "memory", unit: "MiB", base: []float64{1000}, dkv: []float64{200}, floor: 0.25, goal: 0.1, lessGood: true},
 	}
 	report(config{rounds: 3, seconds: 6, keys: 1000, out: &out}, rows, "a machine", time.Minute)
 	for _, want := range []string{
@@ -85,7 +85,7 @@ func TestMeasure(t *testing.T) {
 	}
 	for _, r := range results {
 		if r.ratio() <= 0 {
-			t.Errorf("%s: %v to %v", r.name, r.dkv, r.redis)
+			t.Errorf("%s: %v to %v", r.name, r.dkv, r.base)
 		}
 	}
 }

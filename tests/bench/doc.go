@@ -1,9 +1,14 @@
-// Command bench measures dkvsrv against redis-server on this machine and prints
-// the ratios, as Markdown for docs/benchmarks.md. `make bench` runs it.
+// Command bench measures dkvsrv against redis-server on this machine, and a
+// cluster of three nodes against etcd and against one node, and prints the
+// ratios, as Markdown for docs/benchmarks.md. `make bench` and `make
+// bench-cluster` run it.
 //
 //	go run ./tests/bench                 the speed rows, some ten minutes
 //	go run ./tests/bench -quick          one short round, to see that it works
 //	go run ./tests/bench -rows memory    resident memory with 10M keys, some minutes
+//	go run ./tests/bench -cluster        three nodes, some fifteen minutes
+//	go run ./tests/bench -cluster -rows outage
+//	                                     how long no write goes through when the leader dies
 //
 // The load is Debian's redis-benchmark, -c 50 -d 100 -r 1000000, at -P 1 and
 // -P 32. Both servers run all the time with the same durability and their data
@@ -12,5 +17,11 @@
 // servers are at rest: background work of the last run (compaction, rewriting
 // the AOF, writing dirty pages) would be charged to the next.
 //
-// Nothing else should run on the machine.
+// With -cluster the load is this program's own (clusterload.go, go-redis) and,
+// for etcd, that of etcdload, a Go module of its own in the folder of that name,
+// which does the same through etcd's client. Its rules are those above: both
+// sides run all the time and are measured in turn, at rest.
+//
+// Nothing else should run on the machine. Servers are gone and their data
+// removed when the program ends; with -cluster also when it is interrupted.
 package main

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +19,8 @@ type config struct {
 	rows       []string
 	keys       int
 	memoryKeys int
+	cluster    bool
+	kills      int
 	folder     string
 	dkvFlags   []string
 	out        io.Writer
@@ -28,13 +31,19 @@ const (
 	valueBytes    = 100
 	clients       = 50
 	defaultRounds = 3
-	// defaultSeconds is how long one run of redis-benchmark takes at least.
+	// defaultSeconds is how long one run takes at least.
 	defaultSeconds = 6.0
+	defaultKills   = 7
+	soloKeys       = 1_000_000
+	// clusterKeys are fewer: etcd takes its time to be filled.
+	clusterKeys = 100_000
 )
 
 func main() {
 	c, err := parseFlags(os.Args[1:])
-	if err == nil {
+	if err == nil && c.cluster {
+		err = runCluster(c)
+	} else if err == nil {
 		err = run(c)
 	}
 	switch {
@@ -51,10 +60,13 @@ func parseFlags(args []string) (config, error) {
 	quick := flags.Bool("quick", false, "one round of short runs: shows that it works, the figures mean little")
 	flags.IntVar(&c.rounds, "rounds", defaultRounds, "rounds; a row is their median")
 	flags.Float64Var(&c.seconds, "seconds", defaultSeconds, "length of one run")
-	rows := flags.String("rows", "get,set-everysec,set-always", "rows to measure, of get, set-everysec, set-always, memory")
+	rows := flags.String("rows", "", "rows to measure: of get, set-everysec, set-always (these are the default), memory; "+
+		"with -cluster: of "+strings.Join(clusterRows, ", ")+" (default: all)")
 	memory := flags.Bool("memory", false, "also measure resident memory")
-	flags.IntVar(&c.keys, "keys", 1_000_000, "key space of the speed rows")
+	flags.IntVar(&c.keys, "keys", 0, fmt.Sprintf("key space of the speed rows (default %d, with -cluster %d)", soloKeys, clusterKeys))
 	flags.IntVar(&c.memoryKeys, "memory-keys", 10_000_000, "keys for the memory row")
+	flags.BoolVar(&c.cluster, "cluster", false, "measure three nodes instead, against etcd and one node")
+	flags.IntVar(&c.kills, "kills", defaultKills, "how often the leader is killed for the row "+rowOutage)
 	flags.StringVar(&c.folder, "folder", "bench-data", "folder for both servers' data, removed afterwards")
 	dkvFlags := flags.String("dkv-flags", "", "more flags for dkvsrv, separated by spaces")
 	if err := flags.Parse(args); err != nil {
@@ -64,20 +76,30 @@ func parseFlags(args []string) (config, error) {
 		return c, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if *quick {
-		c.rounds, c.seconds, c.keys, c.memoryKeys = 1, 1, 100_000, 500_000
+		c.rounds, c.seconds, c.keys, c.memoryKeys, c.kills = 1, 1, clusterKeys, 500_000, 2
 	}
 	c.dkvFlags = strings.Fields(*dkvFlags)
-	c.rows = strings.Split(*rows, ",")
+	known, chosen, keys := soloRows, soloDefault, soloKeys
+	if c.cluster {
+		known, chosen, keys = clusterRows, clusterRows, clusterKeys
+	}
+	if c.keys == 0 {
+		c.keys = keys
+	}
+	c.rows = slices.Clone(chosen)
+	if *rows != "" {
+		c.rows = strings.Split(*rows, ",")
+	}
 	if *memory {
 		c.rows = append(c.rows, rowMemory)
 	}
 	for _, row := range c.rows {
-		if row != rowGet && row != rowSetEverysec && row != rowSetAlways && row != rowMemory {
-			return c, fmt.Errorf("no row %q", row)
+		if !slices.Contains(known, row) {
+			return c, fmt.Errorf("no row %q; there are: %s", row, strings.Join(known, ", "))
 		}
 	}
-	if c.rounds < 1 || c.seconds <= 0 || c.keys < 1 || c.memoryKeys < 1 {
-		return c, errors.New("rounds, seconds and keys must be positive")
+	if c.rounds < 1 || c.seconds <= 0 || c.keys < 1 || c.memoryKeys < 1 || c.kills < 1 {
+		return c, errors.New("rounds, seconds, keys and kills must be positive")
 	}
 	return c, nil
 }
@@ -97,6 +119,6 @@ func run(c config) error {
 	if err != nil {
 		return err
 	}
-	report(c, results, machine(), time.Since(began))
+	report(c, results, machine()+", "+redisVersion(), time.Since(began))
 	return nil
 }

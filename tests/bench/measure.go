@@ -18,11 +18,17 @@ const (
 	rowMemory      = "memory"
 )
 
+// Rows without -cluster, and those that are measured unless others are asked for.
+var (
+	soloRows    = []string{rowGet, rowSetEverysec, rowSetAlways, rowMemory}
+	soloDefault = []string{rowGet, rowSetEverysec, rowSetAlways}
+)
+
 // row is one line of the table.
 type row struct {
 	name     string
 	unit     string
-	redis    []float64
+	base     []float64 // what dkv is measured against
 	dkv      []float64
 	floor    float64
 	goal     float64
@@ -30,7 +36,7 @@ type row struct {
 }
 
 func (r row) ratio() float64 {
-	return median(r.dkv) / median(r.redis)
+	return median(r.dkv) / median(r.base)
 }
 
 // met reports whether a ratio is at least as good as asked for.
@@ -173,7 +179,7 @@ func measureSpeed(c config, fsync string, loads []load) error {
 				rates[id] = rate
 				fmt.Fprintf(c.progress, "round %d: %-20s %-6s %9.0f/s\n", round+1, l.row.name, s.name, rate)
 				if s.name == "redis" {
-					l.row.redis = append(l.row.redis, rate)
+					l.row.base = append(l.row.base, rate)
 				} else {
 					l.row.dkv = append(l.row.dkv, rate)
 				}

@@ -40,7 +40,7 @@ func measureMemory(c config) (*row, error) {
 		}
 		fmt.Fprintf(c.progress, "memory: %s has %.0f MiB\n", s.name, bytes/(1<<20))
 		if s.name == "redis" {
-			r.redis = append(r.redis, bytes/(1<<20))
+			r.base = append(r.base, bytes/(1<<20))
 			s.server.Kill()
 		} else {
 			r.dkv = append(r.dkv, bytes/(1<<20))

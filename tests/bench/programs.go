@@ -114,16 +114,19 @@ func machine() string {
 	}
 	memory, _ := procField("/proc/meminfo", "MemTotal:")
 	kib, _ := strconv.ParseFloat(strings.TrimSuffix(memory, " kB"), 64)
-	redis := "redis-server of unknown version"
+	return fmt.Sprintf("%s, %d cores, %.0f GiB, %s, %s", strings.TrimSpace(strings.TrimPrefix(model, ":")),
+		runtime.NumCPU(), kib/(1<<20), runtime.GOOS, runtime.Version())
+}
+
+func redisVersion() string {
 	if out, err := exec.Command("redis-server", "--version").Output(); err == nil {
 		for word := range strings.FieldsSeq(string(out)) {
 			if v, ok := strings.CutPrefix(word, "v="); ok {
-				redis = "Redis " + v
+				return "Redis " + v
 			}
 		}
 	}
-	return fmt.Sprintf("%s, %d cores, %.0f GiB, %s, %s, %s", strings.TrimSpace(strings.TrimPrefix(model, ":")),
-		runtime.NumCPU(), kib/(1<<20), runtime.GOOS, runtime.Version(), redis)
+	return "redis-server of unknown version"
 }
 
 // procField returns what follows name in a file of lines "name: value".

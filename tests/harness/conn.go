@@ -27,8 +27,11 @@ func Dial(addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: c, r: bufio.NewReaderSize(c, 64<<10)}, nil
+	return NewConn(c), nil
 }
+
+// NewConn speaks RESP over a connection that exists.
+func NewConn(c net.Conn) *Conn { return &Conn{Conn: c, r: bufio.NewReaderSize(c, 64<<10)} }
 
 // AppendCommand appends a command as an array of bulks.
 func AppendCommand(dst []byte, args ...string) []byte {

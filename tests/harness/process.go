@@ -30,6 +30,16 @@ type Spec struct {
 	Args func(port int) []string
 	// Env is added to the environment.
 	Env []string
+
+	// Host is the address that the server listens on; empty: 127.0.0.1.
+	Host string
+	// Launch calls start where the process has to run, and Dial connects to it
+	// from where its clients are. nil: in this process's own network.
+	Launch func(start func() error) error
+	Dial   func(addr string) (net.Conn, error)
+
+	// Ready reports whether the server at an address serves; nil: it answers PING.
+	Ready func(addr string) bool
 }
 
 // Server is a server process, started or not. Its methods are not safe for
@@ -52,7 +62,25 @@ type Server struct {
 func NewServer(spec Spec) *Server { return &Server{spec: spec} }
 
 // Addr returns host:port.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+func (s *Server) Addr() string {
+	host := s.spec.Host
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(s.port))
+}
+
+// Connect connects to the server.
+func (s *Server) Connect() (*Conn, error) {
+	if s.spec.Dial == nil {
+		return Dial(s.Addr())
+	}
+	c, err := s.spec.Dial(s.Addr())
+	if err != nil {
+		return nil, err
+	}
+	return NewConn(c), nil
+}
 
 // Port returns the port that the server listens on.
 func (s *Server) Port() int { return s.port }
@@ -212,7 +240,11 @@ func (s *Server) launch(port int) (<-chan struct{}, error) {
 	cmd.Env = append(os.Environ(), s.spec.Env...)
 	cmd.Stdout, cmd.Stderr = &s.logs, &s.logs
 	cmd.SysProcAttr = dieWithParent()
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if s.spec.Launch != nil {
+		start = func() error { return s.spec.Launch(cmd.Start) }
+	}
+	if err := start(); err != nil {
 		return nil, err
 	}
 	done := make(chan struct{})
@@ -230,7 +262,10 @@ func (s *Server) launch(port int) (<-chan struct{}, error) {
 // answers reports whether PING gets a reply that says the data is there; an
 // error for lack of a password is such a reply.
 func (s *Server) answers() bool {
-	c, err := Dial(s.Addr())
+	if s.spec.Ready != nil {
+		return s.spec.Ready(s.Addr())
+	}
+	c, err := s.Connect()
 	if err != nil {
 		return false
 	}

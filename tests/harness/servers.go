@@ -79,7 +79,7 @@ func Redis(t testing.TB, flags ...string) *Server {
 // Dial connects to the server, or fails the test; closed when the test is over.
 func (s *Server) Dial(t testing.TB) *TestConn {
 	t.Helper()
-	c, err := Dial(s.Addr())
+	c, err := s.Connect()
 	if err != nil {
 		t.Fatalf("dial: %v\n%s", err, s.Logs())
 	}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"dkv/cluster"
+	"dkv/cluster/raftlog"
+)
+
+// startShards runs a server on a node by itself with that many shards.
+func startShards(t testing.TB, shards int, settings ...string) *Server {
+	t.Helper()
+	node, err := cluster.Open(cluster.Options{Diskless: true, Shards: shards})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveNode(t, node, settings...)
+}
+
+// freeAddrs returns addresses that nobody listens on.
+func freeAddrs(t testing.TB, n int) []string {
+	t.Helper()
+	var addrs []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// startCluster runs servers on the nodes of a cluster until the test ends, and
+// returns when each of them can write to each shard.
+func startCluster(t testing.TB, nodes, shards int, settings ...string) []*Server {
+	t.Helper()
+	addrs := freeAddrs(t, nodes)
+	var servers []*Server
+	for _, addr := range addrs {
+		node, err := cluster.Open(cluster.Options{
+			Dir: t.TempDir(), Fsync: raftlog.FsyncNo, Shards: shards, PeerAddr: addr, Peers: addrs, ClientAddr: "client-of-" + addr,
+			TickInterval: 10 * time.Millisecond, ElectionTicks: 30, Timeout: ioTimeout,
+			BlockCacheBytes: 4 << 20, MemtableBytes: 4 << 20, HotCacheBytes: 4 << 20, LogSegmentBytes: 1 << 20,
+			LogRetainBytes: -1, ReserveDiskBytes: -1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, serveNode(t, node, settings...))
+	}
+	for _, s := range servers {
+		eventually(t, "every shard has a leader", func() bool {
+			for id := range s.node.Shards() {
+				if _, known := s.node.Leader(raftlog.ShardID(id)); !known {
+					return false
+				}
+			}
+			return s.node.Shards() == shards
+		})
+	}
+	return servers
+}

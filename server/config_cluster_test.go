@@ -1,0 +1,88 @@
+package server
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestCheckCluster gives command lines and what they come to: the own address,
+// or what is wrong with them.
+func TestCheckCluster(t *testing.T) {
+	const three = "http://10.0.0.1:7101,http://10.0.0.2:7101,http://10.0.0.3:7101"
+	cases := []struct {
+		args  string
+		mine  []string // addresses of this machine that are free
+		peer  string
+		error string
+	}{
+		{args: ""},
+		{args: "-shards 4"},
+		{args: "-peer-addr h:1", peer: "h:1"},
+		{args: "-role none -peer-addr h:1", peer: "h:1"},
+		{args: "-role master -nexus-node-url http://10.0.0.2:7101 -nexus-cluster-url " + three, peer: "10.0.0.2:7101"},
+		{args: "--role=master --nexus-cluster-url=" + three, mine: []string{"10.0.0.3:7101"}, peer: "10.0.0.3:7101"},
+		{args: "-cluster-peers 10.0.0.1:7101 -peer-addr 10.0.0.1:7101", peer: "10.0.0.1:7101"},
+		{args: "-nexusJoin -nexus-node-url h:4 -role master", peer: "h:4"},
+		{args: "-join -peer-addr h:4 -cluster-peers " + three, peer: "h:4"},
+		{args: "-join -cluster-peers " + three, mine: []string{"10.0.0.3:7101"}, peer: "10.0.0.3:7101"},
+		{args: "-recover-lost-majority -role master"},
+		{args: "-peer-addr h:1 -peer-listen :1 -peer-tls-cert-file c -peer-tls-key-file k -peer-tls-ca-file a", peer: "h:1"},
+
+		{args: "-role master", error: "role master needs cluster-peers"},
+		{args: "-role master -peer-addr h:1", error: "role master needs cluster-peers"},
+		{args: "-role none -join -peer-addr h:1", error: "role none: cluster-peers and join are for role master"},
+		{args: "-join", error: "join needs peer-addr"},
+		{args: "-cluster-peers " + three, error: "none of cluster-peers (10.0.0.1:7101, 10.0.0.2:7101, 10.0.0.3:7101) is an address of this machine"},
+		{args: "-cluster-peers " + three, mine: []string{"10.0.0.1:7101", "10.0.0.3:7101"}, error: "10.0.0.1:7101 and 10.0.0.3:7101 of cluster-peers are all"},
+		{args: "-peer-addr h:1 -cluster-peers " + three, error: "peer-addr h:1 is not among cluster-peers"},
+		{args: "-peer-addr 0.0.0.0:1", error: "peer-addr 0.0.0.0:1: other machines cannot tell"},
+		{args: "-peer-addr :1", error: "peer-addr :1: other machines cannot tell"},
+		{args: "-peer-addr h:1 -client-addr [::]:1", error: "client-addr [::]:1: other machines cannot tell"},
+		{args: "-peer-listen :1", error: "peer-listen needs peer-addr"},
+		{args: "-peer-addr h:1 -peer-tls-cert-file x", error: "belong together"},
+		{args: "-peer-addr h:1 -join -diskless", error: "diskless: a node of a cluster needs a disk"},
+	}
+	for _, tc := range cases {
+		c := NewConfig()
+		if _, err := c.LoadArgs(strings.Fields(tc.args)); err != nil {
+			t.Fatalf("%s: %v", tc.args, err)
+		}
+		err := c.CheckCluster(func(addr string) bool { return slices.Contains(tc.mine, addr) })
+		if tc.error == "" && err != nil || tc.error != "" && (err == nil || !strings.Contains(err.Error(), tc.error)) {
+			t.Errorf("%s: %v, want %q", tc.args, err, tc.error)
+			continue
+		}
+		if got := c.String("peer-addr"); tc.error == "" && got != tc.peer {
+			t.Errorf("%s: peer-addr is %q, want %q", tc.args, got, tc.peer)
+		}
+	}
+}
+
+func TestClientAddr(t *testing.T) {
+	port := func(n int) net.Addr { return &net.TCPAddr{IP: net.IPv6zero, Port: n} }
+	cases := []struct {
+		args, want string
+		listening  net.Addr
+	}{
+		{"", "127.0.0.1:6379", nil},
+		{"-port 0", "127.0.0.1:0", nil},
+		{"-port 0", "127.0.0.1:4567", port(4567)},
+		{"-listen-addr 10.0.0.1:7001 -peer-addr 10.0.0.1:7101", "10.0.0.1:7001", port(7001)},
+		{"-listen-addr :7001 -peer-addr node1:7101", "node1:7001", port(7001)},
+		{"-listen-addr :7001", "127.0.0.1:7001", port(7001)},
+		{"-bind * -::* -port 0 -peer-addr [::1]:7101", "[::1]:9", port(9)},
+		{"-client-addr public:1 -port 0", "public:1", port(9)},
+		{"-unixsocket /s -port 0", "127.0.0.1:0", &net.UnixAddr{Name: "/s"}},
+	}
+	for _, tc := range cases {
+		c := NewConfig()
+		if _, err := c.LoadArgs(strings.Fields(tc.args)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ClientAddr(tc.listening); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.args, got, tc.want)
+		}
+	}
+}

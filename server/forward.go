@@ -1,0 +1,149 @@
+package server
+
+import (
+	"context"
+	"sync"
+
+	"dkv/cluster"
+	"dkv/cluster/raftlog"
+	"dkv/cluster/shard"
+	"dkv/engine/keyspace"
+	"dkv/resp"
+	"dkv/server/command"
+)
+
+// submit has the next part of the request done by its shard, here or by its
+// leader, and sets err. It is sent once: Node.Run alone knows when nothing has
+// happened and it may be sent again.
+func (r *shardRequest) submit() {
+	r.done, r.aborted = r.from, false
+	r.run.Idempotent = !r.writes()
+	r.err = r.srv.node.Run(r.srv.work, r.shard, &r.run)
+	if r.err != nil {
+		r.out.Buf = r.out.Buf[:r.mark]
+		if r.done == r.from {
+			r.done = len(r.calls) // it was refused as a whole
+		}
+	}
+}
+
+func (r *shardRequest) encode() []byte {
+	return appendRequest(make([]byte, 0, requestSize(r)), r)
+}
+
+func (r *shardRequest) decode(answer []byte) error { return parseAnswer(r, answer) }
+
+// execution is what running a forwarded request takes.
+type execution struct {
+	shardRequest
+	buf resp.Writer
+}
+
+var executions = sync.Pool{New: func() any {
+	e := new(execution)
+	e.task.Eval = e.eval
+	return e
+}}
+
+// execute is the cluster.Executor: it runs what another node has forwarded on
+// this one, which leads the shard or refuses. Commands are counted where their
+// client is.
+func (s *Server) execute(_ context.Context, id raftlog.ShardID, payload []byte) ([]byte, error) {
+	e := executions.Get().(*execution)
+	defer e.release()
+	e.srv, e.shard, e.out = s, id, &e.buf
+	if err := parseRequest(&e.shardRequest, payload); err != nil {
+		return nil, err
+	}
+	if !s.owns(id, &e.shardRequest) {
+		return nil, errForward
+	}
+	local := s.node.Shard(id)
+	if local == nil {
+		return nil, shard.ErrNotLeader
+	}
+	e.warm()
+	local.Submit(&e.task)
+	if err := e.task.Wait(); err != nil {
+		return nil, err
+	}
+	return appendAnswer(make([]byte, 0, 64+16*len(e.calls)+len(e.buf.Buf)), &e.shardRequest), nil
+}
+
+// release gives the execution back.
+func (e *execution) release() {
+	if cap(e.buf.Buf) > maxKeptOutput {
+		e.buf.Buf = nil
+	}
+	e.buf.Reset()
+	clear(e.calls) // they point into the payload
+	e.clear()
+	e.trim()
+	executions.Put(e)
+}
+
+// owns reports whether all keys of a request belong to a shard: another node
+// must not have another idea of where they are.
+func (s *Server) owns(id raftlog.ShardID, r *shardRequest) bool {
+	slots := s.slots()
+	if int(id) >= slots.Shards() {
+		return false
+	}
+	if slots.Shards() == 1 {
+		return true
+	}
+	for i := range r.watch {
+		if slots.ShardOf(keyspace.SlotOf(r.watch[i].key)) != id {
+			return false
+		}
+	}
+	for i := range r.calls {
+		k := &r.calls[i]
+		for arg := range keyArgs(k.spec, k.args) {
+			if slots.ShardOf(keyspace.SlotOf(k.args[arg])) != id {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// leads reports whether this node leads a shard.
+func (s *Server) leads(id raftlog.ShardID) bool {
+	local := s.node.Shard(id)
+	return local != nil && local.Group().Status().Leading
+}
+
+// warm looks up the keys that the calls will change, so that the shard's writer
+// finds their records in memory: lookups run on many goroutines, the writer is
+// one. A failure here says nothing; the writer will meet it again.
+func (r *shardRequest) warm() {
+	s, tx := r.srv, &r.look
+	if !s.node.Warms() || !s.leads(r.shard) {
+		return
+	}
+	defer func() {
+		if err := tx.Close(); err != nil {
+			s.log.Error("cannot end a read", "err", err)
+		}
+	}()
+	if err := s.node.Read(s.work, r.shard, tx, cluster.ReadOptions{Stale: true}); err != nil {
+		return
+	}
+	for i := r.from; i < len(r.calls); i++ {
+		k := &r.calls[i]
+		spec, args := k.spec, k.args
+		if spec.FirstKey == 0 || spec.Flags&command.FlagWrite == 0 {
+			continue
+		}
+		last := spec.LastKey
+		if last < 0 {
+			last += len(args)
+		}
+		for arg := spec.FirstKey; arg <= last && arg < len(args); arg += spec.KeyStep {
+			if _, err := tx.Inspect(k.db, args[arg]); err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,321 @@
+package server
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strconv"
+
+	"dkv/cluster/raftlog"
+	"dkv/cluster/shard"
+	"dkv/engine/keyspace"
+	"dkv/resp"
+	"dkv/server/command"
+)
+
+// splitters run commands whose keys are in several shards: each shard gets its
+// share, and the replies are put together. They are not atomic across shards.
+var splitters = map[string]func(c *Conn, x *command.Ctx) error{
+	"del":    splitWrite,
+	"unlink": splitWrite,
+	"mset":   splitWrite,
+	"exists": splitCount,
+	"touch":  splitCount,
+	"mget":   splitList,
+}
+
+// everywhere runs commands about whole databases in all shards that ids names.
+var everywhere = map[string]func(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error{
+	"dbsize":    sumEverywhere,
+	"keys":      keysEverywhere,
+	"scan":      scanEverywhere,
+	"randomkey": randomEverywhere,
+	"flushdb":   writeEverywhere,
+	"flushall":  writeEverywhere,
+	"swapdb":    writeEverywhere,
+}
+
+// errPartly begins the reply to a command that some shards have done and others
+// have not: what became of it as a whole is for the client to find out.
+const errPartly = "UNCERTAIN The command was done in some shards and not in others: "
+
+// runAcross runs a command that goes to several shards.
+func (c *Conn) runAcross(spec *command.Spec, args [][]byte, at route) {
+	ws := c.ws
+	mark := len(ws.out.Buf)
+	began := nanotime()
+	x := ws.ctx(spec, args)
+	var err error
+	if at.kind == routeAll {
+		err = everywhere[spec.Name](c, x, c.allShards())
+	} else {
+		err = splitters[spec.Name](c, x)
+	}
+	ws.endReads()
+	ws.forget()
+	if err != nil {
+		ws.out.Buf = ws.out.Buf[:mark]
+		ws.error(errorText(err))
+	}
+	ws.ran(spec, args, nanotime()-began, err != nil)
+	c.mute(mark)
+}
+
+// splitWrite gives each shard the keys, with what follows each, that it has.
+func splitWrite(c *Conn, x *command.Ctx) error {
+	ws, slots, p := c.ws, c.srv.slots(), &plans[x.Spec.ID]
+	for i := p.first; i < len(x.Args); i += p.step {
+		id := slots.ShardOf(keyspace.SlotOf(x.Args[i]))
+		if !ws.has(id) {
+			ws.add(id, x.Spec, x.Args[:p.first:p.first], 0)
+		}
+		k := &ws.requests[id].calls[0]
+		k.args = append(k.args, x.Args[i:i+p.step]...)
+	}
+	return c.gather(x)
+}
+
+// writeEverywhere gives each shard the whole command.
+func writeEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
+	for _, id := range ids {
+		c.ws.add(id, x.Spec, x.Args, 0)
+	}
+	return c.gather(x)
+}
+
+// gather has one call of each shard done, and replies their sum if they count,
+// otherwise what the first replies: it is +OK of all.
+func (c *Conn) gather(x *command.Ctx) error {
+	ws := c.ws
+	c.runDue()
+	var failed, uncertain error
+	done := 0
+	sum, counts := int64(0), false
+	var reply []byte
+	for _, r := range ws.active {
+		switch {
+		case errors.Is(r.err, shard.ErrUncertain):
+			uncertain = resp.Error(taskErrorText(r.err))
+			continue
+		case r.err != nil:
+			failed = resp.Error(taskErrorText(r.err))
+			continue
+		case r.calls[0].failed:
+			failed = resp.Error(errorLine(r.reply(0)))
+			continue
+		}
+		done++
+		reply = r.reply(0)
+		if n, ok := integerReply(reply); ok {
+			sum, counts = sum+n, true
+		}
+	}
+	switch {
+	case uncertain != nil:
+		return uncertain
+	case failed != nil && done > 0:
+		return resp.Error(errPartly + failed.Error())
+	case failed != nil:
+		return failed
+	case counts:
+		x.Out.Int(sum)
+	default:
+		x.Out.Raw(reply)
+	}
+	return nil
+}
+
+// integerReply returns the number of a reply that is one.
+func integerReply(reply []byte) (n int64, ok bool) {
+	if len(reply) < 4 || reply[0] != ':' {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(string(reply[1:len(reply)-2]), 10, 64)
+	return n, err == nil
+}
+
+// reads runs x's command with other arguments in a shard, and returns its reply,
+// which is valid until the next call.
+func (c *Conn) reads(x *command.Ctx, id raftlog.ShardID, args [][]byte, into *resp.Writer) ([]byte, error) {
+	rd := c.ws.reader(id)
+	if !rd.open {
+		var err error
+		if rd, err = c.begin(id, true); err != nil {
+			return nil, resp.Error(taskErrorText(err))
+		}
+	}
+	into.Proto = x.Out.Proto
+	mark := len(into.Buf)
+	one := command.Ctx{Args: args, DB: x.DB, Tx: &rd.tx, Out: into, Spec: x.Spec, MaxStringLen: x.MaxStringLen}
+	if err := c.srv.guard(&one); err != nil {
+		return nil, err
+	}
+	return into.Buf[mark:], nil
+}
+
+// eachKey runs x's command for each of its keys by itself, in the shard that has
+// it; each shard is seen in one state.
+func (c *Conn) eachKey(x *command.Ctx, into *resp.Writer, take func(reply []byte)) error {
+	slots, p := c.srv.slots(), &plans[x.Spec.ID]
+	args := append([][]byte(nil), x.Args[:p.first+1]...)
+	for _, key := range x.Args[p.first:] {
+		args[p.first] = key
+		reply, err := c.reads(x, slots.ShardOf(keyspace.SlotOf(key)), args, into)
+		if err != nil {
+			return err
+		}
+		take(reply)
+	}
+	return nil
+}
+
+// splitCount is EXISTS and TOUCH.
+func splitCount(c *Conn, x *command.Ctx) error {
+	var scratch resp.Writer
+	sum := int64(0)
+	err := c.eachKey(x, &scratch, func(reply []byte) {
+		n, _ := integerReply(reply)
+		sum += n
+		scratch.Reset()
+	})
+	if err == nil {
+		x.Out.Int(sum)
+	}
+	return err
+}
+
+// splitList is MGET: the reply to each key is an array of one.
+func splitList(c *Conn, x *command.Ctx) error {
+	const header = "*1\r\n"
+	var scratch resp.Writer
+	x.Out.Array(len(x.Args) - 1)
+	return c.eachKey(x, &scratch, func(reply []byte) {
+		x.Out.Raw(reply[len(header):])
+		scratch.Reset()
+	})
+}
+
+// sumEverywhere is DBSIZE.
+func sumEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
+	sum := int64(0)
+	for _, id := range ids {
+		var scratch resp.Writer
+		reply, err := c.reads(x, id, x.Args, &scratch)
+		if err != nil {
+			return err
+		}
+		n, _ := integerReply(reply)
+		sum += n
+	}
+	x.Out.Int(sum)
+	return nil
+}
+
+// keysEverywhere is KEYS.
+func keysEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
+	all := resp.Writer{}
+	total := 0
+	for _, id := range ids {
+		var scratch resp.Writer
+		reply, err := c.reads(x, id, x.Args, &scratch)
+		if err != nil {
+			return err
+		}
+		n, items := arrayReply(reply)
+		total += n
+		all.Raw(items)
+	}
+	x.Out.Array(total)
+	x.Out.Raw(all.Buf)
+	return nil
+}
+
+// arrayReply returns the length of a reply that is an array, and its elements.
+func arrayReply(reply []byte) (n int, items []byte) {
+	for i := 1; i < len(reply); i++ {
+		if reply[i] == '\n' {
+			n, _ = strconv.Atoi(string(reply[1 : i-1]))
+			return n, reply[i+1:]
+		}
+	}
+	return 0, nil
+}
+
+// scanEverywhere is SCAN: it goes through one shard after the other. The cursor
+// holds a slot, and so the shard; at the end of one the scan goes on at the
+// first slot of the next.
+func scanEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
+	const over = "*2\r\n$1\r\n0\r\n" // what a reply begins with when a shard's scan is
+	slots := c.srv.slots()
+	cursor, ok := command.ParseCursor(x.Args[1])
+	if !ok {
+		return resp.ErrInvalidCursor
+	}
+	at := slots.ShardOf(cursor.Slot())
+	for i, id := range ids {
+		if id < at {
+			continue
+		}
+		args := x.Args
+		if id > at { // the cursor's shard is not asked: the scan goes on here
+			first, _ := slots.Range(id)
+			args = append([][]byte(nil), args...)
+			args[1] = strconv.AppendUint(nil, uint64(keyspace.CursorAt(first)), 10)
+		}
+		var scratch resp.Writer
+		reply, err := c.reads(x, id, args, &scratch)
+		if err != nil {
+			return err
+		}
+		if i+1 < len(ids) && len(reply) > len(over) && string(reply[:len(over)]) == over {
+			first, _ := slots.Range(ids[i+1])
+			x.Out.Array(2)
+			x.Out.BulkString(strconv.FormatUint(uint64(keyspace.CursorAt(first)), 10))
+			reply = reply[len(over):]
+		}
+		x.Out.Raw(reply)
+		return nil
+	}
+	x.Out.Array(2)
+	x.Out.BulkString("0")
+	x.Out.Array(0)
+	return nil
+}
+
+// randomEverywhere is RANDOMKEY: of a shard that is chosen by its number of keys.
+func randomEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
+	sizes := make([]int64, len(ids))
+	total := int64(0)
+	for i, id := range ids {
+		sizes[i] = c.srv.node.Shard(id).Keyspace().Counts()[x.DB].Keys
+		total += sizes[i]
+	}
+	first := weighted(sizes, total)
+	for i := range ids {
+		var scratch resp.Writer
+		id := ids[(first+i)%len(ids)]
+		reply, err := c.reads(x, id, x.Args, &scratch)
+		if err != nil {
+			return err
+		}
+		if len(reply) > 0 && reply[0] == '$' && reply[1] != '-' {
+			x.Out.Raw(reply)
+			return nil
+		}
+	}
+	x.Out.Null()
+	return nil
+}
+
+// weighted returns an index of sizes, the more likely the larger its size is.
+func weighted(sizes []int64, total int64) int {
+	if total <= 0 {
+		return 0
+	}
+	n := rand.Int64N(total)
+	for i, size := range sizes {
+		if n -= size; n < 0 {
+			return i
+		}
+	}
+	return 0
+}

@@ -1,0 +1,209 @@
+package cluster
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/tests/harness"
+	"dkv/tests/harness/wire"
+)
+
+// fill writes more than a cluster started with smallLogs keeps in its logs.
+func fill(t *testing.T, n *harness.Node) {
+	t.Helper()
+	const (
+		megabytes  = 12
+		valueBytes = 64 << 10
+	)
+	c := n.Dial(t)
+	text := randomText(valueBytes + 1000)
+	for i := range megabytes << 20 / valueBytes {
+		setUntilOK(t, c, fmt.Sprintf("fill:%d", i%50), text[i:i+valueBytes])
+	}
+}
+
+// randomText returns a text that no compression makes much smaller.
+func randomText(n int) string {
+	b := make([]byte, n)
+	x := uint64(88172645463325252)
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		b[i] = byte('!' + x%90)
+	}
+	return string(b)
+}
+
+// Everything that a key is comes with a raft snapshot: earlier systems lost the
+// TTLs.
+func TestRaftSnapshotIsWhole(t *testing.T) {
+	c := local(t, 3, smallLogs...)
+	victim := c.Others(c.MustLeader(t))[0]
+	other := c.Others(victim)[0]
+	conn := other.Dial(t)
+	conn.OK("SET", "before", "v", "PX", "3600000")
+	conn.OK("SET", "changes", "v")
+	conn.OK("SET", "goes", "v")
+	same(t, c)
+	victim.Kill()
+	conn.OK("SET", "meanwhile", "v", "PX", "7200000")
+	conn.Want(":1\r\n", "PERSIST", "before")
+	conn.Want(":1\r\n", "PEXPIRE", "changes", "1800000")
+	conn.Want(":1\r\n", "DEL", "goes")
+	conn.OK("SET", "soon", "v", "PX", "1500")
+	conn.OK("SELECT", "9")
+	conn.OK("SET", "in9", "v", "EXAT", "4102444800")
+	fill(t, other)
+	restart(t, victim)
+	c.MustAwaitWrites(t, backLimit)
+	same(t, c)
+	// Read as it is there, and again after it has led.
+	local := victim.Dial(t)
+	local.OK("READONLY")
+	for range 2 {
+		for key, want := range map[string]int64{"before": -1, "changes": 1_800_000, "goes": -2, "meanwhile": 7_200_000} {
+			const while = 120_000
+			if got := local.DoInt("PTTL", key); got != want && (want <= 0 || got > want || got < want-while) {
+				t.Errorf("PTTL %s is %d on the node that got a raft snapshot, want %d", key, got, want)
+			}
+		}
+		local.OK("SELECT", "9")
+		local.Want(":4102444800\r\n", "EXPIRETIME", "in9")
+		local.OK("SELECT", "0")
+		harness.Until(t, backLimit, "a key to expire", func() bool { return local.DoInt("EXISTS", "soon") == 0 })
+		victim.Must(t, "CLUSTER", "FAILOVER")
+	}
+	// It can be restarted with what it got.
+	victim.Kill()
+	restart(t, victim)
+	c.MustAwaitWrites(t, backLimit)
+	same(t, c)
+}
+
+// A node that is killed again and again while it is sent a raft snapshot gets
+// there in the end; it must not be caught in a loop of restarts.
+func TestKilledWhileReceivingARaftSnapshot(t *testing.T) {
+	c := local(t, 3, append([]string{"-raft-snapshot-rate", "4mb"}, smallLogs...)...)
+	victim := c.Others(c.MustLeader(t))[0]
+	other := c.Others(victim)[0]
+	victim.Kill()
+	fill(t, other)
+	for i := range 6 {
+		if err := victim.StartAndKill(time.Duration(200+i*250) * time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		other.Must(t, "SET", "round", strconv.Itoa(i))
+	}
+	restart(t, victim)
+	c.MustAwaitWrites(t, backLimit)
+	same(t, c)
+}
+
+// A follower behind a slow link, or one that is stopped, does not slow down
+// what the others do: a majority is enough, and nothing waits for the third.
+func TestSlowFollowerBlocksNobody(t *testing.T) {
+	c := wired(t)
+	leader := c.MustLeader(t)
+	slow, other := c.Others(leader)[0], c.Others(leader)[1]
+	text := randomText(20_000)
+	// measure writes for a while through a follower and returns how many were
+	// acknowledged, and the longest wait for one.
+	measure := func() (writes int, worst time.Duration) {
+		conn := other.Dial(t)
+		start := time.Now()
+		for time.Since(start) < 1500*time.Millisecond {
+			at := time.Now()
+			conn.OK("SET", fmt.Sprintf("key:%d", writes%100), text[:writes%len(text)])
+			worst = max(worst, time.Since(at))
+			writes++
+		}
+		return writes, worst
+	}
+	usual, usualWorst := measure()
+
+	c.Wire.SetLink(leader.Host.Number, slow.Host.Number, wire.Link{BytesPerSecond: 64 << 10, Delay: 50 * time.Millisecond})
+	behindLink, worst := measure()
+	t.Logf("writes in 1.5 s: %d (worst %v), with one follower behind a slow link %d (worst %v)", usual, usualWorst, behindLink, worst)
+	if behindLink < usual/2 {
+		t.Errorf("one follower behind a slow link: %d writes instead of %d", behindLink, usual)
+	}
+	c.Heal()
+	slow.Pause()
+	stopped, worst := measure()
+	t.Logf("with one follower stopped %d (worst %v)", stopped, worst)
+	if stopped < usual/2 {
+		t.Errorf("one follower stopped: %d writes instead of %d", stopped, usual)
+	}
+	slow.Resume()
+	c.MustAwaitWrites(t, backLimit)
+	same(t, c)
+}
+
+// A full disk stops one node, not the cluster; with space again it goes on.
+func TestFullDisk(t *testing.T) {
+	const diskBytes = 640 << 20
+	c := harness.StartCluster(t, harness.ClusterOptions{Wire: true, DiskBytes: diskBytes, Flags: append([]string{"-cluster-timeout", "2s"}, smallLogs...)})
+	for _, who := range []string{"follower", "leader"} {
+		t.Run(who, func(t *testing.T) {
+			victim := c.MustLeader(t)
+			if who == "follower" {
+				victim = c.Others(victim)[0]
+			}
+			l := startLoad(c)
+			l.mustFlow(t)
+			if err := victim.FillDisk(0); err != nil {
+				t.Fatal(err)
+			}
+			// The others have a majority without it.
+			others := c.Others(victim)
+			if err := c.AwaitWrites(backLimit, others...); err != nil {
+				t.Fatal(err)
+			}
+			fill(t, others[0])
+			l.mustFlow(t)
+			if !victim.Running() {
+				t.Errorf("a node whose disk is full ended\n%s", victim.Logs())
+				restart(t, victim)
+			}
+			if err := victim.FreeDisk(); err != nil {
+				t.Fatal(err)
+			}
+			c.MustAwaitWrites(t, 2*backLimit)
+			l.end()
+			same(t, c)
+			l.verify(t, victim)
+		})
+	}
+}
+
+// Raft snapshots must not pile up on the disk.
+func TestRaftSnapshotsDoNotFillTheDisk(t *testing.T) {
+	const diskBytes = 400 << 20
+	c := harness.StartCluster(t, harness.ClusterOptions{Wire: true, DiskBytes: diskBytes, Flags: smallLogs})
+	victim := c.Others(c.MustLeader(t))[0]
+	other := c.Others(victim)[0]
+	var used []int64
+	for range 4 {
+		victim.Kill()
+		fill(t, other)
+		restart(t, victim)
+		c.MustAwaitWrites(t, backLimit)
+		same(t, c)
+		n, err := victim.DiskUsed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		used = append(used, n>>20)
+	}
+	t.Logf("MiB used after each raft snapshot: %v", used)
+	if used[3] > 2*used[0]+64 {
+		t.Errorf("the disk fills with raft snapshots: %v MiB", used)
+	}
+	if strings.Contains(victim.Logs(), "MISCONF") {
+		t.Error("the node refused writes")
+	}
+}

@@ -1,0 +1,37 @@
+package cluster
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"dkv/tests/chaos"
+	"dkv/tests/harness"
+	"dkv/tests/harness/wire"
+)
+
+// Random faults under load, checked for linearizability: the short form of
+// `make chaos`.
+func TestRandomFaults(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		time  time.Duration
+		flags []string
+	}{
+		{"one shard", 30 * time.Second, nil},
+		{"four shards, leases", 20 * time.Second, []string{"-shards", "4", "-read-mode", "lease"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			harness.NeedItself(t)
+			o := chaos.Options{Time: c.time, Seed: chaos.RandomSeed(), Dir: t.TempDir(), Log: t.Logf, Flags: c.flags}
+			t.Logf("seed %d; again: make chaos CHAOSTIME=%v CHAOSSEED=%d CHAOSFLAGS=%q", o.Seed, o.Time, o.Seed, c.flags)
+			result, err := chaos.Run(o)
+			if errors.Is(err, wire.ErrUnavailable) {
+				harness.Missing(t, err.Error())
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			chaos.Report(t, result)
+		})
+	}
+}
