@@ -103,4 +103,4 @@ cover: ## coverage of the unit tests, in cover.html
 	@$(GO) tool cover -func cover.out | tail -n 1
 
 clean: ## remove what builds, tests and benchmarks made (not the data in dkv-data)
-	rm -rf $(BIN) bench-data cover.out cover.html
+	rm -rf $(BIN) bench-data chaos-reports cover.out cover.html

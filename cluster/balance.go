@@ -8,6 +8,7 @@ import (
 
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
+	"dkv/cluster/shard"
 )
 
 // Leaders are spread over the members by each giving one away when it has at least
@@ -51,10 +52,17 @@ func (b *balancer) leaveFullDisk(ctx context.Context) {
 	}
 	for i := range n.list() {
 		s := &n.list()[i]
-		if !s.leads() || s.Writable() == nil {
+		if !s.leads() {
 			continue
 		}
-		n.o.Logger.Warn("this node cannot write and hands its leadership over", "shard", s.id, "err", s.Writable())
+		err := s.Writable()
+		if s.RefusedForSpace() && err == nil {
+			err = shard.ErrNoSpace
+		}
+		if err == nil {
+			continue
+		}
+		n.o.Logger.Warn("this node cannot write and hands its leadership over", "shard", s.id, "err", err)
 		if err := n.giveLead(ctx, s, 0); err != nil && ctx.Err() == nil {
 			b.retry = time.Now().Add(giveUpTime)
 			if !errors.Is(err, errNobodyElse) {

@@ -68,7 +68,7 @@ func (n *Node) askLeader(ctx context.Context, id raftlog.ShardID, kind transport
 		err := errTryAgain
 		if s.leads() {
 			data, err = here(ctx, payload)
-		} else if r := s.route.Load(); r != nil && r.leader != 0 && r.leader != n.identity().node() {
+		} else if r := s.route.Load(); r != nil && r.leader != n.identity().node() {
 			data, err = n.forward(ctx, r, id, kind, payload)
 		}
 		if !tryAgain(err) && !errors.Is(err, shard.ErrUncertain) {
@@ -94,6 +94,9 @@ func (n *Node) answerTable(ctx context.Context, payload []byte) ([]byte, error) 
 	case opRemove:
 		a.ID, err = n.removeMember(ctx, req.Node, req.Force)
 	case opAnnounce:
+		if s, err := n.serving(0); err != nil || !s.leads() {
+			return n.passOn(ctx, req)
+		}
 		a.ID, err = req.Member.ID, n.takeAnnouncement(req.Member)
 	default:
 		err = fmt.Errorf("ERR Unknown request %q between nodes: do they run the same version?", req.Op)
@@ -102,6 +105,23 @@ func (n *Node) answerTable(ctx context.Context, payload []byte) ([]byte, error) 
 		return nil, err
 	}
 	return json.Marshal(a)
+}
+
+// passOn asks the leader for a node that does not know it.
+func (n *Node) passOn(ctx context.Context, req tableRequest) ([]byte, error) {
+	s, err := n.serving(0)
+	if err != nil {
+		return nil, err
+	}
+	r := s.route.Load()
+	if r == nil || r.leader == n.identity().node() {
+		return nil, shard.ErrNotLeader
+	}
+	payload, err := json.Marshal(req)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: encode request: %w", err)
+	}
+	return n.forward(ctx, r, 0, callTable, payload)
 }
 
 // errUnchanged makes updateTable leave the table as it is.

@@ -161,6 +161,53 @@ func TestRemoveUninitialised(t *testing.T) {
 	again.waitMembers(1, 2, 3, 5)
 }
 
+// TestRemovedWhileDown: a node that was removed while it was down learns of it when
+// it comes back, and disturbs nobody.
+func TestRemovedWhileDown(t *testing.T) {
+	c := newTestCluster(t)
+	list := c.startAll(3, nil)
+	down := c.follower(list...)
+	i := int(down.identity().NodeID)
+	rest := without(list, down)
+	down.stopNode(true)
+	rest[0].mustRemove(down.addr, false)
+	term := rest[0].ClusterInfo().Term
+	down = c.start(i, nil)
+	waitFor(t, func() bool { return down.ClusterInfo().State == stateRemoved })
+	wantError(t, "a write", down.put("a", "1"), "removed")
+	rest[1].mustPut("a", "2")
+	if got := rest[0].ClusterInfo(); got.Term != term || got.Members != 2 {
+		t.Fatalf("%+v, the term was %d", got, term)
+	}
+	down.stopNode(false)
+	if _, err := c.tryStart(i, nil); !errors.Is(err, ErrRemoved) {
+		t.Fatalf("it starts again: %v", err)
+	}
+	if _, err := c.tryStart(i, joining); !errors.Is(err, ErrRemoved) {
+		t.Fatalf("it joins with its old folder: %v", err)
+	}
+}
+
+// TestForceRemove takes a node out though nobody knows that a majority is left.
+func TestForceRemove(t *testing.T) {
+	c := newTestCluster(t)
+	list := c.startAll(3, nil)
+	dead := c.follower(list...)
+	rest := without(list, dead)
+	dead.stopNode(true)
+	leader := c.leader(rest...)
+	other := without(rest, leader)[0]
+	waitFor(t, func() bool { return !leader.isConnected(dead.identity().node()) })
+	wantError(t, "without force", leader.RemoveNode(t.Context(), other.addr, false), "majority")
+	// What remains has no majority: the decision is made, and the command says so.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := leader.RemoveNode(ctx, other.addr, true); err != nil {
+		wantError(t, "with force", err, "being removed")
+	}
+	waitFor(t, func() bool { return len(leader.list()[0].Group().Status().Voters) == 2 })
+}
+
 // fakeJoiner answers who it is, but never becomes a member.
 func (c *testCluster) fakeJoiner(i int) (stop func()) {
 	addr := testAddr(i)
@@ -225,9 +272,7 @@ func TestSnapshotCatchUp(t *testing.T) {
 	value := strings.Repeat("x", 16<<10)
 	for k := range 60 {
 		rest[k%2].mustPut(fmt.Sprint("k", k), value)
-		if err := rest[k%2].putIn(1, fmt.Sprint("l", k), value); err != nil {
-			t.Fatal(err)
-		}
+		rest[k%2].mustPutIn(1, fmt.Sprint("l", k), value)
 		for _, n := range rest {
 			if k%20 == 19 {
 				if err := n.Save(t.Context()); err != nil {

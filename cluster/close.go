@@ -65,11 +65,15 @@ func (n *Node) Compact(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Checkpoint writes a durable copy of shard 0's engine to dir, which must not exist.
+// Checkpoint writes a durable copy of the engine to dir, which must not exist.
+// ErrUnsupported where there are several shards.
 func (n *Node) Checkpoint(dir string) error {
 	s, err := n.serving(0)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case n.Shards() > 1:
+		return fmt.Errorf("cluster: checkpoint of several shards: %w", ErrUnsupported)
 	}
 	return s.Checkpoint(dir)
 }

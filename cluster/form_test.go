@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"dkv/cluster/shard"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
 func TestFormCluster(t *testing.T) {
@@ -137,9 +141,7 @@ func TestShardCountIsFixed(t *testing.T) {
 	}
 	for i := range 4 {
 		for _, n := range list {
-			if err := n.putIn(list[0].list()[i].id, "a", "1"); err != nil {
-				t.Fatal(err)
-			}
+			n.mustPutIn(list[0].list()[i].id, "a", "1")
 		}
 	}
 	list[0].stopNode(false)
@@ -147,6 +149,54 @@ func TestShardCountIsFixed(t *testing.T) {
 		t.Fatalf("another number of shards: %v", err)
 	}
 	c.waitServing(c.start(1, nil))
+}
+
+// TestCrashWhileForming crashes one node before each of its first changes of the
+// disk; it comes back and the same cluster is formed.
+func TestCrashWhileForming(t *testing.T) {
+	rng := seedOf(t)
+	ops := []int{3, 6, 9, 12, 16, 20, 25, 30, 40, 60}
+	if testing.Short() {
+		ops = ops[rng.IntN(3):]
+		ops = []int{ops[0], ops[2], ops[5]}
+	}
+	for _, op := range ops {
+		t.Run(fmt.Sprint("op ", op), func(t *testing.T) {
+			c := newTestCluster(t)
+			first := c.start(1, withPeers(3, nil))
+			mem := vfs.NewCrashableMem()
+			var mu sync.Mutex
+			count, crashed := 0, (*vfs.MemFS)(nil)
+			fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(o errorfs.Op) error {
+				if o.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+					return nil
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if count++; count == op {
+					// From here on nobody hears from it.
+					c.net.setCut(testAddr(2), true)
+					crashed = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
+				}
+				return nil
+			}))
+			crashes := c.start(2, withPeers(3, func(o *Options) { o.FS = fs }))
+			last := c.start(3, withPeers(3, nil))
+			waitFor(t, func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return crashed != nil
+			})
+			crashes.stopNode(true)
+			again := c.start(2, withPeers(3, func(o *Options) { o.FS = crashed }))
+			c.waitServing(first, again, last)
+			again.mustPut("a", "1")
+			for _, n := range []*testNode{first, again, last} {
+				n.waitMembers(1, 2, 3)
+				n.mustGet("a", "1")
+			}
+		})
+	}
 }
 
 // TestDecide goes through crashes in the middle of forming, without nodes.
@@ -183,9 +233,7 @@ func TestDecide(t *testing.T) {
 	must(0, stateForming, true)
 	must(0, stateForming, true) // the others have not agreed
 	must(1, stateForming, true)
-	old := ids[2]
 	must(2, stateForming, true)
-	_ = old
 	// Node 2 has agreed, and loses its folder: what was agreed to cannot be.
 	ids[2] = fresh("new")
 	must(0, stateForming, true)

@@ -128,7 +128,7 @@ func (c *testCluster) options(i int, change func(*Options)) Options {
 	addr := testAddr(i)
 	o := Options{
 		Dir: "data", PeerAddr: addr, PeerListen: "127.0.0.1:0",
-		TickInterval: 10 * time.Millisecond, ElectionTicks: 20,
+		TickInterval: 10 * time.Millisecond, ElectionTicks: 30,
 		BlockCacheBytes: 4 << 20, MemtableBytes: 4 << 20, HotCacheBytes: 1 << 20,
 		LogSegmentBytes: 256 << 10, LogRetainBytes: -1, MaxLogBytes: 1 << 20, ReserveDiskBytes: -1,
 		Timeout: 10 * time.Second,
@@ -262,9 +262,22 @@ func (n *testNode) putIn(id raftlog.ShardID, key, value string) error {
 
 func (n *testNode) mustPut(key, value string) {
 	n.c.t.Helper()
-	if err := n.put(key, value); err != nil {
-		n.c.t.Fatalf("put %s at %s: %v", key, n.addr, err)
+	n.mustPutIn(0, key, value)
+}
+
+// mustPutIn repeats what ended as uncertain: writing the same again does no harm.
+func (n *testNode) mustPutIn(id raftlog.ShardID, key, value string) {
+	n.c.t.Helper()
+	for range 20 {
+		err := n.putIn(id, key, value)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, shard.ErrUncertain) {
+			n.c.t.Fatalf("put %s at %s: %v", key, n.addr, err)
+		}
 	}
+	n.c.t.Fatalf("put %s at %s: uncertain again and again", key, n.addr)
 }
 
 // get reads at this node, with a read barrier unless stale.

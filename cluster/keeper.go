@@ -257,12 +257,9 @@ func (n *Node) tellTransport() {
 // announce tells the cluster when this node is reached by other addresses than
 // the table says.
 func (n *Node) announce(ctx context.Context) {
-	t, id := n.table.Load(), n.identity()
-	if t == nil || n.transport == nil {
-		return
-	}
+	t, id := n.members(), n.identity()
 	m := t.find(id.node())
-	if m == nil {
+	if m == nil || t.Version == 0 && len(t.Members) == 1 {
 		return
 	}
 	now := *m
@@ -275,9 +272,35 @@ func (n *Node) announce(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
 	defer cancel()
-	if _, err := n.askTable(ctx, tableRequest{Op: opAnnounce, Member: now}); err != nil {
+	if err := n.announceAnywhere(ctx, t, tableRequest{Op: opAnnounce, Member: now}); err != nil {
 		n.o.Logger.Debug("cannot announce the node's addresses yet", "err", err)
 	}
+}
+
+// announceAnywhere asks shard 0's leader, or whoever can be reached: a node whose
+// address has changed hears nothing from the others, and so knows no leader.
+func (n *Node) announceAnywhere(ctx context.Context, t *memberTable, req tableRequest) error {
+	s, err := n.serving(0)
+	if err != nil {
+		return err
+	}
+	if s.Group().Status().Leader != 0 {
+		_, err := n.askTable(ctx, req)
+		return err
+	}
+	payload, err := json.Marshal(req)
+	if err != nil {
+		return fmt.Errorf("cluster: encode request: %w", err)
+	}
+	err = errNobodyElse
+	for _, m := range t.Members {
+		if id := consensus.NodeID(m.ID); id != n.identity().node() && n.isConnected(id) {
+			if _, err = n.transport.Call(ctx, id, callTable, 0, payload); err == nil {
+				return nil
+			}
+		}
+	}
+	return err
 }
 
 // leave ends this node's membership: the others go on without it, and what it has

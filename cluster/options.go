@@ -96,7 +96,7 @@ type Options struct {
 	// can be cut; default 512 MiB.
 	MaxLogBytes int64
 	// LogSegmentBytes is the size of a file of the log, which is cut by whole
-	// files; default 64 MiB.
+	// files; default a quarter of MaxLogBytes, at most 64 MiB.
 	LogSegmentBytes int64
 	// LogCacheBytes bounds the log entries kept in memory; default 32 MiB.
 	LogCacheBytes int64
@@ -179,6 +179,11 @@ func (o Options) withDefaults() Options {
 		if o.LogSegmentBytes == 0 {
 			o.LogSegmentBytes = 4 << 20
 		}
+	}
+	// A log is cut by whole files: one that is to stay small is of small files.
+	if o.LogSegmentBytes == 0 && o.MaxLogBytes > 0 {
+		const least, most, files = 1 << 20, 64 << 20, 4
+		o.LogSegmentBytes = min(max(o.MaxLogBytes/files, least), most)
 	}
 	if o.FS == nil {
 		o.FS = vfs.Default

@@ -47,7 +47,9 @@ func (o *Options) normalizePeers() error {
 		peers = append(peers, a)
 	}
 	slices.Sort(peers)
-	o.Peers = peers
+	if o.Peers = peers; o.Join {
+		o.Peers = nil // it will be told who the members are
+	}
 	return nil
 }
 
@@ -61,8 +63,6 @@ func (o Options) validatePeers() error {
 		return fmt.Errorf("cluster: %w: it is given without this node's own peer address", ErrPeerList)
 	case o.PeerAddr == "" && o.Join:
 		return errors.New("cluster: a node that is to join needs a peer address")
-	case o.Join && len(o.Peers) > 1:
-		return fmt.Errorf("cluster: %w: a node that joins a cluster is told of its members, it takes no list", ErrPeerList)
 	}
 	for i, p := range o.Peers {
 		if i > 0 && p == o.Peers[i-1] {

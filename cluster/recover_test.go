@@ -17,6 +17,7 @@ func TestRecoverLostMajority(t *testing.T) {
 	survivor := c.follower(list...)
 	i := int(survivor.identity().NodeID)
 	survivor.mustPut("last", "1")
+	survivor.mustGet("last", "1") // it has it, the others have it at least
 	o := c.options(i, nil)
 	if _, err := RecoverLostMajority(o); !errors.Is(err, engine.ErrLocked) {
 		t.Fatalf("recover a node that runs: %v", err)

@@ -20,8 +20,8 @@ type openShard struct {
 	*shard.Shard
 	id    raftlog.ShardID
 	store *snapStore
-	// route leads to the shard's leader, alone says that this node is the only
-	// voter. Both follow the group, see watchLeader.
+	// route leads to the shard's leader, nil while none is known; alone says that
+	// this node is the only voter. Both follow the group, see watchLeader.
 	route atomic.Pointer[route]
 	alone atomic.Bool
 	// kicked wakes the shard's reconciler.
@@ -51,17 +51,27 @@ func (r *route) join(ctx context.Context) (context.Context, context.CancelFunc) 
 
 // watchLeader keeps the shard's route up to date.
 func (n *Node) watchLeader(ctx context.Context, s *openShard) {
+	var last *route // to the last leader that was known
 	for {
 		changed := s.Group().LeaderChanged()
 		st := s.Group().Status()
 		s.alone.Store(len(st.Voters) == 1 && st.Voters[0] == st.ID)
-		if old := s.route.Load(); old == nil || old.leader != st.Leader {
+		switch {
+		case st.Leader == 0:
+			// It may be the same one again, with what was sent to it.
+			s.route.Store(nil)
+		case last == nil || last.leader != st.Leader:
 			r := &route{leader: st.Leader}
 			r.ctx, r.cancel = context.WithCancel(n.ctx)
 			s.route.Store(r)
-			n.giveUpLater(old)
-			kick(s.kicked)
+			if last != nil {
+				n.giveUpLater(last)
+			}
+			last = r
+		default:
+			s.route.Store(last)
 		}
+		kick(s.kicked)
 		select {
 		case <-changed:
 		case <-s.Group().Done():
@@ -72,19 +82,10 @@ func (n *Node) watchLeader(ctx context.Context, s *openShard) {
 	}
 }
 
-// giveUpLater ends the requests of a route that leads to nobody's leader any
-// more. A route whose leader is unknown has none.
+// giveUpLater ends the requests that were sent to one who does not lead any more.
 func (n *Node) giveUpLater(old *route) {
-	if old == nil {
-		return
-	}
 	n.goes(func(ctx context.Context) {
-		grace := time.NewTimer(forwardGrace)
-		defer grace.Stop()
-		select {
-		case <-grace.C:
-		case <-ctx.Done():
-		}
+		_ = pause(ctx, forwardGrace) // over, or the node closes
 		old.cancel()
 	})
 }

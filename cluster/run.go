@@ -97,10 +97,7 @@ func (n *Node) tryRun(ctx context.Context, s *openShard, r *Request) error {
 		return r.Task.Wait()
 	}
 	route := s.route.Load()
-	if route == nil || route.leader == 0 || route.leader == n.identity().node() {
-		return errTryAgain
-	}
-	if r.Encode == nil {
+	if route == nil || route.leader == n.identity().node() || r.Encode == nil {
 		return errTryAgain
 	}
 	reply, err := n.forward(ctx, route, s.id, callRun, r.Encode())
@@ -214,6 +211,11 @@ func (w *waiter) wait(changed <-chan struct{}) error {
 		return w.stillServing()
 	case <-w.until.C:
 	case <-w.ctx.Done():
+	case <-w.s.Group().Done():
+		if err := w.stillServing(); err != nil {
+			return err
+		}
+		return shard.ErrClosed
 	case <-w.n.ctx.Done():
 		return shard.ErrClosed
 	}

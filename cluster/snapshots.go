@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
@@ -23,6 +24,10 @@ import (
 // shards. More wait for raft to ask again.
 const maxSnapshotsSent = 2
 
+// snapshotRetryPause is the pause before a raft snapshot that could not be sent is
+// tried again: its receiver's disk may be full for long.
+const snapshotRetryPause = time.Second
+
 // errNotReceived says that raft wants a snapshot that is not here (any more).
 var errNotReceived = errors.New("cluster: the raft snapshot that was received is gone")
 
@@ -30,21 +35,29 @@ var errNotReceived = errors.New("cluster: the raft snapshot that was received is
 // received state is named by raft's snapshot.
 type snapStore struct {
 	*raftsnap.Store
-	mu struct {
+	// installing is held from the moment that raft is told of a received state
+	// until it has switched to it or not: no other can take its place meanwhile.
+	installing sync.Mutex
+	mu         struct {
 		sync.Mutex
 		complete *raftsnap.Receiver // given to raft
 	}
 	closeFailed func(error)
 }
 
+// setComplete returns what was there before.
+func (st *snapStore) setComplete(r *raftsnap.Receiver) (old *raftsnap.Receiver) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	old, st.mu.complete = st.mu.complete, r
+	return old
+}
+
 var _ shard.Store = (*snapStore)(nil)
 
 // Switch implements shard.Store.
 func (st *snapStore) Switch(snap *pb.Snapshot) (engine.Engine, error) {
-	st.mu.Lock()
-	r := st.mu.complete
-	st.mu.complete = nil
-	st.mu.Unlock()
+	r := st.setComplete(nil)
 	if r == nil {
 		return nil, errNotReceived
 	}
@@ -137,7 +150,11 @@ func (n *Node) goSendSnapshot(id raftlog.ShardID, m *pb.Message) {
 		to := consensus.NodeID(m.GetTo())
 		err := n.sendSnapshot(ctx, s, id, to, m)
 		if err != nil && ctx.Err() == nil {
-			n.o.Logger.Warn("cannot send a raft snapshot", "shard", id, "to", to, "err", err)
+			if !errors.Is(err, errSnapshotsBusy) {
+				n.o.Logger.Warn("cannot send a raft snapshot", "shard", id, "to", to, "err", err)
+			}
+			// Raft asks again as soon as it knows.
+			_ = pause(ctx, snapshotRetryPause)
 		}
 		s.Group().ReportSnapshot(to, err == nil)
 	})
@@ -251,14 +268,24 @@ func (k *snapshotSink) Chunk(data, position []byte, last bool) error {
 		return err
 	}
 	st := k.shard.store
-	st.mu.Lock()
-	st.mu.complete = k.Receiver
-	st.mu.Unlock()
-	if !k.shard.Group().Step(k.message) {
-		return errors.New("cluster: the group is too busy for a raft snapshot")
+	st.installing.Lock()
+	defer st.installing.Unlock()
+	st.setComplete(k.Receiver)
+	ctx, cancel := context.WithTimeout(context.Background(), installTimeout)
+	defer cancel()
+	err := k.shard.Group().Install(ctx, k.message)
+	if st.setComplete(nil) != nil {
+		// Raft had no use for it (what it brings is here already), or was not told.
+		err = errors.Join(err, k.Receiver.Discard())
+	}
+	if err != nil {
+		return fmt.Errorf("cluster: hand a raft snapshot on: %w", err)
 	}
 	return nil
 }
+
+// installTimeout bounds the wait for a group that is busy, on a full disk for one.
+const installTimeout = time.Minute
 
 // Close implements transport.SnapshotSink. What was received stays, to be resumed.
 func (k *snapshotSink) Close() error { return nil }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 )
 
@@ -31,6 +32,41 @@ func BenchmarkPipeline(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
+			})
+		}
+	}
+}
+
+// BenchmarkShards measures pipelines of SET of many keys from several clients:
+// more shards must not be slower than one.
+func BenchmarkShards(b *testing.B) {
+	const depth, clients = 32, 8
+	for _, shards := range []int{1, 4} {
+		for _, depth := range []int{1, depth} {
+			b.Run(fmt.Sprintf("%d/P%d", shards, depth), func(b *testing.B) {
+				s := startShards(b, shards)
+				var wg sync.WaitGroup
+				for n := range clients {
+					c := dial(b, s)
+					send := make([]byte, 0, 64*depth)
+					for i := range depth {
+						send = append(send, request("SET", fmt.Sprintf("key:%d:%d", n, i), "abc")...)
+					}
+					wg.Go(func() {
+						replies := make([]byte, depth*len("+OK\r\n"))
+						for done := 0; done < b.N/clients; done += depth {
+							if _, err := c.Write(send); err != nil {
+								b.Error(err)
+								return
+							}
+							if _, err := io.ReadFull(c.Conn, replies); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
 			})
 		}
 	}

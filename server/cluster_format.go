@@ -96,8 +96,8 @@ func (t *topology) reachable() []raftlog.ShardID {
 	return ids
 }
 
-// writeShards replies CLUSTER SHARDS: all shards, with all of their members. A
-// node stands in every shard.
+// writeShards replies CLUSTER SHARDS: all shards, each with its leader and the
+// nodes that lead none (see followers), in whatever state they are.
 func (t *topology) writeShards(w *resp.Writer) {
 	w.Array(len(t.leaders))
 	for shard, leader := range t.leaders {
@@ -111,7 +111,7 @@ func (t *topology) writeShards(w *resp.Writer) {
 		w.BulkString("nodes")
 		var known []int
 		for i := range t.members {
-			if t.members[i].host != "" {
+			if t.members[i].host != "" && (i == leader || len(t.leads(i)) == 0) {
 				known = append(known, i)
 			}
 		}

@@ -35,15 +35,22 @@ func freeAddrs(t testing.TB, n int) []string {
 }
 
 // startCluster runs servers on the nodes of a cluster until the test ends, and
-// returns when each of them can write to each shard.
+// returns when each of them knows the leader of each shard.
 func startCluster(t testing.TB, nodes, shards int, settings ...string) []*Server {
+	t.Helper()
+	return startClusterWaiting(t, nodes, shards, ioTimeout, settings...)
+}
+
+// startClusterWaiting is startCluster with commands that wait for a leader for so
+// long.
+func startClusterWaiting(t testing.TB, nodes, shards int, timeout time.Duration, settings ...string) []*Server {
 	t.Helper()
 	addrs := freeAddrs(t, nodes)
 	var servers []*Server
 	for _, addr := range addrs {
 		node, err := cluster.Open(cluster.Options{
 			Dir: t.TempDir(), Fsync: raftlog.FsyncNo, Shards: shards, PeerAddr: addr, Peers: addrs, ClientAddr: "client-of-" + addr,
-			TickInterval: 10 * time.Millisecond, ElectionTicks: 30, Timeout: ioTimeout,
+			TickInterval: 10 * time.Millisecond, ElectionTicks: 30, Timeout: timeout,
 			BlockCacheBytes: 4 << 20, MemtableBytes: 4 << 20, HotCacheBytes: 4 << 20, LogSegmentBytes: 1 << 20,
 			LogRetainBytes: -1, ReserveDiskBytes: -1,
 		})

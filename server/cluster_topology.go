@@ -171,16 +171,18 @@ func (t *topology) named(name string) int {
 	return -1
 }
 
-// followers returns the members of a shard beside its leader that clients can
-// reach: members that catch up or are cut off are left out.
+// followers returns the members of a shard that clients are told of beside its
+// leader: those that they can reach. Members that catch up are left out, and so
+// are those that lead another shard: in Redis Cluster a node is a master or a
+// replica and never both, and libraries rely on it (ioredis sends READONLY to
+// replicas only, and would be sent away by a master that it takes for a replica).
 func (t *topology) followers(id raftlog.ShardID) []int {
 	var out []int
 	for i := range t.members {
 		m := &t.members[i]
-		if i == t.leaders[id] || !m.Connected || m.host == "" || int(id) >= len(m.Shards) || !m.Shards[id].Voter {
-			continue
+		if m.Connected && m.host != "" && m.place(id).Voter && len(t.leads(i)) == 0 {
+			out = append(out, i)
 		}
-		out = append(out, i)
 	}
 	return out
 }

@@ -21,6 +21,7 @@ const (
 type collected struct {
 	requests []*shardRequest   // by shard
 	active   []*shardRequest   // those that have calls
+	due      []*shardRequest   // those that runDue has submitted
 	order    []raftlog.ShardID // of the calls, as the client sent them
 	bytes    int               // of their requests
 	riders   int               // how many of them are reads
@@ -33,7 +34,7 @@ func (ws *workspace) request(id raftlog.ShardID) *shardRequest {
 		ws.requests = append(ws.requests, newRequest(raftlog.ShardID(len(ws.requests))))
 	}
 	r := ws.requests[id]
-	r.srv, r.out = ws.conn.srv, &ws.out
+	r.srv, r.out, r.slots = ws.conn.srv, &ws.out, ws.slots
 	r.noTouch, r.maxString, r.maxReply = ws.conn.noTouch, ws.maxStr, maxTaskReply
 	return r
 }
@@ -157,31 +158,31 @@ func (c *Conn) runSeveral() {
 }
 
 // runDue submits every active request that has calls left and no replies that
-// wait to be taken.
+// wait to be taken. Where this node leads, that is a task in the shard's queue;
+// only a request to another node needs a goroutine that waits for its answer.
 func (c *Conn) runDue() {
-	var running sync.WaitGroup
-	var due []*shardRequest
-	for _, r := range c.ws.active {
+	var elsewhere sync.WaitGroup
+	ws := c.ws
+	ws.due = ws.due[:0]
+	for _, r := range ws.active {
 		if r.sent < r.done || r.done == len(r.calls) {
 			continue
 		}
 		r.from, r.mark = r.done, 0
 		r.own.Reset()
 		r.out = &r.own
-		due = append(due, r)
-		if len(due) > 1 {
-			running.Go(func() {
-				r.warm()
-				r.submit()
-			})
+		ws.due = append(ws.due, r)
+		if !r.enqueue() {
+			elsewhere.Go(r.submit)
 		}
 	}
-	due[0].warm()
-	due[0].submit()
-	running.Wait()
-	for _, r := range due {
+	for _, r := range ws.due {
+		r.await()
+	}
+	elsewhere.Wait()
+	for _, r := range ws.due {
 		c.wrote |= 1 << r.shard
-		c.ws.collect(r)
+		ws.collect(r)
 	}
 }
 

@@ -188,7 +188,7 @@ func debugPackedThreshold(_ *Conn, x *command.Ctx, args [][]byte) error {
 // debugObject tells what Redis tells of a key, as far as it means something
 // here.
 func debugObject(c *Conn, x *command.Ctx, args [][]byte) error {
-	return c.inRead(c.srv.shardOf(args[0]), func(tx *keyspace.Tx) error {
+	return c.inRead(c.ws.shardOf(args[0]), func(tx *keyspace.Tx) error {
 		e, err := tx.Peek(x.DB, args[0])
 		if err != nil {
 			return err
@@ -275,7 +275,7 @@ func (c *Conn) populate(prefix []byte, from, to, size int64) error {
 			value = padded
 		}
 		key := fmt.Appendf(append([]byte(nil), prefix...), ":%d", i)
-		ws.add(c.srv.shardOf(key), set, [][]byte{[]byte("set"), key, value, []byte("nx")}, 0)
+		ws.add(c.ws.shardOf(key), set, [][]byte{[]byte("set"), key, value, []byte("nx")}, 0)
 	}
 	c.runDue()
 	for _, r := range ws.active {

@@ -5,9 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 
-	"dkv/cluster/raftlog"
 	"dkv/engine/keyspace"
-	"dkv/resp"
 	"dkv/server/command"
 )
 
@@ -52,14 +50,15 @@ func (d *digest) value(e *keyspace.Entry) {
 
 func debugDigest(c *Conn, x *command.Ctx, _ [][]byte) error {
 	defer c.ws.endReads()
+	ids := c.ws.slots.All()
+	if err := c.beginAll(ids); err != nil {
+		return err
+	}
 	var shards []*keyspace.Tx
-	for i := range c.srv.node.Shards() {
-		rd, err := c.begin(raftlog.ShardID(i), true)
-		if err != nil {
-			return resp.Error(taskErrorText(err))
-		}
-		rd.tx.NoTouch = true
-		shards = append(shards, &rd.tx)
+	for _, id := range ids {
+		tx := &c.ws.reader(id).tx
+		tx.NoTouch = true
+		shards = append(shards, tx)
 	}
 	var all digest
 	for db := range keyspace.Databases {
@@ -106,7 +105,7 @@ func (d *digest) database(tx *keyspace.Tx, db int, there *bool) error {
 func debugDigestValue(c *Conn, x *command.Ctx, args [][]byte) error {
 	x.Out.Array(len(args))
 	for _, key := range args {
-		err := c.inRead(c.srv.shardOf(key), func(tx *keyspace.Tx) error {
+		err := c.inRead(c.ws.shardOf(key), func(tx *keyspace.Tx) error {
 			e, err := tx.Peek(x.DB, key)
 			if err != nil {
 				return err

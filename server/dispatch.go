@@ -62,7 +62,7 @@ func (c *Conn) dispatch(cmd resp.Command) {
 		return
 	}
 	var at route
-	if c.srv.routes() {
+	if c.routes() {
 		if at, refusal = c.route(spec, args); refusal != "" {
 			c.finish()
 			c.reject(spec, refusal)

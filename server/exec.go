@@ -49,8 +49,11 @@ func exec(c *Conn, x *command.Ctx) error {
 // misplaced returns why the transaction cannot run on this node, "" when it can.
 func (c *Conn) misplaced() resp.Error {
 	t := &c.txn
-	if t.crossed {
+	switch {
+	case t.crossed:
 		return resp.ErrCrossSlot
+	case t.slots != c.ws.slots:
+		return errSlotsChanged
 	}
 	if !t.keyed || !c.srv.config.ClusterRedirect.Load() {
 		return ""

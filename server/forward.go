@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"dkv/cluster"
 	"dkv/cluster/raftlog"
 	"dkv/cluster/shard"
+	"dkv/cluster/transport"
 	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
@@ -17,13 +19,49 @@ import (
 // happened and it may be sent again.
 func (r *shardRequest) submit() {
 	r.done, r.aborted = r.from, false
+	if r.slots != r.srv.slots() {
+		r.err = errSlotsChanged
+		r.failed()
+		return
+	}
 	r.run.Idempotent = !r.writes()
 	r.err = r.srv.node.Run(r.srv.work, r.shard, &r.run)
 	if r.err != nil {
-		r.out.Buf = r.out.Buf[:r.mark]
-		if r.done == r.from {
-			r.done = len(r.calls) // it was refused as a whole
-		}
+		r.failed()
+	}
+}
+
+// enqueue begins submit where this node leads the shard, and reports whether it
+// does; await must follow.
+func (r *shardRequest) enqueue() bool {
+	if r.slots != r.srv.slots() || !r.srv.leads(r.shard) {
+		return false
+	}
+	r.warm()
+	r.waiting = true
+	r.srv.node.Shard(r.shard).Submit(&r.task)
+	return true
+}
+
+// await ends what enqueue began. Nothing has happened when the shard says that
+// it has another leader by now; then it is submit's.
+func (r *shardRequest) await() {
+	if !r.waiting {
+		return
+	}
+	r.waiting = false
+	if r.err = r.task.Wait(); errors.Is(r.err, shard.ErrNotLeader) {
+		r.submit()
+	} else if r.err != nil {
+		r.failed()
+	}
+}
+
+// failed forgets the replies of the part, none of which counts.
+func (r *shardRequest) failed() {
+	r.out.Buf = r.out.Buf[:r.mark]
+	if r.done == r.from {
+		r.done = len(r.calls) // it was refused as a whole
 	}
 }
 
@@ -31,7 +69,23 @@ func (r *shardRequest) encode() []byte {
 	return appendRequest(make([]byte, 0, requestSize(r)), r)
 }
 
-func (r *shardRequest) decode(answer []byte) error { return parseAnswer(r, answer) }
+// decode takes the leader's answer. The commands have been run: when it cannot be
+// understood nobody here knows how they went.
+func (r *shardRequest) decode(answer []byte) error {
+	err := parseAnswer(r, answer)
+	if err == nil {
+		return nil
+	}
+	r.srv.log.Error("the answer of a shard's leader was not understood", "shard", r.shard, "bytes", len(answer))
+	if r.writes() {
+		return shard.ErrUncertain
+	}
+	return err
+}
+
+// errSlotsChanged is for a command that was routed before this node was added
+// to a cluster, and would now go to the wrong shard.
+const errSlotsChanged resp.Error = "CLUSTERDOWN The node has just joined a cluster, try again"
 
 // execution is what running a forwarded request takes.
 type execution struct {
@@ -67,7 +121,11 @@ func (s *Server) execute(_ context.Context, id raftlog.ShardID, payload []byte) 
 	if err := e.task.Wait(); err != nil {
 		return nil, err
 	}
-	return appendAnswer(make([]byte, 0, 64+16*len(e.calls)+len(e.buf.Buf)), &e.shardRequest), nil
+	answer := appendAnswer(make([]byte, 0, 64+16*len(e.calls)+len(e.buf.Buf)), &e.shardRequest)
+	if len(answer) > transport.MaxBytes {
+		return nil, shard.ErrUncertain // it is done, but the replies cannot be had
+	}
+	return answer, nil
 }
 
 // release gives the execution back.

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"dkv/cluster/slot"
 )
 
 // familyScript has commands of every family whose replies do not depend on time,
@@ -392,7 +395,7 @@ func TestForwardedCommandsAreCountedOnce(t *testing.T) {
 // The executor refuses what is not for it.
 func TestExecutorRefuses(t *testing.T) {
 	s := startShards(t, 4)
-	id := s.shardOf([]byte("a"))
+	id := s.slots().ShardOf(slot.Of([]byte("a")))
 	good := appendRequest(nil, &shardRequest{calls: callsOf("set a 1", "get a")})
 	if answer, err := s.execute(t.Context(), id, slices.Clone(good)); err != nil || len(answer) == 0 {
 		t.Fatalf("a good request: %v", err)
@@ -412,4 +415,63 @@ func TestExecutorRefuses(t *testing.T) {
 		}
 	}
 	dial(t, s).roundTrip("get a\r\n", "$1\r\n1\r\n")
+}
+
+// A connection that reads what its node has still sees its own writes, which are
+// done elsewhere: its view never goes backwards.
+func TestReadOnlySeesItsOwnWrites(t *testing.T) {
+	for _, s := range startCluster(t, 3, 4) {
+		c := dial(t, s)
+		c.do("flushall")
+		c.do("readonly")
+		for i := 1; i <= 50; i++ {
+			for _, key := range []string{"ro:a", "ro:b", "ro:c"} {
+				c.roundTrip("incr "+key+"\r\n", fmt.Sprintf(":%d\r\n", i))
+				c.roundTrip("get "+key+"\r\n", fmt.Sprintf("$%d\r\n%d\r\n", len(fmt.Sprint(i)), i))
+			}
+		}
+	}
+}
+
+// Without a majority every command says that nothing happened, but READONLY
+// connections read on.
+func TestNoMajority(t *testing.T) {
+	servers := startClusterWaiting(t, 3, 1, 300*time.Millisecond)
+	left := servers[0]
+	c := dial(t, left)
+	eventually(t, "a write works", func() bool { return c.do("set", "nm", "1") == "+OK\r\n" })
+	c.do("get", "nm") // so that this node has it
+	for _, s := range servers[1:] {
+		ctx, cancel := contextWithTimeout()
+		if err := s.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if err := s.node.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const down = "-CLUSTERDOWN"
+	eventually(t, "the node no longer leads", func() bool {
+		reply := c.do("set", "nm", "1")
+		if !strings.HasPrefix(reply, down) && !strings.HasPrefix(reply, "-UNCERTAIN") && reply != "+OK\r\n" {
+			t.Fatalf("SET without a majority: %q", reply)
+		}
+		return strings.HasPrefix(reply, down)
+	})
+	c.roundTrip("multi\r\nset nm 2\r\n", "+OK\r\n+QUEUED\r\n")
+	for _, words := range []string{"exec", "get nm", "mget nm nm2", "dbsize", "watch nm", "del nm"} {
+		if reply := c.do(strings.Fields(words)...); !strings.HasPrefix(reply, down) {
+			t.Errorf("%s without a majority: %q", words, reply)
+		}
+	}
+	// One wait for the leader is enough for a whole pipeline of reads behind a write.
+	c.send("set nm 3\r\n" + strings.Repeat("get nm\r\n", 20))
+	for range 21 {
+		if reply := c.reply(); !strings.HasPrefix(reply, down) {
+			t.Fatalf("a pipeline without a majority: %q", reply)
+		}
+	}
+	r := dial(t, left)
+	r.roundTrip("readonly\r\nget nm\r\nmulti\r\nget nm\r\nexec\r\n", "+OK\r\n$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n")
 }

@@ -7,6 +7,7 @@ import (
 	"dkv/cluster"
 	"dkv/cluster/raftlog"
 	"dkv/cluster/shard"
+	"dkv/cluster/slot"
 	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
@@ -36,6 +37,7 @@ type call struct {
 type shardRequest struct {
 	srv   *Server
 	shard raftlog.ShardID
+	slots slot.Map // by which the shard was chosen
 
 	calls     []call
 	from      int       // calls before it were done by earlier parts
@@ -63,6 +65,8 @@ type shardRequest struct {
 	x    command.Ctx
 	task shard.Task
 	run  cluster.Request
+
+	waiting bool // task is in the shard's queue
 }
 
 // newRequest returns an empty request. It is reused: what it needs to be

@@ -104,18 +104,19 @@ func keyArgs(spec *command.Spec, args [][]byte) iter.Seq[int] {
 	}
 }
 
-// slots is the map from slots to shards.
+// slots is the map from slots to shards. It changes once, when a node that was
+// started to join a cluster is added to it: until then nothing is served.
 func (s *Server) slots() slot.Map { return slot.NewMap(s.node.Shards()) }
 
 // shardOf is the shard that a key belongs to.
-func (s *Server) shardOf(key []byte) raftlog.ShardID {
-	return s.slots().ShardOf(keyspace.SlotOf(key))
+func (ws *workspace) shardOf(key []byte) raftlog.ShardID {
+	return ws.slots.ShardOf(keyspace.SlotOf(key))
 }
 
 // routes reports whether it matters where commands go. A node with one shard
 // that does not redirect spends nothing on routing.
-func (s *Server) routes() bool {
-	return s.node.Shards() > 1 || s.config.ClusterRedirect.Load()
+func (c *Conn) routes() bool {
+	return c.ws.slots.Shards() > 1 || c.srv.config.ClusterRedirect.Load()
 }
 
 // route finds where a command goes, or why it goes nowhere.
@@ -123,9 +124,8 @@ func (s *Server) routes() bool {
 // The keys of a command must be in one shard. With cluster-redirect they must be
 // in one slot, as in Redis Cluster, so that its clients meet what they know.
 func (c *Conn) route(spec *command.Spec, args [][]byte) (at route, refusal resp.Error) {
-	s := c.srv
 	p := &plans[spec.ID]
-	slots, redirect := s.slots(), s.config.ClusterRedirect.Load()
+	slots, redirect := c.ws.slots, c.srv.config.ClusterRedirect.Load()
 	switch {
 	case p.kind == planNone:
 		return route{}, ""
@@ -151,7 +151,8 @@ func (c *Conn) route(spec *command.Spec, args [][]byte) (at route, refusal resp.
 	case sameShard && (sameSlot || !redirect):
 	case redirect, c.txn.open, !p.split:
 		return at, resp.ErrCrossSlot
-	case (len(args)-p.first)%p.step != 0: // not as many values as keys: it fails anywhere
+	case (len(args)-p.first)%p.step != 0:
+		return at, resp.ErrWrongArity(spec.Name) // not as many values as keys
 	default:
 		at.kind = routeSplit
 	}
@@ -179,17 +180,18 @@ func (c *Conn) moved(at route, flags command.Flags) resp.Error {
 // cluster-redirect those that this node leads, since a client then asks every
 // leader and adds up; all when it leads none, like a replica of Redis Cluster.
 func (c *Conn) allShards() []raftlog.ShardID {
-	s := c.srv
-	var all, led []raftlog.ShardID
-	for i := range s.node.Shards() {
-		id := raftlog.ShardID(i)
-		all = append(all, id)
-		if m, known := s.node.Leader(id); known && m.Self {
+	all := c.ws.slots.All()
+	if !c.srv.config.ClusterRedirect.Load() {
+		return all
+	}
+	var led []raftlog.ShardID
+	for _, id := range all {
+		if m, known := c.srv.node.Leader(id); known && m.Self {
 			led = append(led, id)
 		}
 	}
-	if s.config.ClusterRedirect.Load() && len(led) > 0 {
-		return led
+	if len(led) == 0 {
+		return all
 	}
-	return all
+	return led
 }

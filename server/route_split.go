@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"dkv/cluster/raftlog"
@@ -62,9 +63,9 @@ func (c *Conn) runAcross(spec *command.Spec, args [][]byte, at route) {
 
 // splitWrite gives each shard the keys, with what follows each, that it has.
 func splitWrite(c *Conn, x *command.Ctx) error {
-	ws, slots, p := c.ws, c.srv.slots(), &plans[x.Spec.ID]
+	ws, p := c.ws, &plans[x.Spec.ID]
 	for i := p.first; i < len(x.Args); i += p.step {
-		id := slots.ShardOf(keyspace.SlotOf(x.Args[i]))
+		id := ws.shardOf(x.Args[i])
 		if !ws.has(id) {
 			ws.add(id, x.Spec, x.Args[:p.first:p.first], 0)
 		}
@@ -82,16 +83,20 @@ func writeEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
 	return c.gather(x)
 }
 
-// gather has one call of each shard done, and replies their sum if they count,
-// otherwise what the first replies: it is +OK of all.
+// gather has one call of each shard done and makes one reply of theirs.
 func (c *Conn) gather(x *command.Ctx) error {
-	ws := c.ws
 	c.runDue()
+	return combine(x.Out, c.ws.active)
+}
+
+// combine replies the sum of what requests of one call each reply, if they
+// count, otherwise what one replies: it is +OK of all.
+func combine(out *resp.Writer, requests []*shardRequest) error {
 	var failed, uncertain error
 	done := 0
 	sum, counts := int64(0), false
 	var reply []byte
-	for _, r := range ws.active {
+	for _, r := range requests {
 		switch {
 		case errors.Is(r.err, shard.ErrUncertain):
 			uncertain = resp.Error(taskErrorText(r.err))
@@ -117,9 +122,9 @@ func (c *Conn) gather(x *command.Ctx) error {
 	case failed != nil:
 		return failed
 	case counts:
-		x.Out.Int(sum)
+		out.Int(sum)
 	default:
-		x.Out.Raw(reply)
+		out.Raw(reply)
 	}
 	return nil
 }
@@ -133,19 +138,14 @@ func integerReply(reply []byte) (n int64, ok bool) {
 	return n, err == nil
 }
 
-// reads runs x's command with other arguments in a shard, and returns its reply,
-// which is valid until the next call.
+// reads runs x's command with these arguments in a shard whose reader is open,
+// and returns its reply, which is appended to into.
 func (c *Conn) reads(x *command.Ctx, id raftlog.ShardID, args [][]byte, into *resp.Writer) ([]byte, error) {
-	rd := c.ws.reader(id)
-	if !rd.open {
-		var err error
-		if rd, err = c.begin(id, true); err != nil {
-			return nil, resp.Error(taskErrorText(err))
-		}
-	}
 	into.Proto = x.Out.Proto
 	mark := len(into.Buf)
-	one := command.Ctx{Args: args, DB: x.DB, Tx: &rd.tx, Out: into, Spec: x.Spec, MaxStringLen: x.MaxStringLen}
+	one := command.Ctx{
+		Args: args, DB: x.DB, Tx: &c.ws.reader(id).tx, Out: into, Spec: x.Spec, MaxStringLen: x.MaxStringLen,
+	}
 	if err := c.srv.guard(&one); err != nil {
 		return nil, err
 	}
@@ -154,12 +154,40 @@ func (c *Conn) reads(x *command.Ctx, id raftlog.ShardID, args [][]byte, into *re
 
 // eachKey runs x's command for each of its keys by itself, in the shard that has
 // it; each shard is seen in one state.
-func (c *Conn) eachKey(x *command.Ctx, into *resp.Writer, take func(reply []byte)) error {
-	slots, p := c.srv.slots(), &plans[x.Spec.ID]
-	args := append([][]byte(nil), x.Args[:p.first+1]...)
-	for _, key := range x.Args[p.first:] {
-		args[p.first] = key
-		reply, err := c.reads(x, slots.ShardOf(keyspace.SlotOf(key)), args, into)
+func (c *Conn) eachKey(x *command.Ctx, take func(reply []byte)) error {
+	first := plans[x.Spec.ID].first
+	var ids []raftlog.ShardID
+	for _, key := range x.Args[first:] {
+		if id := c.ws.shardOf(key); !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	if err := c.beginAll(ids); err != nil {
+		return err
+	}
+	var scratch resp.Writer
+	args := append([][]byte(nil), x.Args[:first+1]...)
+	for _, key := range x.Args[first:] {
+		args[first] = key
+		scratch.Reset()
+		reply, err := c.reads(x, c.ws.shardOf(key), args, &scratch)
+		if err != nil {
+			return err
+		}
+		take(reply)
+	}
+	return nil
+}
+
+// eachShard runs x's command in every shard that ids names.
+func (c *Conn) eachShard(x *command.Ctx, ids []raftlog.ShardID, take func(reply []byte)) error {
+	if err := c.beginAll(ids); err != nil {
+		return err
+	}
+	var scratch resp.Writer
+	for _, id := range ids {
+		scratch.Reset()
+		reply, err := c.reads(x, id, x.Args, &scratch)
 		if err != nil {
 			return err
 		}
@@ -170,63 +198,45 @@ func (c *Conn) eachKey(x *command.Ctx, into *resp.Writer, take func(reply []byte
 
 // splitCount is EXISTS and TOUCH.
 func splitCount(c *Conn, x *command.Ctx) error {
-	var scratch resp.Writer
 	sum := int64(0)
-	err := c.eachKey(x, &scratch, func(reply []byte) {
+	err := c.eachKey(x, func(reply []byte) {
 		n, _ := integerReply(reply)
 		sum += n
-		scratch.Reset()
 	})
-	if err == nil {
-		x.Out.Int(sum)
-	}
+	x.Out.Int(sum)
 	return err
 }
 
 // splitList is MGET: the reply to each key is an array of one.
 func splitList(c *Conn, x *command.Ctx) error {
 	const header = "*1\r\n"
-	var scratch resp.Writer
 	x.Out.Array(len(x.Args) - 1)
-	return c.eachKey(x, &scratch, func(reply []byte) {
-		x.Out.Raw(reply[len(header):])
-		scratch.Reset()
-	})
+	return c.eachKey(x, func(reply []byte) { x.Out.Raw(reply[len(header):]) })
 }
 
 // sumEverywhere is DBSIZE.
 func sumEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
 	sum := int64(0)
-	for _, id := range ids {
-		var scratch resp.Writer
-		reply, err := c.reads(x, id, x.Args, &scratch)
-		if err != nil {
-			return err
-		}
+	err := c.eachShard(x, ids, func(reply []byte) {
 		n, _ := integerReply(reply)
 		sum += n
-	}
+	})
 	x.Out.Int(sum)
-	return nil
+	return err
 }
 
 // keysEverywhere is KEYS.
 func keysEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
-	all := resp.Writer{}
+	var all []byte
 	total := 0
-	for _, id := range ids {
-		var scratch resp.Writer
-		reply, err := c.reads(x, id, x.Args, &scratch)
-		if err != nil {
-			return err
-		}
+	err := c.eachShard(x, ids, func(reply []byte) {
 		n, items := arrayReply(reply)
 		total += n
-		all.Raw(items)
-	}
+		all = append(all, items...)
+	})
 	x.Out.Array(total)
-	x.Out.Raw(all.Buf)
-	return nil
+	x.Out.Raw(all)
+	return err
 }
 
 // arrayReply returns the length of a reply that is an array, and its elements.
@@ -245,7 +255,7 @@ func arrayReply(reply []byte) (n int, items []byte) {
 // first slot of the next.
 func scanEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
 	const over = "*2\r\n$1\r\n0\r\n" // what a reply begins with when a shard's scan is
-	slots := c.srv.slots()
+	slots := c.ws.slots
 	cursor, ok := command.ParseCursor(x.Args[1])
 	if !ok {
 		return resp.ErrInvalidCursor
@@ -260,6 +270,9 @@ func scanEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
 			first, _ := slots.Range(id)
 			args = append([][]byte(nil), args...)
 			args[1] = strconv.AppendUint(nil, uint64(keyspace.CursorAt(first)), 10)
+		}
+		if _, err := c.begin(id, true); err != nil {
+			return resp.Error(taskErrorText(err))
 		}
 		var scratch resp.Writer
 		reply, err := c.reads(x, id, args, &scratch)
@@ -283,21 +296,29 @@ func scanEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
 
 // randomEverywhere is RANDOMKEY: of a shard that is chosen by its number of keys.
 func randomEverywhere(c *Conn, x *command.Ctx, ids []raftlog.ShardID) error {
+	if err := c.beginAll(ids); err != nil {
+		return err
+	}
 	sizes := make([]int64, len(ids))
 	total := int64(0)
 	for i, id := range ids {
-		sizes[i] = c.srv.node.Shard(id).Keyspace().Counts()[x.DB].Keys
-		total += sizes[i]
-	}
-	first := weighted(sizes, total)
-	for i := range ids {
-		var scratch resp.Writer
-		id := ids[(first+i)%len(ids)]
-		reply, err := c.reads(x, id, x.Args, &scratch)
+		size, err := c.ws.reader(id).tx.DBSize(x.DB)
 		if err != nil {
 			return err
 		}
-		if len(reply) > 0 && reply[0] == '$' && reply[1] != '-' {
+		sizes[i] = size
+		total += size
+	}
+	first := weighted(sizes, total)
+	var scratch resp.Writer
+	for i := range ids {
+		// A shard may have none but expired keys.
+		scratch.Reset()
+		reply, err := c.reads(x, ids[(first+i)%len(ids)], x.Args, &scratch)
+		if err != nil {
+			return err
+		}
+		if len(reply) > 1 && reply[0] == '$' && reply[1] != '-' {
 			x.Out.Raw(reply)
 			return nil
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"dkv/cluster/raftlog"
+	"dkv/cluster/shard"
+	"dkv/cluster/slot"
 	"dkv/resp"
 	"dkv/server/command"
 )
@@ -50,7 +52,7 @@ func spread(s *Server, n int) []string {
 	last := -1
 	for i := 0; len(keys) < n; i++ {
 		key := fmt.Sprint("sp:", i)
-		if id := int(s.shardOf([]byte(key))); id != last {
+		if id := int(s.slots().ShardOf(slot.Of([]byte(key)))); id != last {
 			keys, last = append(keys, key), id
 		}
 	}
@@ -192,4 +194,61 @@ func TestRedirect(t *testing.T) {
 		t.Errorf("CLIENT INFO: %q", reply)
 	}
 	other.roundTrip("readwrite\r\nget foo\r\nping\r\n", "+OK\r\n"+moved+"+PONG\r\n")
+}
+
+// What a command that several shards have a part in replies, when some of them
+// fail.
+func TestCombine(t *testing.T) {
+	part := func(reply string, err error) *shardRequest {
+		r := &shardRequest{calls: callsOf("del k"), out: new(resp.Writer), err: err}
+		r.out.Buf = []byte(reply)
+		r.calls[0].end, r.calls[0].failed, r.done = len(reply), strings.HasPrefix(reply, "-"), 1
+		return r
+	}
+	two, three, ok, syntax := part(":2\r\n", nil), part(":3\r\n", nil), part("+OK\r\n", nil), part("-ERR syntax error\r\n", nil)
+	down, uncertain := part("", shard.ErrNotLeader), part("", shard.ErrUncertain)
+	for name, c := range map[string]struct {
+		parts []*shardRequest
+		want  string
+	}{
+		"sum":                 {[]*shardRequest{two, three}, ":5"},
+		"OK":                  {[]*shardRequest{ok, ok}, "+OK"},
+		"the command's fault": {[]*shardRequest{syntax, syntax}, "-ERR syntax error"},
+		"nothing done":        {[]*shardRequest{down, down}, "-" + shard.ErrNotLeader.Error()},
+		"partly done":         {[]*shardRequest{two, down}, "-" + errPartly + shard.ErrNotLeader.Error()},
+		"not known":           {[]*shardRequest{two, uncertain}, "-" + shard.ErrUncertain.Error()},
+		"none known":          {[]*shardRequest{uncertain, down}, "-" + shard.ErrUncertain.Error()},
+	} {
+		var out resp.Writer
+		if err := combine(&out, c.parts); err != nil {
+			out.Error(errorText(err))
+		}
+		if got := string(out.Buf); got != c.want+"\r\n" {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A command that was routed by another number of shards than there are now is
+// not run.
+func TestSlotsChanged(t *testing.T) {
+	s := startServer(t)
+	c := newConn(s, pipeConn(t))
+	c.ws = takeWorkspace(c)
+	c.ws.slots = slot.NewMap(2)
+	for _, line := range []string{"set sc 1", "get sc", "multi", "set sc 2"} {
+		var args [][]byte
+		for _, w := range strings.Fields(line) {
+			args = append(args, []byte(w))
+		}
+		c.dispatch(resp.Command{Args: args})
+	}
+	c.finish()
+	c.ws.slots = s.slots()
+	c.dispatch(resp.Command{Args: [][]byte{[]byte("exec")}})
+	down := "-" + string(errSlotsChanged) + "\r\n"
+	if got, want := string(c.ws.out.Buf), down+down+"+OK\r\n+QUEUED\r\n"+down; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	dial(t, s).roundTrip("exists sc\r\n", ":0\r\n")
 }

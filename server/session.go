@@ -260,7 +260,7 @@ func (c *Conn) describeServer(w *resp.Writer) {
 	w.BulkString("id")
 	w.Uint(c.id)
 	w.BulkString("mode")
-	w.BulkString("standalone")
+	w.BulkString(c.srv.mode())
 	w.BulkString("role")
 	w.BulkString("master")
 	w.BulkString("modules")

@@ -3,7 +3,6 @@ package server
 import (
 	"dkv/cluster/raftlog"
 	"dkv/cluster/slot"
-	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
 )
@@ -28,6 +27,7 @@ type txn struct {
 	watch  []watched
 
 	// All keys, the watched ones too, must be in one shard.
+	slots   slot.Map
 	keyed   bool // there are keys: shard and slot are those of the first
 	shard   raftlog.ShardID
 	slot    slot.Slot
@@ -60,7 +60,7 @@ func multi(c *Conn, x *command.Ctx) error {
 	if c.txn.open {
 		return resp.ErrNestedMulti
 	}
-	c.txn.open = true
+	c.txn.open, c.txn.slots = true, c.ws.slots
 	c.shared.queued.Store(0)
 	c.setFlag(flagTransaction, true)
 	x.Out.OK()
@@ -90,7 +90,7 @@ func watch(c *Conn, x *command.Ctx) error {
 	if c.txn.open {
 		return resp.ErrWatchInMulti
 	}
-	t, id := &c.txn, c.srv.slots().ShardOf(keyspace.SlotOf(x.Args[1]))
+	t, id := &c.txn, c.ws.shardOf(x.Args[1])
 	if len(t.watch) > 0 && id != t.shard {
 		return resp.ErrCrossSlot // no EXEC could look at both
 	}

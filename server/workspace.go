@@ -7,6 +7,7 @@ import (
 
 	"dkv/cluster"
 	"dkv/cluster/raftlog"
+	"dkv/cluster/slot"
 	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
@@ -20,9 +21,10 @@ const (
 // workspace is what a connection needs while it has commands to run. It is
 // shared through a pool: an idle connection has none.
 type workspace struct {
-	conn *Conn
-	out  resp.Writer
-	x    command.Ctx
+	conn  *Conn
+	slots slot.Map // commands are routed by
+	out   resp.Writer
+	x     command.Ctx
 	tally
 
 	collected
@@ -48,6 +50,7 @@ var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 func takeWorkspace(c *Conn) *workspace {
 	ws := workspaces.Get().(*workspace)
 	ws.conn = c
+	ws.slots = c.srv.slots()
 	ws.out.Proto = c.proto
 	ws.maxStr = c.srv.config.ProtoMaxBulkLen.Load()
 	ws.last = nil
@@ -98,21 +101,59 @@ func (ws *workspace) reader(id raftlog.ShardID) *reader {
 	return ws.readers[id]
 }
 
-// begin opens a reader, after the shard's read barrier. A client that has chosen
+// begin opens a shard's reader, after the read barrier. A client that has chosen
 // READONLY waits for none, unless it could see less than what the reply to a
 // write of its own has told it.
 func (c *Conn) begin(id raftlog.ShardID, snapshot bool) (*reader, error) {
 	rd := c.ws.reader(id)
-	o := cluster.ReadOptions{Snapshot: snapshot, Stale: c.readOnly && c.wrote>>id&1 == 0}
-	if err := c.srv.node.Read(c.srv.work, id, &rd.tx, o); err != nil {
-		return nil, errors.Join(err, rd.tx.Close())
+	o := cluster.ReadOptions{Snapshot: snapshot, Stale: c.stale(id)}
+	return rd, c.began(id, rd, c.open(id, rd, o))
+}
+
+// beginAll opens the readers of several shards, each of which sees one state.
+func (c *Conn) beginAll(ids []raftlog.ShardID) error {
+	var waiting sync.WaitGroup
+	errs := make([]error, len(ids))
+	for i, id := range ids {
+		rd := c.ws.reader(id)
+		o := cluster.ReadOptions{Snapshot: true, Stale: c.stale(id)}
+		waiting.Go(func() { errs[i] = c.open(id, rd, o) })
 	}
-	if !o.Stale {
-		c.wrote &^= 1 << id
+	waiting.Wait()
+	for i, id := range ids {
+		errs[i] = c.began(id, c.ws.reader(id), errs[i])
 	}
+	for _, err := range errs {
+		if err != nil {
+			return resp.Error(taskErrorText(err))
+		}
+	}
+	return nil
+}
+
+func (c *Conn) stale(id raftlog.ShardID) bool { return c.readOnly && c.wrote>>id&1 == 0 }
+
+// open waits for the read barrier. It touches nothing of the connection's but rd.
+func (c *Conn) open(id raftlog.ShardID, rd *reader, o cluster.ReadOptions) error {
+	if c.ws.slots != c.srv.slots() {
+		return errSlotsChanged
+	}
+	err := c.srv.node.Read(c.srv.work, id, &rd.tx, o)
+	if err != nil {
+		return errors.Join(err, rd.tx.Close())
+	}
+	return nil
+}
+
+// began notes that a reader was opened, unless err says that it was not.
+func (c *Conn) began(id raftlog.ShardID, rd *reader, err error) error {
+	if err != nil {
+		return err
+	}
+	c.wrote &^= 1 << id // there was a barrier, or nothing to wait for
 	rd.tx.NoTouch = c.noTouch
 	rd.open, c.ws.reading = true, true
-	return rd, nil
+	return nil
 }
 
 // read runs a reading keyspace command on the connection's own goroutine.

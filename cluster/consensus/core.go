@@ -17,7 +17,7 @@ import (
 const (
 	maxSizePerMsg    = 1 << 20
 	maxInflightMsgs  = 256
-	maxInflightBytes = 64 << 20
+	maxInflightBytes = 32 << 20 // half of what a peer's queue takes
 )
 
 // core is a group without goroutines or clocks of its own: whoever owns it feeds
@@ -38,6 +38,10 @@ type core struct {
 	ready   bool // StateMachine.Leading was called for this term
 	applied raftlog.Index
 	conf    *pb.ConfState
+	// leaving is where the log has the removal of this leader, until that is
+	// applied; zero: nowhere. Nothing is proposed behind it: this node will not
+	// lead again, and with a longer log than the others it would not let them.
+	leaving raftlog.Index
 	// published is the conf that the group's status shows.
 	published *pb.ConfState
 	// unresolved counts the ticks since leadership was lost with proposals in the
@@ -176,7 +180,7 @@ func entryBytes(entries []*pb.Entry) (n int64) {
 // settle is called after every event.
 func (c *core) propose(p *Proposal) error {
 	switch {
-	case !c.leading:
+	case !c.leading || c.leaving != 0:
 		p.finish(ErrNotLeader)
 		return nil
 	case p.Term != c.term:
@@ -188,12 +192,27 @@ func (c *core) propose(p *Proposal) error {
 
 // changeMembership is propose for a change of the membership.
 func (c *core) changeMembership(p *Proposal, cc *pb.ConfChangeV2) error {
-	if !c.ready {
+	if !c.ready || c.leaving != 0 {
 		p.finish(ErrNotLeader)
 		return nil
 	}
 	p.Term = c.term
-	return c.enter(p, func() error { return c.rn.ProposeConfChange(cc) })
+	return c.enter(p, func() error {
+		err := c.rn.ProposeConfChange(cc)
+		if err == nil && removes(cc, c.o.ID) {
+			c.leaving = p.index
+		}
+		return err
+	})
+}
+
+func removes(cc *pb.ConfChangeV2, id NodeID) bool {
+	for _, ch := range cc.GetChanges() {
+		if ch.GetNodeId() == uint64(id) && ch.GetType() != pb.ConfChangeAddNode {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *core) enter(p *Proposal, step func() error) error {
@@ -246,6 +265,11 @@ func (c *core) handleReady() error {
 	if len(c.late) > 0 {
 		c.o.Transport.Send(c.late)
 	}
+	if changesMembers(rd.CommittedEntries) {
+		if err := c.persistCommit(); err != nil {
+			return err
+		}
+	}
 	for _, e := range rd.CommittedEntries {
 		if err := c.apply(e); err != nil {
 			return err
@@ -281,6 +305,27 @@ func (c *core) append(rd raft.Ready) error {
 	}
 }
 
+func changesMembers(entries []*pb.Entry) bool {
+	for _, e := range entries {
+		if e.GetType() != pb.EntryNormal {
+			return true
+		}
+	}
+	return false
+}
+
+// persistCommit makes durable that what is committed is committed. Usually that
+// need not be: a majority tells it again. But the old majority may be gone for good
+// after a change of the membership. Where one of two members was removed and its
+// process ended, the other one must know that, also after a crash.
+func (c *core) persistCommit() error {
+	hs := c.rn.BasicStatus().HardState
+	if err := c.append(raft.Ready{HardState: hs, MustSync: true}); err != nil {
+		return fmt.Errorf("consensus: persist the commit index: %w", err)
+	}
+	return nil
+}
+
 // restore switches to a raft snapshot.
 func (c *core) restore(snap *pb.Snapshot) error {
 	md := snap.GetMetadata()
@@ -291,6 +336,7 @@ func (c *core) restore(snap *pb.Snapshot) error {
 	c.conf = raftConfState(md.GetConfState())
 	// Whether they are in the snapshot cannot be seen.
 	c.pending.failUpTo(c.applied, ErrUncertain)
+	c.reads.applied(c.applied)
 	return nil
 }
 
@@ -319,7 +365,7 @@ func (c *core) observe(rd raft.Ready) {
 		c.unresolved = 0
 		c.o.StateMachine.Following(lead)
 	}
-	c.leading, c.ready = leading, false
+	c.leading, c.ready, c.leaving = leading, false, 0
 }
 
 func (c *core) apply(e *pb.Entry) error {
@@ -343,6 +389,9 @@ func (c *core) apply(e *pb.Entry) error {
 	c.applied = index
 	if own != nil {
 		own.finish(own.result(e))
+	}
+	if c.leaving <= index {
+		c.leaving = 0
 	}
 	if c.leading && !c.ready && term == c.term {
 		c.ready = true

@@ -138,6 +138,28 @@ func (g *Group) Step(m *pb.Message) bool {
 	}
 }
 
+// Install steps the MsgSnap of a raft snapshot that has been received, and returns
+// when the group is through with it: it has switched to it, or did not want it.
+// Errors: ErrStopped, or ctx's when the group did not get to it in time; it never
+// will then.
+func (g *Group) Install(ctx context.Context, m *pb.Message) error {
+	done := make(chan struct{})
+	err := g.do(ctx, func(c *core) error {
+		defer close(done)
+		c.step(m)
+		return c.settle()
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-g.done:
+		return ErrStopped
+	}
+}
+
 // ReadBarrier returns when this node has applied all that had been committed
 // when it was called. Errors: ErrStopped, or ctx's: then there was no leader that
 // a majority follows.

@@ -225,7 +225,7 @@ func (w *world) unsettled() string {
 				n.id, n.state.index, most.state.index, n.core.lead, n.writer.state, len(n.reads))
 		}
 	}
-	if b := most.core.rn.BasicStatus(); b.GetCommit() != uint64(most.state.index) {
+	if b := most.core.rn.BasicStatus(); b.GetCommit() != uint64(most.state.index) || int(most.state.index) < len(w.truth.entries)-1 {
 		return "not all is applied"
 	}
 	return ""

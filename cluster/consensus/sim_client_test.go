@@ -85,9 +85,10 @@ func (op *simOp) writes() bool { return op.kind != opGet && op.kind != opGetTask
 
 // simClient has one command under way at a time.
 type simClient struct {
-	w    *world
-	id   int
-	seen [simKeys]string
+	w     *world
+	id    int
+	reads float64 // share of its commands
+	seen  [simKeys]string
 }
 
 // next begins a command, on a node that says it leads more often than not.
@@ -97,9 +98,9 @@ func (c *simClient) next() {
 		return
 	}
 	op := &simOp{w: w, id: w.truth.nextOp(), client: c.id, key: w.r.IntN(simKeys)}
-	if w.chance(w.reads) {
+	if w.chance(c.reads) {
 		op.kind = opGet
-		if w.chance(0.25) {
+		if w.chance(0.4) {
 			op.kind = opGetTask
 		}
 	} else {

@@ -39,12 +39,13 @@ type simPlan struct {
 	segment, retain, cache          int64
 	flushRate                       float64
 	padding                         int // bytes of an entry, at most
-	reads                           float64
 	think, patience                 time.Duration
 	length                          time.Duration // of the faults
 	faultEvery                      time.Duration
 	members                         float64 // share of the faults that change the membership
 	chunkTime                       time.Duration
+	churn                           bool    // leaders change all the time
+	stall                           float64 // share of proposals that come late
 	slowDisk                        float64
 	drift                           float64
 }
@@ -56,25 +57,29 @@ func (w *world) plan(seed uint64, mutant simMutant) {
 	oneOf := func(values ...int64) int64 { return values[r.IntN(len(values))] }
 	p := simPlan{
 		seed: seed, mutant: mutant,
-		nodeCount: int(oneOf(1, 3, 3, 3, 3, 5)), joiners: r.IntN(3), clientCount: 3 + r.IntN(4),
-		lease: r.IntN(3) == 0, electionTicks: int(oneOf(6, 10, 15)),
+		nodeCount: int(oneOf(1, 3, 3, 3, 3, 5)), joiners: r.IntN(3), clientCount: 3 + r.IntN(6),
+		lease: r.IntN(3) == 0 || *simLease, electionTicks: int(oneOf(6, 10, 15)),
 		segment: oneOf(8<<10, 12<<10, 32<<10), retain: oneOf(-1, -1, 16<<10), cache: oneOf(-1, 4<<10, 1<<20),
 		padding:    int(oneOf(10, 500, 3000)),
 		flushRate:  []float64{0.005, 0.03, 0.2}[r.IntN(3)],
-		reads:      []float64{0.2, 0.5, 0.8}[r.IntN(3)],
-		think:      time.Duration(oneOf(20, 60, 150)) * time.Millisecond,
-		patience:   time.Duration(oneOf(1000, 3000, 6000)) * time.Millisecond,
-		length:     time.Duration(oneOf(5, 10, 20)) * time.Second,
+		think:      time.Duration(oneOf(5, 20, 100)) * time.Millisecond,
+		patience:   time.Duration(oneOf(200, 1000, 4000)) * time.Millisecond,
+		length:     time.Duration(oneOf(4, 7, 12)) * time.Second,
 		faultEvery: time.Duration(oneOf(100, 250, 700)) * time.Millisecond,
 		members:    []float64{0, 0.1, 0.4}[r.IntN(3)],
 		chunkTime:  time.Duration(oneOf(1, 50, 300)) * time.Millisecond,
+		churn:      r.IntN(6) == 0,
+		stall:      []float64{0.01, 0.2}[r.IntN(2)],
 		slowDisk:   []float64{0, 0.01, 0.1}[r.IntN(3)],
 		drift:      0.3,
 	}
 	if mutant == mutantFastClocks {
-		p.lease = true
+		p.lease, p.drift = true, 0.6
 	} else if p.lease {
 		p.drift = 0.03
+	}
+	if p.churn {
+		p.faultEvery = 100 * time.Millisecond
 	}
 	if p.nodeCount == 1 {
 		p.joiners, p.members = 2, 0.4
@@ -96,6 +101,15 @@ func (w *world) hop() time.Duration {
 		d += w.around(300 * time.Millisecond)
 	}
 	return d
+}
+
+// stalled is how long a proposal takes to get to the group: the writer may have to
+// wait for the disk first.
+func (w *world) stalled() time.Duration {
+	if w.healed == 0 && w.chance(w.stall) {
+		return min(w.around(time.Second), 2*time.Second)
+	}
+	return w.hop()
 }
 
 // syncTime is how long a sync of the disk takes.
@@ -131,7 +145,15 @@ func (w *world) fault() {
 		n = l
 	}
 	loss := simLoss(w.r.IntN(3))
-	switch w.r.IntN(17) {
+	kind := w.r.IntN(17)
+	if l := w.pick(true); w.churn && l != nil && w.chance(0.8) {
+		n, kind = l, 13
+	}
+	if w.lease && n.leads != 0 && w.chance(0.4) {
+		w.depose(n, loss)
+		return
+	}
+	switch kind {
 	case 0, 1:
 		n.crash(loss)
 	case 2, 3:
@@ -190,6 +212,38 @@ func (w *world) fault() {
 			})
 		}
 	}
+}
+
+// depose has a leader lose its followers one by one: the first does not hear it any
+// more and wants to be elected, the second has just confirmed it, and may start anew
+// and know nothing of that. It is what a lease must not be fooled by.
+func (w *world) depose(n *simNode, loss simLoss) {
+	first, second := w.nodes[w.r.IntN(len(w.nodes))], w.nodes[w.r.IntN(len(w.nodes))]
+	if first == n || second == n {
+		return
+	}
+	cut := func(o *simNode) {
+		w.log(n.id, "cut off", uint64(o.id))
+		for _, l := range [][2]NodeID{{n.id, o.id}, {o.id, n.id}} {
+			w.net.cut[l]++
+			w.after(3*time.Second, func() { w.net.cut[l]-- })
+		}
+	}
+	cut(first)
+	w.after(w.between(0, 1500*time.Millisecond), func() {
+		if n.leads == 0 || w.healed != 0 {
+			return
+		}
+		for _, o := range w.nodes {
+			if o != n && o != first {
+				cut(o)
+			}
+		}
+		if w.chance(0.7) {
+			second.crash(loss)
+			w.after(2*time.Millisecond, second.start)
+		}
+	})
 }
 
 // transfer is Group.TransferLeader.
@@ -252,7 +306,11 @@ func (w *world) partition(n *simNode) {
 			links = append(links, [2]NodeID{b.id, a.id})
 		}
 	}
-	switch kind := w.r.IntN(4); kind {
+	kind := w.r.IntN(4)
+	if n.leads != 0 && w.chance(0.5) {
+		kind = 0
+	}
+	switch kind {
 	case 0: // n alone
 		for _, o := range w.nodes {
 			cut(n, o, true)
@@ -301,6 +359,7 @@ func (w *world) heal() {
 	w.net.cut = make(map[[2]NodeID]int)
 	w.net.loss, w.net.slow = 0, 0
 	w.chunkTime = time.Millisecond
+	w.think, w.patience = 30*time.Millisecond, time.Second
 	for _, n := range slices.Clone(w.nodes) {
 		n.paused, n.rate = 0, 1
 		if n.disk != nil {

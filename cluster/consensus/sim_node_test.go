@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dkv/cluster/raftlog"
+	"dkv/engine"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -189,6 +190,9 @@ func (n *simNode) event(f func() error) {
 	case n.disk.off:
 		n.reap()
 	case n.w.ended || n.w.failed != "":
+	case errors.Is(err, engine.ErrNoSpace) && n.disk.full:
+		// Only appending entries waits for space: the process ends, and starts again.
+		n.crash(loseNothing)
 	case err != nil:
 		n.w.fail("node %d: %v", n.id, err)
 	default:
@@ -250,8 +254,11 @@ func (n *simNode) onCore(d time.Duration, f func() error) {
 		if !n.up || n.run != run {
 			return
 		}
-		if later := max(n.busy, n.paused); later > n.w.now {
-			n.w.after(later-n.w.now, try)
+		if n.paused > max(n.w.now, n.busy) {
+			// Who comes first when the process goes on is left to chance.
+			n.w.after(n.paused-n.w.now+n.w.hop(), try)
+		} else if n.busy > n.w.now {
+			n.w.after(n.busy-n.w.now, try)
 		} else if n.inCore {
 			n.w.after(spaceRetry/4, try)
 		} else {
@@ -270,7 +277,7 @@ func (n *simNode) onNode(d time.Duration, f func()) {
 			return
 		}
 		if n.paused > n.w.now {
-			n.w.after(n.paused-n.w.now, try)
+			n.w.after(n.paused-n.w.now+n.w.hop(), try)
 			return
 		}
 		f()

@@ -13,7 +13,7 @@ import (
 )
 
 // simKeys is how many keys there are.
-const simKeys = 5
+const simKeys = 3
 
 // simState is what an engine holds: data, position and membership of one moment.
 // It is copied by value.

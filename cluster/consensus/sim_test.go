@@ -16,6 +16,7 @@ import (
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "run the simulation with this seed only, and print its trace when it fails")
 	simWrong = flag.Int("sim.mutant", 0, "make this mistake, a number of simMutant, with -sim.seed")
+	simLease = flag.Bool("sim.lease", false, "leases in all schedules")
 	simLines = flag.Int("sim.lines", 60, "lines of the trace to print on failure")
 )
 
@@ -62,7 +63,7 @@ func (w *world) play(seed uint64, mutant simMutant) {
 		w.after(w.between(0, 300*time.Millisecond), n.start)
 	}
 	for i := range w.clientCount {
-		c := &simClient{w: w, id: i}
+		c := &simClient{w: w, id: i, reads: []float64{0.1, 0.5, 0.95}[i%3]}
 		w.clients = append(w.clients, c)
 		w.after(w.around(w.think), c.next)
 	}
@@ -157,11 +158,12 @@ var simMutants = []struct {
 // purpose, is found.
 func TestSimulationFindsMistakes(t *testing.T) {
 	for _, m := range simMutants {
+		began := time.Now()
 		found := false
 		for seed := uint64(1); seed <= m.within && !found; seed++ {
 			if w := simulate(t, seed, m.mutant); w.failed != "" {
 				found = true
-				t.Logf("%s: found by seed %d: %.150s", m.name, seed, w.failed)
+				t.Logf("%s: found by seed %d in %v: %.150s", m.name, seed, time.Since(began), w.failed)
 			}
 		}
 		if !found {

@@ -116,13 +116,19 @@ func (w *world) after(d time.Duration, f func()) {
 	heap.Push(&w.events, simEvent{w.now + max(d, 0), w.seq, f})
 }
 
+// maxSimEvents ends a schedule that goes in circles.
+const maxSimEvents = 200_000
+
 // run lets time pass until the moment given. A node that waits for space on its
 // disk calls it too, from within one of its own events.
 func (w *world) run(until time.Duration) {
 	for w.failed == "" && !w.ended && len(w.events) > 0 && w.events[0].at <= until {
 		e := heap.Pop(&w.events).(simEvent)
 		w.now = e.at
-		w.stats.Events++
+		if w.stats.Events++; w.stats.Events > maxSimEvents {
+			w.fail("more than %d events", maxSimEvents)
+			return
+		}
 		e.do()
 	}
 	if w.failed == "" && !w.ended {

@@ -98,7 +98,7 @@ func (wr *simWriter) propose(data []byte) {
 	wr.state = writerProposed
 	p := &Proposal{Term: wr.term, Data: data, IndexOffset: simIndexOffset, Context: wr, done: make(chan error, 1)}
 	wr.proposal = p
-	n.onCore(n.w.hop(), func() error {
+	n.onCore(n.w.stalled(), func() error {
 		if n.w.mutant == mutantNoTermCheck {
 			p.Term = n.core.term
 		}

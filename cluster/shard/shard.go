@@ -112,9 +112,13 @@ type Shard struct {
 	lead    chan struct{} // kicked when leads changes
 	flushed chan struct{} // kicked when the engine has become durable up to a new point
 	reapOff atomic.Bool
+
+	refusedForSpace atomic.Bool // see RefusedForSpace
 	// compacting says that upkeep is compacting after expiry.
 	compacting atomic.Bool
 
+	ctx        context.Context // ends with cancel, when closing is closed
+	cancel     context.CancelFunc
 	closing    chan struct{}
 	closeOnce  sync.Once
 	closeErr   error
@@ -131,6 +135,8 @@ type Shard struct {
 	batch   engine.Batch  // reused
 	foreign keyspace.Foreign
 	records []ownRecord
+
+	retiring sync.WaitGroup // of replaced engines
 
 	pins struct {
 		sync.Mutex
@@ -153,6 +159,7 @@ func Open(o Options) (*Shard, error) {
 		writerDone: make(chan struct{}),
 		upkeepDone: make(chan struct{}),
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	position, err := s.load()
 	if err != nil {
 		return nil, err
@@ -223,7 +230,9 @@ func (s *Shard) load() (raftlog.Index, error) {
 func (s *Shard) newState(eng engine.Engine) (*state, error) {
 	return newState(eng, func() {
 		if s.o.Store != nil {
-			s.o.Store.Retire(eng)
+			// Closing it and removing its files takes time, and the last to let go
+			// may be the group's goroutine.
+			s.retiring.Go(func() { s.o.Store.Retire(eng) })
 		}
 	})
 }
@@ -339,6 +348,11 @@ func (s *Shard) Writable() error {
 	return st.eng.Writable()
 }
 
+// RefusedForSpace reports whether a write was refused for lack of space in the log
+// since the last call: a log can have room for small batches and none for large
+// ones while the engine is Writable.
+func (s *Shard) RefusedForSpace() bool { return s.refusedForSpace.Swap(false) }
+
 // ReadRecord returns a record that a Task's EvalRaw put.
 func (s *Shard) ReadRecord(key []byte) (value []byte, found bool, err error) {
 	st := s.acquire()
@@ -387,6 +401,7 @@ func (s *Shard) Close() error {
 		s.closed = true
 		s.submitters.Unlock()
 		close(s.closing)
+		s.cancel()
 		<-s.upkeepDone
 		<-s.writerDone
 		s.group.Stop()
@@ -397,6 +412,7 @@ func (s *Shard) Close() error {
 			err = eng.Flush()
 		}
 		s.closeErr = errors.Join(err, eng.Close())
+		s.retiring.Wait()
 	})
 	return s.closeErr
 }

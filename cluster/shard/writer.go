@@ -165,7 +165,9 @@ func (s *Shard) endBatch() {
 	w.tx.Finish()
 	data := s.takeBatch()
 	if err := s.o.Log.Reserve(int64(len(data))); err != nil {
-		if !errors.Is(err, engine.ErrNoSpace) {
+		if errors.Is(err, engine.ErrNoSpace) {
+			s.refusedForSpace.Store(true)
+		} else {
 			s.o.Logger.Error("cannot reserve log space", "err", err)
 		}
 		s.abandon(refusal(err))
@@ -207,9 +209,13 @@ func (s *Shard) endUnwritten() {
 		s.abandon(nil)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), barrierTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, barrierTimeout)
 	defer cancel()
 	err := s.group.ReadBarrier(ctx)
+	if s.ctx.Err() != nil && err != nil {
+		s.abandon(ErrClosed)
+		return
+	}
 	if err != nil || raftlog.Term(s.leads.Load()) != s.w.term {
 		s.abandon(ErrNotLeader)
 		return

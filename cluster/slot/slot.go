@@ -34,6 +34,15 @@ func NewMap(shards int) Map {
 // Shards returns the number of shards.
 func (m Map) Shards() int { return int(m.more) + 1 }
 
+// All returns all shards, in order.
+func (m Map) All() []raftlog.ShardID {
+	ids := make([]raftlog.ShardID, m.Shards())
+	for i := range ids {
+		ids[i] = raftlog.ShardID(i)
+	}
+	return ids
+}
+
 // ShardOf returns the shard that a slot belongs to.
 func (m Map) ShardOf(s Slot) raftlog.ShardID {
 	// The largest shard whose first slot, id*Count/shards rounded down, is not

@@ -49,24 +49,53 @@ func TestCall(t *testing.T) {
 func TestLargeCalls(t *testing.T) {
 	a, b := pair(t, nil)
 	b.call = func(_ context.Context, _ consensus.NodeID, _ CallKind, _ raftlog.ShardID, payload []byte) ([]byte, error) {
-		for i := range payload {
-			payload[i]++
-		}
 		return payload, nil
 	}
 	var wg sync.WaitGroup
-	// The sum is more than callQueueBytes: callers wait.
-	for i, size := range []int{0, 1, urgentBytes, urgentBytes + 1, frameTargetBytes, 20 << 20, 30 << 20, 40 << 20, 3 << 20} {
+	for i, size := range []int{0, 1, urgentBytes, urgentBytes + 1, frameTargetBytes, 4 << 20, 12 << 20, 3 << 20} {
 		wg.Go(func() {
 			payload := bytes.Repeat([]byte{byte(i)}, size)
-			want := bytes.Repeat([]byte{byte(i + 1)}, size)
 			got, err := a.ask(context.Background(), 2, payload)
-			if err != nil || !bytes.Equal(got, want) {
+			if err != nil || !bytes.Equal(got, payload) {
 				t.Errorf("%d bytes: got %d, error %v", size, len(got), err)
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// At the bound callers wait for room, for their ctx or for the stream's end.
+func TestCallWaitsForRoom(t *testing.T) {
+	o := newOutbox(100, 100)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	p := parcel{record: record{kind: kindReply, total: 80, body: make([]byte, 80)}}
+	if err := o.pushWait(ctx, nil, p); err != nil {
+		t.Fatal(err)
+	}
+	pushed := make(chan error, 1)
+	push := func() { pushed <- o.pushWait(ctx, nil, p) }
+	go push()
+	eventually(t, "a caller that waits", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return o.mu.room != nil })
+	if f, records := o.next(nil); records != 1 {
+		t.Errorf("%d records in %d bytes", records, len(f.bytes()))
+	}
+	if err := <-pushed; err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("gone")
+	cancel(cause)
+	if push(); <-pushed != cause {
+		t.Error("it does not end with ctx")
+	}
+	ctx = context.Background()
+	go push()
+	eventually(t, "a caller that waits", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return o.mu.room != nil })
+	if left := o.close(); len(left) != 1 {
+		t.Errorf("%d parcels were left", len(left))
+	}
+	if err := <-pushed; !errors.Is(err, errReplaced) {
+		t.Errorf("after the end: %v", err)
+	}
 }
 
 func TestCallEndsWithContext(t *testing.T) {

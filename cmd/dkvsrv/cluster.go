@@ -102,6 +102,9 @@ func printReport(out io.Writer, folder string, r cluster.RecoveryReport) {
 		if s.Unconfirmed > 0 {
 			fmt.Fprintf(out, "; the last %d were not known here to be acknowledged, and are kept", s.Unconfirmed)
 		}
+		if !s.Voter {
+			fmt.Fprint(out, "; this node was still catching up, so that any amount may be lost")
+		}
 		fmt.Fprintln(out)
 	}
 	fmt.Fprint(out, `

@@ -62,12 +62,12 @@ func TestRecoveryReport(t *testing.T) {
 	var out strings.Builder
 	printReport(&out, "dkv-data", cluster.RecoveryReport{
 		OldClusterID: "old", NewClusterID: "new", NodeID: 2, Dropped: []string{"h:1", "h:3"},
-		Shards: []cluster.RecoveredShard{{ID: 0, Index: 12, Term: 3, Unconfirmed: 2}, {ID: 1, Index: 5, Term: 4}},
+		Shards: []cluster.RecoveredShard{{ID: 0, Index: 12, Term: 3, Unconfirmed: 2, Voter: true}, {ID: 1, Index: 5, Term: 4}},
 	})
 	for _, want := range []string{
 		"The data folder dkv-data (node 2) is a cluster of its own now.", "cluster id     new, was old", "not members    h:1, h:3\n",
 		"shard 0        ends at entry 12 of term 3; the last 2 were not known here to be acknowledged, and are kept\n",
-		"shard 1        ends at entry 5 of term 4\n", "What may be lost:",
+		"shard 1        ends at entry 5 of term 4; this node was still catching up, so that any amount may be lost\n", "What may be lost:",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out.String())

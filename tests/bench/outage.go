@@ -18,7 +18,8 @@ const (
 	// killed, so that the cluster is under load and all connections stand.
 	steadyWrites = 50
 	outageLimit  = 30 * time.Second
-	// redialEvery is how long a writer waits when no node took its connection.
+	// redialEvery is the pause before asking again: a writer that failed, and who
+	// waits for a leader.
 	redialEvery = 5 * time.Millisecond
 	// floor and goal of the time until writes flow again.
 	outageFloor = 2 * time.Second
@@ -61,13 +62,13 @@ func measureOutages(ctx context.Context, c config) ([]outage, error) {
 
 // killLeader measures one outage, and leaves a whole cluster behind.
 func killLeader(ctx context.Context, cluster *harness.Cluster) (outage, error) {
-	nodes := cluster.Nodes()
-	leader := cluster.Leader(0)
-	if leader == nil {
-		return outage{}, errors.New("nobody leads")
-	}
 	ctx, stop := context.WithTimeout(ctx, outageLimit)
 	defer stop()
+	nodes := cluster.Nodes()
+	leader, err := awaitLeader(ctx, cluster)
+	if err != nil {
+		return outage{}, err
+	}
 	var addrs []string
 	for _, n := range nodes {
 		addrs = append(addrs, n.Addr())
@@ -107,6 +108,20 @@ func killLeader(ctx context.Context, cluster *harness.Cluster) (outage, error) {
 		return outage{}, err
 	}
 	return outage{first: slices.Min(times), all: slices.Max(times)}, cluster.AwaitWrites(outageLimit, nodes...)
+}
+
+// awaitLeader asks until there is a leader.
+func awaitLeader(ctx context.Context, cluster *harness.Cluster) (*harness.Node, error) {
+	for {
+		if leader := cluster.Leader(0); leader != nil {
+			return leader, nil
+		}
+		select {
+		case <-time.After(redialEvery):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("nobody leads: %w", ctx.Err())
+		}
+	}
 }
 
 // writer writes without a pause, one write in flight, and goes on to the next

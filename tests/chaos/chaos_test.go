@@ -82,3 +82,20 @@ func TestErrorOutcome(t *testing.T) {
 		}
 	}
 }
+
+// Reads that are only a little stale, on a cluster that nothing happens to, are
+// noticed: what no violation means depends on it.
+func TestStaleReadsAreNoticed(t *testing.T) {
+	o := Options{Time: 4 * time.Second, Seed: RandomSeed(), Dir: t.TempDir(), Log: t.Logf,
+		Loopback: true, Faults: []string{"leadership moved"}, NoMembership: true, staleReads: true}
+	result, err := Run(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range result.Violations {
+		if strings.Contains(v, "is not linearizable") {
+			return
+		}
+	}
+	t.Errorf("%d operations with stale reads, and violations are: %v", result.Operations, result.Violations)
+}

@@ -18,6 +18,7 @@ const pause = 20 * time.Millisecond
 type load struct {
 	cluster *harness.Cluster
 	book    *history.Book
+	stale   bool // see Options.staleReads
 	stop    atomic.Bool
 	wg      sync.WaitGroup
 
@@ -48,11 +49,11 @@ type call struct {
 	at    int64
 }
 
-func startLoad(c *harness.Cluster, book *history.Book, clients int, seed uint64) *load {
-	l := &load{cluster: c, book: book}
+func startLoad(c *harness.Cluster, book *history.Book, o Options, seed uint64) *load {
+	l := &load{cluster: c, book: book, stale: o.staleReads}
 	l.mu.errors = make(map[string]int)
 	l.mu.lastWrite = time.Now()
-	for i := range clients {
+	for i := range o.Clients {
 		one := &client{load: l, number: i, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
 		l.wg.Go(one.run)
 	}
@@ -95,6 +96,10 @@ func (c *client) connect() bool {
 		return false
 	}
 	c.conn = conn
+	if c.stale {
+		conn.SetDeadline(time.Now().Add(callLimit))
+		conn.Call("READONLY")
+	}
 	return true
 }
 

@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dkv/tests/chaos/history"
@@ -100,15 +101,15 @@ func parse(in history.Input, r harness.Reply) (history.Output, outcome) {
 // refusals are the errors with which a node may refuse what it cannot do now.
 var refusals = []string{"CLUSTERDOWN", "MISCONF", "LOADING", "TRYAGAIN", "EXECABORT"}
 
+const shuttingDown = "ERR The server is shutting down"
+
 func errorOutcome(r harness.Reply) outcome {
 	word := errorWord(r)
 	if word == "UNCERTAIN" {
 		return unknown
 	}
-	for _, w := range refusals {
-		if w == word {
-			return nothing
-		}
+	if slices.Contains(refusals, word) || string(r.Str) == shuttingDown {
+		return nothing
 	}
 	return wrong
 }

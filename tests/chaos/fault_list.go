@@ -12,9 +12,9 @@ import (
 
 // faultList is all that can happen, by the names that logs and Options.Faults use.
 var faultList = []Fault{
-	{Name: "kill leader", Hold: 4 * time.Second, Inject: func(n *nemesis) (func() error, error) { return kill(n.leader()) }},
-	{Name: "kill follower", Hold: 4 * time.Second, Inject: func(n *nemesis) (func() error, error) { return kill(n.follower()) }},
-	{Name: "kill all", Hold: 2 * time.Second, Inject: func(n *nemesis) (func() error, error) { return kill(n.cluster.Nodes()...) }},
+	{Name: "kill leader", Hold: 4 * time.Second, Inject: func(n *nemesis) (func() error, error) { return kill(n, n.leader()) }},
+	{Name: "kill follower", Hold: 4 * time.Second, Inject: func(n *nemesis) (func() error, error) { return kill(n, n.follower()) }},
+	{Name: "kill all", Hold: 2 * time.Second, Inject: func(n *nemesis) (func() error, error) { return kill(n, n.cluster.Nodes()...) }},
 	{Name: "kill two leaders in turn", Hold: 4 * time.Second, Inject: killInTurn},
 	{Name: "stop leader", Hold: 3 * time.Second, Inject: terminate},
 	{Name: "pause leader", Hold: 10 * time.Second, Inject: func(n *nemesis) (func() error, error) { return suspend(n.leader()) }},
@@ -59,23 +59,28 @@ var faultList = []Fault{
 }
 
 // kill ends nodes with SIGKILL, all at once, and starts them again together.
-func kill(nodes ...*harness.Node) (func() error, error) {
-	for _, n := range nodes {
-		n.Signal(syscall.SIGKILL)
+func kill(n *nemesis, nodes ...*harness.Node) (func() error, error) {
+	for _, one := range nodes {
+		one.Signal(syscall.SIGKILL)
 	}
-	for _, n := range nodes {
-		n.Kill()
+	for _, one := range nodes {
+		one.Kill()
 	}
-	return func() error { return start(nodes) }, nil
+	return func() error { return start(n, nodes...) }, nil
 }
 
-// start starts those of the nodes that do not run.
-func start(nodes []*harness.Node) error {
+// start starts those of the nodes that do not run and are still members.
+func start(n *nemesis, nodes ...*harness.Node) error {
 	var down []*harness.Node
-	for _, n := range nodes {
-		if !n.Running() {
-			down = append(down, n)
+	for _, one := range nodes {
+		if one.Running() || one.Gone() {
+			continue
 		}
+		if one == n.members.leaving {
+			one.Start() // it may be told at once that it was removed
+			continue
+		}
+		down = append(down, one)
 	}
 	return harness.StartAll(down)
 }
@@ -85,13 +90,14 @@ func start(nodes []*harness.Node) error {
 func killInTurn(n *nemesis) (func() error, error) {
 	first := n.leader()
 	first.Kill()
-	if err := n.cluster.AwaitWrites(recoverLimit, running(n, first)...); err != nil {
-		return func() error { return start([]*harness.Node{first}) }, err
+	// Not for long: another fault may leave no majority now.
+	if err := n.cluster.AwaitWrites(callLimit, running(n, first)...); err != nil {
+		return func() error { return start(n, first) }, err
 	}
 	if err := first.Start(); err != nil {
 		return nil, err
 	}
-	return kill(n.leader())
+	return kill(n, n.leader())
 }
 
 // terminate has the leader shut down in order, which hands on its leadership.
@@ -101,13 +107,13 @@ func terminate(n *nemesis) (func() error, error) {
 	if code, err := leader.Terminate(limit); err != nil || code != 0 {
 		n.result.violation("SIGTERM to node %d: exit code %d, %v", leader.Number, code, err)
 	}
-	return func() error { return start([]*harness.Node{leader}) }, nil
+	return func() error { return start(n, leader) }, nil
 }
 
 func suspend(one *harness.Node) (func() error, error) {
 	err := one.Pause()
 	return func() error {
-		if !one.Running() {
+		if !one.Running() || one.Gone() {
 			return nil
 		}
 		return one.Resume()
@@ -117,7 +123,7 @@ func suspend(one *harness.Node) (func() error, error) {
 // leaveBehind kills a node and writes more than the others keep in their logs,
 // so that it needs a raft snapshot.
 func leaveBehind(n *nemesis, one *harness.Node) (func() error, error) {
-	undo, _ := kill(one)
+	undo, _ := kill(n, one)
 	const megabytes = 12
 	err := burst(n, running(n, one), megabytes)
 	return undo, err
@@ -144,7 +150,7 @@ func burst(n *nemesis, nodes []*harness.Node, megabytes int) error {
 		if err != nil {
 			return fmt.Errorf("burst: %w", err)
 		}
-		if r.IsError() && errorOutcome(r) == wrong {
+		if r.IsError() { // no majority, or a full disk
 			return fmt.Errorf("burst: %s", r)
 		}
 	}
@@ -216,7 +222,12 @@ func fullDisk(n *nemesis) (func() error, error) {
 	if n.rng.IntN(2) == 0 {
 		left = 4 << 20
 	}
-	return one.FreeDisk, one.FillDisk(left)
+	return func() error {
+		if one.Gone() {
+			return nil
+		}
+		return one.FreeDisk()
+	}, one.FillDisk(left)
 }
 
 func jumpClock(n *nemesis) (func() error, error) {

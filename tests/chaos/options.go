@@ -35,6 +35,9 @@ type Options struct {
 	Flags []string
 	// Faults names those to use, as they are logged; none: all that are possible.
 	Faults []string
+	// staleReads has clients read after READONLY and record it as if they had
+	// not: to test that this is noticed.
+	staleReads bool
 	// NoMembership leaves out changes of membership.
 	NoMembership bool
 }
@@ -91,6 +94,7 @@ type Result struct {
 	Unknown    int            // outcome unknown
 	Faults     map[string]int // how often each was brought about
 	Errors     map[string]int // first words of errors that clients were told
+	Snapshots  int            // raft snapshots, as far as the logs are kept
 	LongestGap time.Duration  // without any acknowledged write
 	Violations []string
 }

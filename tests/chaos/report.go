@@ -15,8 +15,8 @@ func Report(t testing.TB, r *Result) {
 	for _, word := range slices.Sorted(maps.Keys(r.Errors)) {
 		t.Logf("clients were told %6d x %s", r.Errors[word], word)
 	}
-	t.Logf("seed %d: %d rounds in %.0f s, %d operations, %d refused, %d of unknown outcome, longest gap between writes %.1f s",
-		r.Seed, r.Rounds, r.Elapsed.Seconds(), r.Operations, r.Nothing, r.Unknown, r.LongestGap.Seconds())
+	t.Logf("seed %d: %d rounds in %.0f s, %d operations, %d refused, %d of unknown outcome, %d raft snapshots, longest gap between writes %.1f s",
+		r.Seed, r.Rounds, r.Elapsed.Seconds(), r.Operations, r.Nothing, r.Unknown, r.Snapshots, r.LongestGap.Seconds())
 	if len(r.Violations) == 0 {
 		t.Log("verdict: no violation")
 		return

@@ -39,6 +39,7 @@ func Run(o Options) (*Result, error) {
 	for left := o.Time; left > 0 && len(result.Violations) == 0; left -= o.Round {
 		r.round(min(left, o.Round))
 	}
+	result.Snapshots = cluster.CountLogged("a raft snapshot was received")
 	if sign := cluster.SignOfBug(); sign != "" {
 		result.violation("%s", sign)
 	}
@@ -64,7 +65,7 @@ func (r *run) round(length time.Duration) {
 	r.result.Rounds++
 	prefix := fmt.Sprintf("r%d:", r.result.Rounds)
 	book := history.NewBook(prefix, history.Limits{})
-	load := startLoad(r.cluster, book, r.o.Clients, r.o.Seed+uint64(r.result.Rounds))
+	load := startLoad(r.cluster, book, r.o, r.o.Seed+uint64(r.result.Rounds))
 	counters := startCounters(r.cluster, prefix, r.o.Seed+uint64(r.result.Rounds))
 
 	ctx, cancel := context.WithTimeout(context.Background(), length)
@@ -111,7 +112,7 @@ func (r *run) collect(l *load) {
 func (r *run) restart() error {
 	nodes := r.cluster.Nodes()
 	if r.nemesis.rng.IntN(2) == 0 {
-		undo, _ := kill(nodes...)
+		undo, _ := kill(r.nemesis, nodes...)
 		if err := undo(); err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func (r *run) restart() error {
 				return fmt.Errorf("SIGTERM to node %d: exit code %d, %v", n.Number, code, err)
 			}
 		}
-		if err := start(nodes); err != nil {
+		if err := start(r.nemesis, nodes...); err != nil {
 			return err
 		}
 	}

@@ -63,6 +63,9 @@ func TestRaftSnapshotIsWhole(t *testing.T) {
 	same(t, c)
 	// Read as it is there, and again after it has led.
 	local := victim.Dial(t)
+	if got := local.Info("raft")["shard0_snapshot"]; !strings.Contains(got, "switched=1") {
+		t.Fatalf("the node caught up without a raft snapshot, which this test is about: %q", got)
+	}
 	local.OK("READONLY")
 	for range 2 {
 		for key, want := range map[string]int64{"before": -1, "changes": 1_800_000, "goes": -2, "meanwhile": 7_200_000} {

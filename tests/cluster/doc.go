@@ -6,6 +6,7 @@
 //     reply reaches another client, and writes flow again soon.
 //   - stale_test.go: no node answers with what is not true any more, after a
 //     pause, cut off, or while it starts.
+//   - partition_test.go: the network comes apart; membership changes meanwhile.
 //   - member_test.go: adding, removing, replacing nodes, the leader among them.
 //   - behind_test.go: nodes that were away for long, or are slow, or full.
 //   - clock_linux_test.go: clocks that jump.

@@ -82,6 +82,7 @@ func TestFollowersHaveTheData(t *testing.T) {
 // A client that never stops writing measures for how long it cannot, when the
 // leader is killed.
 func TestFailoverTime(t *testing.T) {
+	harness.NeedLong(t) // under the race detector it takes longer
 	const (
 		kills = 5
 		limit = 2 * time.Second

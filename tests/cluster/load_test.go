@@ -16,6 +16,7 @@ import (
 // that nobody else writes: to a log of its own (APPEND), counted (INCR), and in
 // a transaction to two logs that all writers share.
 type load struct {
+	number  int64 // of the load: each has keys of its own
 	cluster *harness.Cluster
 	via     []*harness.Node // where the writers connect; nil: any member
 	stop    atomic.Bool
@@ -53,8 +54,10 @@ const (
 	refusalsPause = 10 * time.Millisecond
 )
 
+var loads atomic.Int64
+
 func startLoad(c *harness.Cluster, via ...*harness.Node) *load {
-	l := &load{cluster: c, via: via}
+	l := &load{number: loads.Add(1), cluster: c, via: via}
 	l.mu.last = time.Now()
 	for i := range writers {
 		l.wg.Go(func() { l.write(i) })
@@ -110,9 +113,9 @@ func (l *load) write(number int) {
 // one writes one token.
 func (l *load) one(c *harness.Conn, number int) error {
 	serial := l.tokens.Add(1)
-	pair := fmt.Sprintf("pair{%d}", serial/tokensPerLog)
-	log := fmt.Sprintf("log{%d:%d}", number, serial/(writers*tokensPerLog))
-	e := entry{token: fmt.Sprintf("<%d>", serial), log: log, counter: log + "n", pair: [2]string{pair + "l", pair + "r"}}
+	pair := fmt.Sprintf("pair{%d:%d}", l.number, serial/tokensPerLog)
+	log := fmt.Sprintf("log{%d:%d:%d}", l.number, number, serial/(writers*tokensPerLog))
+	e := entry{token: fmt.Sprintf("<%d.%d>", l.number, serial), log: log, counter: log + "n", pair: [2]string{pair + "l", pair + "r"}}
 	c.Queue("ECHO", e.token)
 	c.Queue("APPEND", e.log, e.token)
 	c.Queue("INCR", e.counter)
@@ -166,7 +169,8 @@ func (l *load) outcome(r harness.Reply) outcome {
 	case len(r.Raw) == 0 || r.IsError() && strings.HasPrefix(text, "UNCERTAIN "):
 		return unknown
 	case r.IsError():
-		if !strings.HasPrefix(text, "CLUSTERDOWN ") && !strings.HasPrefix(text, "MISCONF ") {
+		if !strings.HasPrefix(text, "CLUSTERDOWN ") && !strings.HasPrefix(text, "MISCONF ") &&
+			text != "ERR The server is shutting down" {
 			l.note("a writer was told %s", r)
 		}
 		return refused

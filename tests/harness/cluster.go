@@ -146,6 +146,7 @@ func (c *Cluster) Forget(n *Node) {
 		}
 	}
 	c.mu.Unlock()
+	n.gone.Store(true)
 	n.Kill()
 	if n.Host != nil {
 		n.Host.Close()
@@ -239,6 +240,17 @@ func (c *Cluster) SignOfBug() string {
 		}
 	}
 	return ""
+}
+
+// CountLogged returns how often a text is in what is kept of all nodes' output.
+func (c *Cluster) CountLogged(text string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	count := 0
+	for _, n := range append(append([]*Node(nil), c.mu.nodes...), c.mu.gone...) {
+		count += strings.Count(n.Logs(), text)
+	}
+	return count
 }
 
 // Logs returns the last lines that each node wrote.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,11 +26,15 @@ type Node struct {
 	Host *wire.Host
 
 	flags []string
+	gone  atomic.Bool
 	clock string // the file that its clock follows, "" without one
 }
 
 // URL is how CLUSTER ADDNODE and REMOVENODE name the node.
 func (n *Node) URL() string { return "http://" + n.Peer }
+
+// Gone reports whether the cluster has forgotten the node.
+func (n *Node) Gone() bool { return n.gone.Load() }
 
 // Running reports whether its process is there, stopped or not.
 func (n *Node) Running() bool { return n.PID() != 0 }

@@ -16,7 +16,7 @@ import (
 )
 
 // skippedFolders hold what programs and builds leave behind (see .gitignore).
-var skippedFolders = []string{".git", "bin", "dkv-data", "bench-data"}
+var skippedFolders = []string{".git", "bin", "dkv-data", "dkv-cluster", "bench-data", "chaos-reports"}
 
 // tree is every file of the project by its slash-separated path from the root.
 type tree map[string][]byte
