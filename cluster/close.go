@@ -17,6 +17,14 @@ import (
 // the shards that it leads.
 const handoverTime = 2 * time.Second
 
+// A node that closes answers what others send to it until nothing has come for
+// quietTime, for no longer than answerTime. Who has not yet learned of the new
+// leader asks again every retryPause.
+const (
+	answerTime = time.Second
+	quietTime  = 4 * retryPause
+)
+
 // SetActiveExpire turns the reaper of expired keys on or off.
 func (n *Node) SetActiveExpire(on bool) {
 	for i := range n.list() {
@@ -116,6 +124,7 @@ func (n *Node) Metrics() Metrics {
 func (n *Node) Close() error {
 	n.closeOnce.Do(func() {
 		n.handOver()
+		n.finishAnswers()
 		n.mu.Lock()
 		n.mu.closed = true
 		n.mu.Unlock()
@@ -148,6 +157,22 @@ func (n *Node) handOver() {
 	}
 	for range list {
 		<-done
+	}
+}
+
+// finishAnswers waits for the requests of other nodes that are being run, so that
+// they need not be taken for lost.
+func (n *Node) finishAnswers() {
+	if n.transport == nil || n.shards.Load() == nil {
+		return
+	}
+	until := time.Now().Add(answerTime)
+	for time.Now().Before(until) {
+		quiet := time.Duration(time.Now().UnixNano() - n.lastCall.Load())
+		if n.answering.Load() == 0 && quiet.Abs() > quietTime {
+			return
+		}
+		_ = pause(n.ctx, time.Millisecond)
 	}
 }
 

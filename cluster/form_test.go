@@ -78,8 +78,12 @@ func TestWrongLists(t *testing.T) {
 		t.Errorf("a list with something else: %v", err)
 	}
 
+	if err := open(func(o *Options) { o.PeerAddr = "0.0.0.0:7000" }); !errors.Is(err, ErrBadAddr) {
+		t.Errorf("an address that nobody can reach: %v", err)
+	}
+
 	c := newTestCluster(t)
-	first := c.start(1, withPeers(3, func(o *Options) { o.Timeout = 1 }))
+	first := c.start(1, withPeers(3, nil))
 	first.began = first.began.Add(-2 * sameTime) // it has been waiting
 	wrong := c.start(2, func(o *Options) { o.Peers = testAddrs(2) })
 	wrong.wantFatal(ErrContradiction)
@@ -155,10 +159,10 @@ func TestShardCountIsFixed(t *testing.T) {
 // disk; it comes back and the same cluster is formed.
 func TestCrashWhileForming(t *testing.T) {
 	rng := seedOf(t)
-	ops := []int{3, 6, 9, 12, 16, 20, 25, 30, 40, 60}
+	ops := []int{3, 6, 10, 16, 25, 40, 60}
 	if testing.Short() {
-		ops = ops[rng.IntN(3):]
-		ops = []int{ops[0], ops[2], ops[5]}
+		ops = ops[rng.IntN(2):]
+		ops = []int{ops[0], ops[2], ops[4]}
 	}
 	for _, op := range ops {
 		t.Run(fmt.Sprint("op ", op), func(t *testing.T) {

@@ -17,7 +17,6 @@ import (
 	"dkv/cluster/transport"
 	"dkv/engine"
 	"dkv/engine/hot"
-	"dkv/engine/keyspace"
 	"dkv/engine/pebbledb"
 )
 
@@ -37,6 +36,8 @@ type Node struct {
 	connected sync.Map                               // of consensus.NodeID
 	welcoming sync.Map                               // likewise: being told that they are members
 	executor  atomic.Pointer[Executor]
+	answering atomic.Int64  // requests of other nodes that are being run
+	lastCall  atomic.Int64  // when the last one came, unix ns
 	sending   chan struct{} // a slot for each raft snapshot being sent
 
 	tableKick chan struct{} // the table may have changed
@@ -329,21 +330,6 @@ func (n *Node) setDown(why string) {
 	var err error = &remoteError{"CLUSTERDOWN " + why, shard.ErrNotLeader}
 	n.down.Store(&err)
 }
-
-// Submit queues a task of writes on shard 0; it blocks while the queue is
-// full. t.Wait returns the outcome.
-func (n *Node) Submit(t *shard.Task) { (*n.shards.Load())[0].Submit(t) }
-
-// BeginRead is Read of shard 0.
-func (n *Node) BeginRead(tx *keyspace.Tx, snapshot bool) error {
-	return n.Read(context.Background(), 0, tx, ReadOptions{Snapshot: snapshot})
-}
-
-// Watch is the position of shard 0.
-func (n *Node) Watch() uint64 { return uint64((*n.shards.Load())[0].Applied()) }
-
-// Keyspace gives read access to the key counts of shard 0.
-func (n *Node) Keyspace() *keyspace.Keyspace { return (*n.shards.Load())[0].Keyspace() }
 
 // Warms says whether looking a key up leaves its record where the writer finds it
 // faster.

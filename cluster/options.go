@@ -153,9 +153,6 @@ func (o Options) withDefaults() Options {
 	if o.HotCacheBytes == 0 {
 		o.HotCacheBytes = defaultHotCacheBytes
 	}
-	if o.PeerListen == "" {
-		o.PeerListen = o.PeerAddr
-	}
 	if o.TickInterval == 0 {
 		o.TickInterval = defaultTickInterval
 	}

@@ -18,10 +18,13 @@ var (
 // ParsePeerAddr turns what users write for a node ("host:port", or
 // "http://host:port" as the older store has it) into host:port. Errors: ErrBadAddr.
 func ParsePeerAddr(s string) (string, error) {
-	addr := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(s), "http://"), "/")
+	addr := trimURL(s)
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || host == "" {
 		return "", fmt.Errorf("cluster: %q: %w", s, ErrBadAddr)
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return "", fmt.Errorf("cluster: %q: %w that others can reach", s, ErrBadAddr)
 	}
 	if p, err := strconv.ParseUint(port, 10, 16); err != nil || p == 0 {
 		return "", fmt.Errorf("cluster: %q: %w", s, ErrBadAddr)
@@ -29,14 +32,21 @@ func ParsePeerAddr(s string) (string, error) {
 	return net.JoinHostPort(strings.ToLower(host), port), nil
 }
 
+func trimURL(s string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(s), "http://"), "/")
+}
+
 // normalizePeers brings the addresses into one form. Errors: ErrBadAddr.
 func (o *Options) normalizePeers() error {
+	o.PeerListen = trimURL(o.PeerListen)
 	if o.PeerAddr != "" {
 		a, err := ParsePeerAddr(o.PeerAddr)
 		if err != nil {
 			return err
 		}
-		o.PeerAddr = a
+		if o.PeerAddr = a; o.PeerListen == "" {
+			o.PeerListen = a
+		}
 	}
 	peers := make([]string, 0, len(o.Peers))
 	for _, p := range o.Peers {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
@@ -70,6 +71,9 @@ func (h *peerHandler) call(ctx context.Context, _ consensus.NodeID, kind transpo
 	}
 	switch kind {
 	case callRun:
+		n.answering.Add(1)
+		defer n.answering.Add(-1)
+		n.lastCall.Store(time.Now().UnixNano())
 		run := n.executor.Load()
 		if run == nil || !s.Group().Status().Leading {
 			return nil, shard.ErrNotLeader

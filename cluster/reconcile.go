@@ -9,6 +9,7 @@ import (
 
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
+	"dkv/cluster/shard"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -85,6 +86,7 @@ func nextStep(t *memberTable, self consensus.NodeID, commit raftlog.Index, peers
 func (n *Node) reconcile(ctx context.Context, s *openShard) {
 	tick := time.NewTicker(reconcileInterval)
 	defer tick.Stop()
+	var warned time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -96,14 +98,20 @@ func (n *Node) reconcile(ctx context.Context, s *openShard) {
 		}
 		for s.leads() && n.hasWork(s) {
 			again, err := n.reconcileOnce(ctx, s)
-			if err != nil && ctx.Err() == nil && !errors.Is(err, consensus.ErrNotLeader) {
+			if err != nil && ctx.Err() == nil && !passing(err) && time.Since(warned) > reconcileTimeout {
 				n.o.Logger.Warn("the membership is not as it should be yet", "shard", s.id, "err", err)
+				warned = time.Now()
 			}
 			if err != nil || !again {
 				break
 			}
 		}
 	}
+}
+
+// passing says that an error is of a kind that goes away by itself.
+func passing(err error) bool {
+	return errors.Is(err, consensus.ErrNotLeader) || errors.Is(err, shard.ErrNotLeader) || errors.Is(err, consensus.ErrMembershipPending)
 }
 
 // kickReconcilers makes all shards' reconcilers look.
@@ -160,7 +168,32 @@ func (n *Node) reconcileOnce(ctx context.Context, s *openShard) (again bool, err
 		}
 	}
 	kind, id := nextStep(t, n.identity().node(), s.Group().Status().Commit, peers, n.isConnected)
+	if s.id == 0 && kind == stepRemove {
+		if left, err := n.leftOthers(ctx, id); !left || err != nil {
+			return false, err
+		}
+	}
 	return kind != stepNone, n.step(ctx, s, kind, id)
+}
+
+// leftOthers says whether a member is in no shard but perhaps shard 0. It has to
+// leave that one last: what it leads it can only hand over while it can read the
+// members table, which is there.
+func (n *Node) leftOthers(ctx context.Context, id consensus.NodeID) (bool, error) {
+	for i := range n.list() {
+		s := &n.list()[i]
+		if s.id == 0 {
+			continue
+		}
+		// What this node sees of the other shards may be old.
+		if err := n.barrier(ctx, s); err != nil {
+			return false, err
+		}
+		if st := s.Group().Status(); slices.Contains(st.Voters, id) || slices.Contains(st.Learners, id) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func (n *Node) step(ctx context.Context, s *openShard, kind stepKind, id consensus.NodeID) error {

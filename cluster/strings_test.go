@@ -1,10 +1,24 @@
 package cluster
 
 import (
+	"context"
 	"testing"
 
+	"dkv/cluster/shard"
 	"dkv/engine/keyspace"
 )
+
+// What the tests of a node that stands alone use of shard 0.
+
+func (n *Node) Submit(t *shard.Task) { n.Shard(0).Submit(t) }
+
+func (n *Node) BeginRead(tx *keyspace.Tx, snapshot bool) error {
+	return n.Read(context.Background(), 0, tx, ReadOptions{Snapshot: snapshot})
+}
+
+func (n *Node) Watch() uint64 { return uint64(n.Shard(0).Applied()) }
+
+func (n *Node) Keyspace() *keyspace.Keyspace { return n.Shard(0).Keyspace() }
 
 // putString sets key in database 0. An error ends the test binary: it is a
 // failure of an engine in memory.

@@ -50,7 +50,7 @@ func startClusterWaiting(t testing.TB, nodes, shards int, timeout time.Duration,
 	for _, addr := range addrs {
 		node, err := cluster.Open(cluster.Options{
 			Dir: t.TempDir(), Fsync: raftlog.FsyncNo, Shards: shards, PeerAddr: addr, Peers: addrs, ClientAddr: "client-of-" + addr,
-			TickInterval: 10 * time.Millisecond, ElectionTicks: 30, Timeout: timeout,
+			TickInterval: 10 * time.Millisecond, ElectionTicks: 60, Timeout: timeout,
 			BlockCacheBytes: 4 << 20, MemtableBytes: 4 << 20, HotCacheBytes: 4 << 20, LogSegmentBytes: 1 << 20,
 			LogRetainBytes: -1, ReserveDiskBytes: -1,
 		})

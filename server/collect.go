@@ -25,6 +25,7 @@ type collected struct {
 	order    []raftlog.ShardID // of the calls, as the client sent them
 	bytes    int               // of their requests
 	riders   int               // how many of them are reads
+	reads    []call            // put off, see Conn.defers
 	maxStr   int64             // proto-max-bulk-len
 }
 
@@ -78,6 +79,7 @@ func (ws *workspace) full() bool {
 // finish runs what was collected and ends a run of reads.
 func (c *Conn) finish() {
 	c.finishWrites()
+	c.finishReads()
 	if c.ws.reading {
 		c.ws.endReads()
 	}

@@ -86,3 +86,36 @@ func TestClientAddr(t *testing.T) {
 		}
 	}
 }
+
+func TestClusterParameters(t *testing.T) {
+	c := NewConfig()
+	for _, tc := range []struct{ name, value, want string }{
+		{"nexus-node-url", "http://Node1:07101/", "node1:7101"},
+		{"peer-listen", ":7101", ":7101"},
+		{"peer-addr", "[::1]:7101", "[::1]:7101"},
+		{"nexus-cluster-url", "http://a:1,HTTP://b:2/, c:3 ", "a:1,b:2,c:3"},
+		{"cluster-peers", "a:1 b:2", "a:1,b:2"},
+		{"cluster-peers", "", ""},
+		{"role", "MASTER", "master"},
+	} {
+		if err := c.Set(tc.name, tc.value); err != nil || c.String(findParam(tc.name).name) != tc.want {
+			t.Errorf("%s %q: %v, %q", tc.name, tc.value, err, c.String(findParam(tc.name).name))
+		}
+	}
+	for _, tc := range []struct{ name, value, reason string }{
+		{"role", "slave", "role slave is not supported yet"},
+		{"peer-addr", "nonsense", "argument must be host:port or http://host:port"},
+		{"peer-addr", "https://h:1", "argument must be host:port or http://host:port (TLS between nodes: peer-tls-cert-file)"},
+		{"peer-addr", "http://h:1/path", "argument must be host:port or http://host:port"},
+		{"peer-addr", "h:0", "argument must be host:port or http://host:port, with a port from 1 to 65535"},
+		{"cluster-peers", "a:1,b", `"b": argument must be host:port or http://host:port`},
+		{"cluster-peers", "a:1,http://A:1/", "a:1 stands there twice"},
+		{"shards", "0", "argument must be between 1 and 64 inclusive"},
+		{"read-mode", "guess", "argument(s) must be one of the following: index, lease"},
+		{"cluster-timeout", "0s", "argument must be at least 1ms"},
+	} {
+		if err := c.Set(tc.name, tc.value); err == nil || reasonOf(err) != tc.reason {
+			t.Errorf("%s %q: %v, want %q", tc.name, tc.value, err, tc.reason)
+		}
+	}
+}

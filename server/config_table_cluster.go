@@ -23,7 +23,7 @@ func clusterParams() []*param {
 		{name: "shards", kind: kindInt, def: "1", min: 1, max: maxShards, flags: imm, group: groupRole,
 			doc: "Raft groups that the slots are spread over. Chosen when the data folder, or the cluster, is made; a node that joins takes the cluster's."},
 		{name: "read-mode", kind: kindEnum, enum: []string{"index", "lease"}, def: "index", flags: imm, group: groupRole,
-			doc: "How a read makes sure that it misses no write. index: the leader asks a majority; lease: the leader answers by its clock, which is faster, and wrong if a clock jumps."},
+			doc: "How a read makes sure that it misses no write. index: the leader asks a majority; lease: the leader trusts its clock instead, which saves a round trip, and is stale if a clock runs far too slowly."},
 		{name: "cluster-redirect", kind: kindBool, def: "no", group: groupRole,
 			doc: "Answer with MOVED where another node leads, instead of passing the command on to it. For clients that know Redis Cluster."},
 		{name: "cluster-timeout", kind: kindDuration, def: "5s", min: int64(time.Millisecond), flags: imm, group: groupRole,

@@ -62,16 +62,6 @@ func TestConfigSetTexts(t *testing.T) {
 		{"maxmemory-clients", "500%", "percentage argument must be less or equal to 100"},
 		{"oom-score-adj-values", "1 2", "wrong number of arguments"},
 		{"cluster-enabled", "yes", "a cluster of dkv is made with cluster-peers or join instead; see docs/cluster.md"},
-		{"role", "slave", "role slave is not supported yet"},
-		{"peer-addr", "nonsense", "argument must be host:port or http://host:port"},
-		{"peer-addr", "https://h:1", "argument must be host:port or http://host:port (TLS between nodes: peer-tls-cert-file)"},
-		{"peer-addr", "http://h:1/path", "argument must be host:port or http://host:port"},
-		{"peer-addr", "h:0", "argument must be host:port or http://host:port, with a port from 1 to 65535"},
-		{"cluster-peers", "a:1,b", `"b": argument must be host:port or http://host:port`},
-		{"cluster-peers", "a:1,http://A:1/", "a:1 stands there twice"},
-		{"shards", "0", "argument must be between 1 and 64 inclusive"},
-		{"read-mode", "guess", "argument(s) must be one of the following: index, lease"},
-		{"cluster-timeout", "0s", "argument must be at least 1ms"},
 		{"db-engine", "rocksdb", "db-engine rocksdb is not supported yet"},
 		{"listen-addr", "nonsense", "must be host:port, for example 127.0.0.1:6379"},
 	}
@@ -112,13 +102,6 @@ func TestConfigCanonicalValues(t *testing.T) {
 		{"list-max-ziplist-size", "6", "6"},
 		{"latency-tracking-info-percentiles", "50 99.9 100.0", "50 99.9 100"},
 		{"bind", "", ""},
-		{"nexus-node-url", "http://Node1:07101/", "node1:7101"},
-		{"peer-listen", ":7101", ":7101"},
-		{"peer-addr", "[::1]:7101", "[::1]:7101"},
-		{"nexus-cluster-url", "http://a:1,HTTP://b:2/, c:3 ", "a:1,b:2,c:3"},
-		{"cluster-peers", "a:1 b:2", "a:1,b:2"},
-		{"cluster-peers", "", ""},
-		{"role", "MASTER", "master"},
 	}
 	c := NewConfig()
 	for _, tc := range cases {

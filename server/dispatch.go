@@ -86,12 +86,18 @@ func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 		c.finish()
 		c.runAcross(spec, cmd.Args, at)
 	case spec.Flags&command.FlagWrite != 0, c.ws.joins(spec):
+		c.finishReads()
 		c.ws.add(at.shard, spec, cmd.Args, cmd.Size)
 		if c.ws.full() || c.muting() {
 			c.finish()
 		}
 	default:
 		c.finishWrites()
+		if c.defers(spec, cmd.Args) {
+			c.putOff(at.shard, spec, cmd.Args)
+			return
+		}
+		c.finishReads()
 		_ = c.ws.read(at.shard, spec, cmd.Args) // an error was replied
 	}
 }

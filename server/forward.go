@@ -135,6 +135,7 @@ func (e *execution) release() {
 	}
 	e.buf.Reset()
 	clear(e.calls) // they point into the payload
+	clear(e.argv)
 	e.clear()
 	e.trim()
 	executions.Put(e)

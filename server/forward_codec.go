@@ -96,11 +96,11 @@ func parseRequest(r *shardRequest, b []byte) error {
 	}
 	for n := p.count(); n > 0 && !p.bad; n-- {
 		k := call{db: p.database(), proto: int(p.octet())}
-		args := p.count()
-		k.args = make([][]byte, 0, min(args, maxParsedArgs))
-		for ; args > 0 && !p.bad; args-- {
-			k.args = append(k.args, p.string())
+		first := len(r.argv)
+		for args := p.count(); args > 0 && !p.bad; args-- {
+			r.argv = append(r.argv, p.string())
 		}
+		k.args = r.argv[first:len(r.argv):len(r.argv)]
 		if k.spec = knownCall(k.args); k.spec == nil || k.proto != 2 && k.proto != 3 {
 			return errForward
 		}
@@ -111,9 +111,6 @@ func parseRequest(r *shardRequest, b []byte) error {
 	}
 	return nil
 }
-
-// maxParsedArgs bounds the memory taken for arguments before they were seen.
-const maxParsedArgs = 64
 
 // knownCall returns the row of a command about keys, nil when args are not one.
 func knownCall(args [][]byte) *command.Spec {

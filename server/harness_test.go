@@ -99,7 +99,7 @@ func (c *client) expect(want string) {
 	c.t.Helper()
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(c.r, got); err != nil {
-		c.t.Fatalf("got %q and %v, want %q", got[:n], err, want)
+		c.t.Fatalf("got %.500q and %v, want %.500q", got[:n], err, want)
 	}
 	if string(got) != want {
 		rest, _ := c.r.Peek(c.r.Buffered())

@@ -11,6 +11,7 @@ func TestMonitor(t *testing.T) {
 	s := startServer(t)
 	m, c := dial(t, s), dial(t, s)
 	m.roundTrip("monitor\r\n", "+OK\r\n")
+	eventually(t, "it is shown what others do", s.monitors.any)
 	addr := regexp.QuoteMeta(c.LocalAddr().String())
 	next := func(db int, want string) {
 		t.Helper()
@@ -54,6 +55,7 @@ func TestSlowMonitorIsDropped(t *testing.T) {
 	s := startServer(t, "client-output-buffer-limit", "pubsub 1048576 0 0")
 	m, c := dial(t, s), dial(t, s)
 	m.roundTrip("monitor\r\n", "+OK\r\n")
+	eventually(t, "it is shown what others do", s.monitors.any)
 	arg := strings.Repeat("x", 100000)
 	for s.monitors.any() {
 		c.roundTrip(request("ECHO", arg), "$100000\r\n"+arg+"\r\n")

@@ -61,6 +61,7 @@ type shardRequest struct {
 
 	sent int         // calls whose replies have reached the client's output
 	own  resp.Writer // out, when replies of several requests are put together
+	argv [][]byte    // what the args of parsed calls are parts of
 	look keyspace.Tx // for warm
 	x    command.Ctx
 	task shard.Task
@@ -80,7 +81,7 @@ func newRequest(id raftlog.ShardID) *shardRequest {
 
 // clear forgets the calls and how they went.
 func (r *shardRequest) clear() {
-	r.calls = r.calls[:0]
+	r.calls, r.argv = r.calls[:0], r.argv[:0]
 	r.watch = nil
 	r.from, r.sent, r.done, r.mark = 0, 0, 0, 0
 	r.aborted, r.err, r.lost = false, nil, nil
@@ -94,6 +95,9 @@ func (r *shardRequest) trim() {
 	}
 	if cap(r.calls) > maxKeptCalls {
 		r.calls = nil
+	}
+	if cap(r.argv) > maxKeptCalls {
+		r.argv = nil
 	}
 	r.x.Args, r.x.Tx, r.out = nil, nil, nil
 }

@@ -141,7 +141,7 @@ func (c *Conn) queue(spec *command.Spec, cmd resp.Command, at route) {
 		}
 		t.calls = append(t.calls, call{spec: spec, args: cloneArgs(cmd.Args)})
 		t.flags |= spec.Flags
-		t.goesTo(spec, at)
+		t.goesTo(spec, at, c.srv.config.ClusterRedirect.Load())
 		c.shared.queued.Store(int32(len(t.calls)))
 		c.shared.held.Store(t.bytes)
 	}
@@ -150,8 +150,9 @@ func (c *Conn) queue(spec *command.Spec, cmd resp.Command, at route) {
 }
 
 // goesTo notes where a queued command belongs. That it is elsewhere than others
-// is said by EXEC, as in Redis Cluster.
-func (t *txn) goesTo(spec *command.Spec, at route) {
+// is said by EXEC, as in Redis Cluster; when the node redirects, another slot is
+// elsewhere, even if it is in the same shard.
+func (t *txn) goesTo(spec *command.Spec, at route, redirect bool) {
 	if spec.Handler != nil {
 		t.onKeys++
 	}
@@ -160,7 +161,7 @@ func (t *txn) goesTo(spec *command.Spec, at route) {
 	case !t.keyed:
 		t.crossed = len(t.watch) > 0 && t.shard != at.shard
 		t.keyed, t.shard, t.slot = true, at.shard, at.slot
-	case t.shard != at.shard:
+	case t.shard != at.shard, redirect && t.slot != at.slot:
 		t.crossed = true
 	}
 }

@@ -31,6 +31,9 @@ type core struct {
 	reads   readQueue
 	elect   eagerElection
 	lease   lease
+	// young counts down the ticks for which a member that was just started does
+	// not vote: see lease.
+	young int
 
 	term    raftlog.Term
 	lead    NodeID
@@ -97,6 +100,9 @@ func newCore(o Options) (*core, error) {
 		pause: func() bool { return false },
 	}
 	c.reads.init(o.Seed)
+	if o.Lease {
+		c.young = o.ElectionTicks
+	}
 	return c, nil
 }
 
@@ -137,6 +143,7 @@ func (c *core) isVoter(id NodeID) bool {
 // tick passes one TickInterval.
 func (c *core) tick() {
 	c.rn.Tick()
+	c.young = max(c.young-1, 0)
 	if c.reads.tick(c.o.ElectionTicks) {
 		c.startRead()
 	}
@@ -156,6 +163,10 @@ func (c *core) step(m *pb.Message) {
 	switch m.GetType() {
 	case pb.MsgProp, pb.MsgTransferLeader:
 		return // nobody may do that from afar
+	case pb.MsgVote, pb.MsgPreVote:
+		if c.young > 0 {
+			return
+		}
 	case pb.MsgApp:
 		if n := entryBytes(m.GetEntries()); n > 0 && m.GetTerm() >= uint64(c.term) {
 			if err := c.o.Admit(n); err != nil {
@@ -358,7 +369,7 @@ func (c *core) observe(rd raft.Ready) {
 			c.reads.hurry() // what was asked of the last one may be lost
 		}
 	}
-	c.lease.drop()
+	c.lease.unblock()
 	if c.leading && !leading {
 		// Proposals that are in the log stay pending: if the next leader has them
 		// they are applied, if not another entry takes their place.

@@ -59,6 +59,6 @@ func (c *core) peerGone(id NodeID) {
 
 // transfer begins to hand the leadership to a voter.
 func (c *core) transfer(to NodeID) {
-	c.lease.block(c.o.Now(), 2*c.o.electionTimeout())
+	c.lease.block()
 	c.rn.TransferLeader(uint64(to))
 }

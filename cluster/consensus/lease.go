@@ -11,32 +11,44 @@ import (
 // another one (raft's CheckQuorum). So the lease runs from the moment of the
 // request, and is shorter than the timeout by what clocks may differ in speed.
 //
-// A transfer of leadership makes members vote at once, and so ends it; and so
-// would an eager election, which members do not begin when leases are on.
+// What makes members vote all the same ends it or must not be:
+//   - A transfer of leadership asks a member to campaign at once, and that message
+//     may be under way for any length of time: there are no more leases in the term.
+//   - A member that has just been started does not know whom it has heard from. When
+//     leases are on it does not vote for an election timeout: see core.step.
+//   - Members begin no eager election when leases are on.
 type lease struct {
-	until   atomic.Int64  // nanoseconds after base; 0: none
-	blocked time.Duration // none is taken before that
+	until   atomic.Int64 // nanoseconds after base; 0: none
+	blocked bool         // none is taken until leadership changes
 }
 
 var leaseBase = time.Now()
 
-// leaseTime leaves a tick for the followers' granularity and a tenth for clocks.
+// leaseTime is shorter than the timeout by a tenth for clocks, and by two ticks: a
+// follower that was busy finds one tick waiting and gets the next one soon, so that
+// its timeout may be almost that much shorter.
 func (o *Options) leaseTime() time.Duration {
-	return (o.electionTimeout() - o.TickInterval) * 9 / 10
+	return (o.electionTimeout() - 2*o.TickInterval) * 9 / 10
 }
 
 func (l *lease) renew(from time.Time, d time.Duration) {
-	if since := from.Sub(leaseBase); since > l.blocked {
-		l.until.Store(int64(since + d))
+	if !l.blocked && d > 0 {
+		l.until.Store(int64(from.Sub(leaseBase) + d))
 	}
 }
 
 func (l *lease) drop() { l.until.Store(0) }
 
-// block gives the lease up and takes none for requests made before the end of d.
-func (l *lease) block(now time.Time, d time.Duration) {
+// block gives the lease up and takes none until leadership changes.
+func (l *lease) block() {
 	l.drop()
-	l.blocked = now.Sub(leaseBase) + d
+	l.blocked = true
+}
+
+// unblock is for when leadership has changed.
+func (l *lease) unblock() {
+	l.drop()
+	l.blocked = false
 }
 
 // valid may be called from any goroutine.

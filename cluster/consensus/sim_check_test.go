@@ -154,6 +154,13 @@ func (t *simTruth) observe(n *simNode) {
 			t.w.fail("nodes %d and %d lead in term %d", was, n.id, c.term)
 		}
 	}
+	if c.ready && t.w.lease {
+		for _, o := range t.w.nodes {
+			if o.up && o.core != nil && o.core.term < c.term && o.core.lease.valid(o.clock()) {
+				t.w.fail("node %d has a lease in term %d while node %d leads in term %d", o.id, o.core.term, n.id, c.term)
+			}
+		}
+	}
 	if c.counters.ReadRounds != n.rounds {
 		n.rounds = c.counters.ReadRounds
 		if t.contexts[c.reads.context] {

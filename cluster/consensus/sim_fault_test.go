@@ -44,6 +44,7 @@ type simPlan struct {
 	faultEvery                      time.Duration
 	members                         float64 // share of the faults that change the membership
 	chunkTime                       time.Duration
+	calm                            bool    // hardly anybody writes
 	churn                           bool    // leaders change all the time
 	stall                           float64 // share of proposals that come late
 	slowDisk                        float64
@@ -68,10 +69,10 @@ func (w *world) plan(seed uint64, mutant simMutant) {
 		faultEvery: time.Duration(oneOf(100, 250, 700)) * time.Millisecond,
 		members:    []float64{0, 0.1, 0.4}[r.IntN(3)],
 		chunkTime:  time.Duration(oneOf(1, 50, 300)) * time.Millisecond,
-		churn:      r.IntN(6) == 0,
-		stall:      []float64{0.01, 0.2}[r.IntN(2)],
-		slowDisk:   []float64{0, 0.01, 0.1}[r.IntN(3)],
-		drift:      0.3,
+		churn:      r.IntN(6) == 0, calm: r.IntN(5) == 0,
+		stall:    []float64{0.01, 0.2}[r.IntN(2)],
+		slowDisk: []float64{0, 0.01, 0.1}[r.IntN(3)],
+		drift:    0.3,
 	}
 	if mutant == mutantFastClocks {
 		p.lease, p.drift = true, 0.6
@@ -359,6 +360,9 @@ func (w *world) heal() {
 	w.net.cut = make(map[[2]NodeID]int)
 	w.net.loss, w.net.slow = 0, 0
 	w.chunkTime = time.Millisecond
+	for _, c := range w.clients {
+		c.reads = 0.3
+	}
 	w.think, w.patience = 30*time.Millisecond, time.Second
 	for _, n := range slices.Clone(w.nodes) {
 		n.paused, n.rate = 0, 1

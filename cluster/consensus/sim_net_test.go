@@ -139,7 +139,7 @@ func (t *simTransfer) step() {
 		t.state.index = index
 	}
 	w.log(t.to.id, "snapshot here", uint64(t.from.id), uint64(t.state.index))
-	t.to.received = t
+	t.to.received = append(t.to.received, t)
 	m := &pb.Message{}
 	if err := proto.Unmarshal(t.message, m); err != nil {
 		w.fail("decode a raft snapshot: %v", err)

@@ -37,14 +37,14 @@ type simNode struct {
 	log      *raftlog.Log
 	shard    *raftlog.ShardLog
 	core     *core
-	fast     bool          // Group.fast
-	leads    raftlog.Term  // Shard.leads
-	state    simState      // what is applied
-	before   *pb.ConfState // the membership before the last change
-	epoch    int           // counts the states that were switched to
-	pins     []simState    // states to be sent
-	recv     *simTransfer  // a raft snapshot on its way in
-	received *simTransfer  // complete, given to raft
+	fast     bool           // Group.fast
+	leads    raftlog.Term   // Shard.leads
+	state    simState       // what is applied
+	before   *pb.ConfState  // the membership before the last change
+	epoch    int            // counts the states that were switched to
+	pins     []simState     // states to be sent
+	recv     *simTransfer   // a raft snapshot on its way in
+	received []*simTransfer // complete, given to raft
 
 	writer   simWriter
 	reads    []*simReader

@@ -2,10 +2,12 @@ package consensus
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
 	"dkv/cluster/raftlog"
+	"dkv/engine"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -165,11 +167,13 @@ func (m *simMachine) Following(lead NodeID) {
 func (m *simMachine) Restore(snap *pb.Snapshot) error {
 	n := (*simNode)(m)
 	md := snap.GetMetadata()
-	r := n.received
-	n.received = nil
-	if r == nil || r.state.index != raftlog.Index(md.GetIndex()) {
+	// Two may have come before raft looked at the first.
+	i := slices.IndexFunc(n.received, func(r *simTransfer) bool { return r.state.index == raftlog.Index(md.GetIndex()) })
+	if i < 0 {
 		return fmt.Errorf("raft wants the snapshot at %d, which is not here", md.GetIndex())
 	}
+	r := n.received[i]
+	n.received = nil
 	n.w.log(n.id, "switch", md.GetIndex())
 	n.w.stats.Snapshots++
 	n.diskOp()
@@ -225,7 +229,9 @@ func (n *simNode) flush() {
 	}
 	n.w.log(n.id, "flush", uint64(n.state.index))
 	if err := n.log.Sync(); err != nil {
-		n.w.fail("node %d: sync: %v", n.id, err)
+		if !errors.Is(err, engine.ErrNoSpace) {
+			n.w.fail("node %d: sync: %v", n.id, err)
+		}
 		return
 	}
 	n.diskOp()
@@ -248,7 +254,7 @@ func (n *simNode) flush() {
 	for _, p := range n.pins {
 		upTo = min(upTo, p.index)
 	}
-	if err := n.shard.Truncate(upTo); err != nil {
+	if err := n.shard.Truncate(upTo); err != nil && !errors.Is(err, engine.ErrNoSpace) {
 		n.w.fail("node %d: truncate: %v", n.id, err)
 	}
 }

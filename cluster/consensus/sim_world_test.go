@@ -64,6 +64,7 @@ type simStats struct {
 	Schedules, Events, Messages               int
 	Acked, Refused, Unknown, Reads            int
 	Crashes, Elections, Snapshots, ConfChange int
+	MostEvents                                int
 	Restarts, NoSpace, Transfers, LeaseReads  int
 	FirstWrite                                time.Duration // the longest wait for a write after healing
 }
@@ -85,6 +86,7 @@ func (s *simStats) add(o simStats) {
 	s.Transfers += o.Transfers
 	s.LeaseReads += o.LeaseReads
 	s.FirstWrite = max(s.FirstWrite, o.FirstWrite)
+	s.MostEvents = max(s.MostEvents, o.Events)
 }
 
 // simEvent is something that happens at a moment. Events of the same moment
@@ -117,7 +119,7 @@ func (w *world) after(d time.Duration, f func()) {
 }
 
 // maxSimEvents ends a schedule that goes in circles.
-const maxSimEvents = 200_000
+const maxSimEvents = 80_000
 
 // run lets time pass until the moment given. A node that waits for space on its
 // disk calls it too, from within one of its own events.

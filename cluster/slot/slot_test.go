@@ -9,7 +9,7 @@ import (
 func TestMap(t *testing.T) {
 	for _, shards := range []int{1, 2, 3, 4, 5, 7, 16, 63, 64, 1000, Count} {
 		m := NewMap(shards)
-		if m.Shards() != shards {
+		if m.Shards() != shards || len(m.All()) != shards {
 			t.Errorf("a map of %d shards has %d", shards, m.Shards())
 		}
 		next := 0

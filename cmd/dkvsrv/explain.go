@@ -35,5 +35,5 @@ func explain(err error, config *server.Config) string {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("no permission: %s", strings.TrimPrefix(err.Error(), "cluster: "))
 	}
-	return err.Error()
+	return strings.TrimPrefix(err.Error(), "cluster: ")
 }

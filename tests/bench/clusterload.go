@@ -24,9 +24,9 @@ const (
 	valuePool = 1 << 20
 	// fillBatch is how many keys are set at once to fill a server.
 	fillBatch = 100
-	// tolerableFailures is the share of operations that may fail in a run, as
-	// some do when a busy machine makes a cluster elect.
-	tolerableFailures = 0.001
+	// defaultFailures is the share of operations that may fail in a run, as some
+	// do when a busy machine makes a cluster elect.
+	defaultFailures = 0.001
 )
 
 // clusterLoad is one thing that the clients of a cluster do.
@@ -89,12 +89,12 @@ func runLoad(ctx context.Context, c config, addrs []string, l clusterLoad) (floa
 	if err != nil {
 		fmt.Fprintf(c.progress, "%d operations failed, one of them: %v\n", failed, err)
 	}
-	return float64(done) / elapsed, tolerable(float64(done), failed)
+	return float64(done) / elapsed, c.tolerable(float64(done), failed)
 }
 
 // tolerable returns an error when too many operations of a run failed.
-func tolerable(done float64, failed int) error {
-	if done <= 0 || float64(failed) > tolerableFailures*done {
+func (c config) tolerable(done float64, failed int) error {
+	if done <= 0 || float64(failed) > c.failures*done {
 		return fmt.Errorf("%d operations failed, %.0f did not", failed, done)
 	}
 	return nil

@@ -90,18 +90,18 @@ func (e *etcd) run(ctx context.Context, c config, l clusterLoad) (float64, error
 	if err != nil {
 		return 0, fmt.Errorf("etcdload: %w", err)
 	}
-	return parseEtcdLoad(string(out), c.seconds)
+	return parseEtcdLoad(c, string(out))
 }
 
 // parseEtcdLoad reads what etcdload prints: operations a second, and how many
 // operations failed.
-func parseEtcdLoad(out string, seconds float64) (float64, error) {
+func parseEtcdLoad(c config, out string) (float64, error) {
 	var rate float64
 	var failed int
 	if n, err := fmt.Sscanf(out, "%f %d\n", &rate, &failed); n != 2 || err != nil {
 		return 0, fmt.Errorf("etcdload printed %q", out)
 	}
-	return rate, tolerable(rate*seconds, failed)
+	return rate, c.tolerable(rate*c.seconds, failed)
 }
 
 // buildEtcdLoad builds the module beside this program, which nothing else of

@@ -21,6 +21,7 @@ type config struct {
 	memoryKeys int
 	cluster    bool
 	kills      int
+	failures   float64 // share of a cluster's operations that may fail in a run
 	folder     string
 	dkvFlags   []string
 	out        io.Writer
@@ -55,7 +56,7 @@ func main() {
 }
 
 func parseFlags(args []string) (config, error) {
-	c := config{out: os.Stdout, progress: os.Stderr}
+	c := config{out: os.Stdout, progress: os.Stderr, failures: defaultFailures}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	quick := flags.Bool("quick", false, "one round of short runs: shows that it works, the figures mean little")
 	flags.IntVar(&c.rounds, "rounds", defaultRounds, "rounds; a row is their median")

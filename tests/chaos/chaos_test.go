@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,11 +35,7 @@ func TestChaos(t *testing.T) {
 	}
 	o.Flags = strings.Fields(os.Getenv("DKV_CHAOS_FLAGS"))
 	if o.Reports == "" {
-		root, err := harness.ModuleRoot()
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Reports = filepath.Join(root, "chaos-reports", strconv.FormatUint(o.Seed, 10))
+		o.Reports = Reports(t, o.Seed)
 	}
 	if os.Getenv("DKV_CHAOS_CLOCK") != "no" {
 		o.Program, o.Clock = harness.ClockProgram(t), true

@@ -38,10 +38,19 @@ type nemesis struct {
 	result  *Result
 	faults  []*Fault
 	members members
+	steps   uint64
+}
+
+// reseed has the next choices depend on the seed and on how many steps were
+// before, not on what came out of those.
+func (n *nemesis) reseed() {
+	n.steps++
+	n.rng = rand.New(rand.NewPCG(n.o.Seed, n.steps))
 }
 
 func newNemesis(c *harness.Cluster, o Options, result *Result) (*nemesis, error) {
-	n := &nemesis{cluster: c, rng: rand.New(rand.NewPCG(o.Seed, 1)), o: o, result: result}
+	n := &nemesis{cluster: c, o: o, result: result}
+	n.reseed()
 	n.members.want = o.Nodes
 	wanted := make(map[string]bool)
 	for _, name := range o.Faults {
@@ -81,6 +90,7 @@ func (n *nemesis) run(ctx context.Context) {
 // step brings about one fault, perhaps a second one or a change of membership
 // in the middle, and takes all back. It reports whether the cluster recovered.
 func (n *nemesis) step(ctx context.Context) bool {
+	n.reseed()
 	first := n.faults[n.rng.IntN(len(n.faults))]
 	second := n.faults[n.rng.IntN(len(n.faults))]
 	hold := first.Hold/4 + rand64(n.rng, first.Hold*3/4)

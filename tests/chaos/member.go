@@ -22,6 +22,8 @@ const (
 	changeLimit = 3 * time.Second
 	// settleLimit is the same when all is well.
 	settleLimit = 30 * time.Second
+	// askLimit is how long one try of several may take then.
+	askLimit = 10 * time.Second
 )
 
 // change adds a node or removes one, leader or not, as it comes.
@@ -53,24 +55,30 @@ func (m *members) settled(n *nemesis) []*harness.Node {
 
 // settle completes changes that were begun.
 func (m *members) settle(n *nemesis) error {
+	if m.adding == nil && m.leaving == nil {
+		return nil
+	}
 	deadline := time.Now().Add(settleLimit)
 	for m.adding != nil || m.leaving != nil {
 		var last string
 		if m.adding != nil {
-			last = m.ask(n, time.Until(deadline), "ADDNODE", m.adding)
+			last = m.ask(n, askLimit, "ADDNODE", m.adding)
 		} else {
-			last = m.ask(n, time.Until(deadline), "REMOVENODE", m.leaving)
+			last = m.ask(n, askLimit, "REMOVENODE", m.leaving)
 		}
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) && (m.adding != nil || m.leaving != nil) {
 			return fmt.Errorf("a change of membership does not come to an end: %s", last)
 		}
 	}
-	return nil
+	return n.cluster.AwaitWrites(recoverLimit, n.cluster.Nodes()...)
 }
 
 // ask sends a change to some member and takes note of it when it is done.
 func (m *members) ask(n *nemesis, limit time.Duration, verb string, one *harness.Node) (answer string) {
 	at := n.cluster.Others(m.adding)
+	if limit > changeLimit { // all is well: not through the one that goes
+		at = m.settled(n)
+	}
 	via := at[n.rng.IntN(len(at))]
 	if !via.Running() {
 		return fmt.Sprintf("node %d does not run", via.Number)
@@ -89,9 +97,6 @@ func (m *members) ask(n *nemesis, limit time.Duration, verb string, one *harness
 	}
 	if verb == "ADDNODE" {
 		m.adding = nil
-		if err := n.cluster.AwaitWrites(recoverLimit, one); err != nil {
-			return err.Error()
-		}
 		return text
 	}
 	m.leaving = nil

@@ -2,9 +2,24 @@ package chaos
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
+
+	"dkv/tests/harness"
 )
+
+// Reports returns the folder, below the module's root, for what a run with a
+// seed finds.
+func Reports(t testing.TB, seed uint64) string {
+	t.Helper()
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(root, "chaos-reports", strconv.FormatUint(seed, 10))
+}
 
 // Report logs a result, and fails the test if there is a violation in it.
 func Report(t testing.TB, r *Result) {

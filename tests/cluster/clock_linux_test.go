@@ -12,6 +12,7 @@ import (
 // by the leader's clock, as documented.
 func TestClockJumps(t *testing.T) {
 	harness.NeedLong(t) // builds dkvsrv once more
+	harness.NeedItself(t)
 	program := harness.ClockProgram(t)
 	for _, mode := range []string{"index", "lease"} {
 		t.Run(mode, func(t *testing.T) {

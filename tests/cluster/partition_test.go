@@ -121,3 +121,30 @@ func TestMembershipChangesWhileLeadersDie(t *testing.T) {
 	same(t, c)
 	l.verify(t, n)
 }
+
+// With several shards a node that is removed leads some of them. All of them
+// must find another leader, whichever it leaves first.
+func TestRemoveNodesThatLeadShards(t *testing.T) {
+	c := local(t, 3, "-shards", "4")
+	l := startLoad(c)
+	l.mustFlow(t)
+	for range 4 {
+		n := join(t, c)
+		via := c.Others(n)
+		via[0].Must(t, "CLUSTER", "ADDNODE", n.URL())
+		// The one that goes leads everything.
+		gone := via[len(via)-1]
+		harness.Until(t, backLimit, "a node to lead all shards", func() bool {
+			r, err := gone.Call(replyLimit, "CLUSTER", "FAILOVER")
+			return err == nil && !r.IsError()
+		})
+		via[0].Must(t, "CLUSTER", "REMOVENODE", gone.URL())
+		awaitUnlisted(t, n, gone)
+		c.Forget(gone)
+		l.mustFlow(t)
+	}
+	l.end()
+	c.MustAwaitWrites(t, backLimit)
+	same(t, c)
+	l.verify(t, c.Nodes()[0])
+}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +25,8 @@ func TestRandomFaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			harness.NeedItself(t)
 			o := chaos.Options{Time: c.time, Seed: chaos.RandomSeed(), Dir: t.TempDir(), Log: t.Logf, Flags: c.flags}
-			t.Logf("seed %d; again: make chaos CHAOSTIME=%v CHAOSSEED=%d CHAOSFLAGS=%q", o.Seed, o.Time, o.Seed, c.flags)
+			o.Reports = chaos.Reports(t, o.Seed)
+			t.Logf("seed %d; again: make chaos CHAOSTIME=%v CHAOSSEED=%d CHAOSFLAGS='%s'", o.Seed, o.Time, o.Seed, strings.Join(c.flags, " "))
 			result, err := chaos.Run(o)
 			if errors.Is(err, wire.ErrUnavailable) {
 				harness.Missing(t, err.Error())

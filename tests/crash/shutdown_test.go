@@ -136,9 +136,13 @@ func TestStartRefused(t *testing.T) {
 	})
 	t.Run("bad flag value", func(t *testing.T) { refused(t, t.TempDir(), "", "fsync", "-fsync", "sometimes") })
 	t.Run("unknown flag", func(t *testing.T) { refused(t, t.TempDir(), "", "no-such-flag", "-no-such-flag", "x") })
+	t.Run("cluster without an address", func(t *testing.T) { refused(t, t.TempDir(), "", "join needs peer-addr", "-nexusJoin") })
+	t.Run("cluster of others", func(t *testing.T) {
+		refused(t, t.TempDir(), "", "is not among cluster-peers",
+			"-nexus-node-url", "http://127.0.0.1:1", "-nexus-cluster-url", "http://127.0.0.1:2")
+	})
 	for _, flags := range [][]string{
-		{"-role", "slave", "-repl-master-addr", "127.0.0.1:1"}, {"-nexusJoin"},
-		{"-nexus-node-url", "http://127.0.0.1:1", "-nexus-cluster-url", "http://127.0.0.1:2"},
+		{"-role", "slave", "-repl-master-addr", "127.0.0.1:1"},
 		{"-db-engine", "rocksdb"}, {"-replPollInterval", "1s", "-role", "slave"},
 	} {
 		t.Run("later issue "+flags[0], func(t *testing.T) {
