@@ -71,6 +71,14 @@ func TestClusterCommandsLive(t *testing.T) {
 func TestTransferLeader(t *testing.T) {
 	servers := startCluster(t, 3, 2)
 	c := dial(t, servers[0])
+	eventually(t, "the addresses for clients are known", func() bool {
+		for _, m := range servers[0].topology().members {
+			if m.host == "" {
+				return false
+			}
+		}
+		return true
+	})
 	for _, s := range servers {
 		// By the names that clients have for it: the id of CLUSTER NODES, then its
 		// address for clients.

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -57,7 +58,7 @@ func serveNode(t testing.TB, node *cluster.Node, settings ...string) *Server {
 		if err := s.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, ErrClosed) { // closed before Serve began
 			t.Errorf("serve: %v", err)
 		}
 		if err := node.Close(); err != nil {

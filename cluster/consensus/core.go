@@ -131,6 +131,10 @@ func (c *core) alone() bool {
 	return len(v) == 1 && v[0] == uint64(c.o.ID)
 }
 
+// solitary says whether there is nobody else to have seen what was committed:
+// no learner either.
+func (c *core) solitary() bool { return c.alone() && len(c.conf.GetLearners()) == 0 }
+
 func (c *core) isVoter(id NodeID) bool {
 	for _, v := range c.conf.GetVoters() {
 		if v == uint64(id) {
@@ -144,6 +148,7 @@ func (c *core) isVoter(id NodeID) bool {
 func (c *core) tick() {
 	c.rn.Tick()
 	c.young = max(c.young-1, 0)
+	c.elect.dead.tick()
 	if c.reads.tick(c.o.ElectionTicks) {
 		c.startRead()
 	}
@@ -167,7 +172,19 @@ func (c *core) step(m *pb.Message) {
 		if c.young > 0 {
 			return
 		}
+	case pb.MsgReadIndex:
+		if c.leading {
+			c.readFor(m)
+			return
+		}
+	case pb.MsgHeartbeat:
+		if c.elect.dead.sent(m, c.term) {
+			return
+		}
 	case pb.MsgApp:
+		if c.elect.dead.sent(m, c.term) {
+			return
+		}
 		if n := entryBytes(m.GetEntries()); n > 0 && m.GetTerm() >= uint64(c.term) {
 			if err := c.o.Admit(n); err != nil {
 				c.counters.Refused++
@@ -259,6 +276,10 @@ func (c *core) settle() error {
 func (c *core) handleReady() error {
 	rd := c.rn.Ready()
 	c.observe(rd)
+	if !raft.IsEmptyHardState(rd.HardState) {
+		// Before others are told of it.
+		c.lease.committed.Store(rd.HardState.GetCommit())
+	}
 	c.sort(rd.Messages)
 	if len(c.out) > 0 {
 		c.o.Transport.Send(c.out)
@@ -398,6 +419,7 @@ func (c *core) apply(e *pb.Entry) error {
 		return fmt.Errorf("consensus: apply entry %d: %w", index, err)
 	}
 	c.applied = index
+	c.lease.applied.Store(uint64(index))
 	if own != nil {
 		own.finish(own.result(e))
 	}

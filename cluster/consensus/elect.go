@@ -1,5 +1,11 @@
 package consensus
 
+import (
+	"dkv/cluster/raftlog"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
 // An election that does not wait for the election timeout: when the leader's
 // process is known to be gone (its machine refuses connections to it), members
 // forget it and campaign in turn, the one with the lowest id first. The others
@@ -18,6 +24,27 @@ const (
 type eagerElection struct {
 	wait  int // ticks; 0: nothing is planned
 	tries int
+	dead  deadLeader
+}
+
+// deadLeader is a leader whose process is gone. What it sent before may still be
+// on its way, and must not bring it back: the members would wait for it again.
+// For an election timeout at most; should it be alive after all it is heard then.
+type deadLeader struct {
+	id    NodeID
+	ticks int
+}
+
+func (d *deadLeader) tick() {
+	if d.ticks--; d.ticks <= 0 {
+		*d = deadLeader{}
+	}
+}
+
+// sent says whether m is a word of the dead leader as such: in a later term it
+// would be one that was started again.
+func (d *deadLeader) sent(m *pb.Message, term raftlog.Term) bool {
+	return d.id != 0 && NodeID(m.GetFrom()) == d.id && m.GetTerm() <= uint64(term)
 }
 
 func (e *eagerElection) plan(rank int) {
@@ -55,6 +82,7 @@ func (c *core) peerGone(id NodeID) {
 		}
 	}
 	c.elect.plan(rank)
+	c.elect.dead = deadLeader{id, c.o.ElectionTicks}
 }
 
 // transfer begins to hand the leadership to a voter.

@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -163,7 +164,32 @@ func (g *Group) Install(ctx context.Context, m *pb.Message) error {
 // ReadBarrier returns when this node has applied all that had been committed
 // when it was called. Errors: ErrStopped, or ctx's: then there was no leader that
 // a majority follows.
-func (g *Group) ReadBarrier(ctx context.Context) error {
+func (g *Group) ReadBarrier(ctx context.Context) error { return g.barrier(ctx, nil) }
+
+// ConfirmLeading returns nil when this node has led in term from before the call
+// until a majority confirmed it, so that nothing was committed meanwhile but by
+// it. Errors: ErrNotLeader, ErrStopped, ctx's.
+func (g *Group) ConfirmLeading(ctx context.Context, term raftlog.Term) error {
+	for {
+		changed := g.LeaderChanged()
+		if st := g.Status(); !st.Leading || st.Term != term {
+			return ErrNotLeader
+		}
+		err := g.barrier(ctx, changed)
+		if st := g.Status(); err == nil && (!st.Leading || st.Term != term) {
+			return ErrNotLeader
+		}
+		if !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+}
+
+// errChanged ends a wait because leader or members have changed.
+var errChanged = errors.New("consensus: the group has changed")
+
+// barrier is ReadBarrier that can be ended by changed.
+func (g *Group) barrier(ctx context.Context, changed <-chan struct{}) error {
 	if g.fast.Load() || g.o.Lease && g.LeaseValid() {
 		return nil
 	}
@@ -178,10 +204,13 @@ func (g *Group) ReadBarrier(ctx context.Context) error {
 	case <-ctx.Done():
 		w.gone.Store(true) // it is left to the group
 		return ctx.Err()
+	case <-changed:
+		w.gone.Store(true)
+		return errChanged
 	}
 }
 
-// Alone says whether this node is the only voter, and leads: there is nobody to ask
+// Alone says whether this node is the only member, and leads: there is nobody to ask
 // before a read.
 func (g *Group) Alone() bool { return g.fast.Load() }
 
@@ -425,7 +454,7 @@ func (g *Group) publish() {
 		st.Voters, st.Learners = nodeIDs(c.conf.GetVoters()), nodeIDs(c.conf.GetLearners())
 		c.published = c.conf
 	}
-	g.fast.Store(c.ready && c.alone())
+	g.fast.Store(c.ready && c.solitary())
 	g.status.Store(st)
 	if old != nil && (old.Leader != st.Leader || old.Leading != st.Leading || !sameMembers) {
 		g.changed.Lock()

@@ -20,6 +20,10 @@ import (
 type lease struct {
 	until   atomic.Int64 // nanoseconds after base; 0: none
 	blocked bool         // none is taken until leadership changes
+
+	// A follower may learn that an entry is committed, apply it and answer reads
+	// before the leader itself has applied it. Until it has, its lease is of no use.
+	committed, applied atomic.Uint64
 }
 
 var leaseBase = time.Now()
@@ -54,5 +58,5 @@ func (l *lease) unblock() {
 // valid may be called from any goroutine.
 func (l *lease) valid(now time.Time) bool {
 	until := l.until.Load()
-	return until != 0 && int64(now.Sub(leaseBase)) < until
+	return until != 0 && int64(now.Sub(leaseBase)) < until && l.applied.Load() >= l.committed.Load()
 }

@@ -10,6 +10,7 @@ import (
 	"dkv/cluster/raftlog"
 
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // readQueue gathers reads that wait for the read barrier. While one read index
@@ -39,6 +40,11 @@ type readWait struct {
 	index raftlog.Index
 	done  chan error  // of capacity one
 	gone  atomic.Bool // nobody waits any more
+
+	// A member's request, for which this leader's next one serves as well: to whom
+	// the answer goes, and the request's context.
+	member  NodeID
+	context []byte
 }
 
 var readWaits = sync.Pool{New: func() any { return &readWait{done: make(chan error, 1)} }}
@@ -96,6 +102,33 @@ func (c *core) startRead() {
 	c.rn.ReadIndex(append([]byte(nil), q.context[:]...))
 }
 
+// readFor takes a member's read index request. Were each handed to raft, each
+// would ask all members again; so they wait for this node's own next one.
+func (c *core) readFor(m *pb.Message) {
+	if len(m.GetEntries()) != 1 {
+		return
+	}
+	w := &readWait{member: NodeID(m.GetFrom()), context: m.GetEntries()[0].GetData()}
+	if c.o.Lease && c.ready && c.lease.valid(c.o.Now()) {
+		c.answerRead(w, uint64(c.applied)) // which is all that is committed, see valid
+		return
+	}
+	q := &c.reads
+	q.mu.Lock()
+	// A member has one request at a time: an earlier one was given up.
+	q.mu.next = slices.DeleteFunc(q.mu.next, func(o *readWait) bool { return o.member == w.member })
+	q.mu.next = append(q.mu.next, w)
+	q.mu.Unlock()
+	c.startRead()
+}
+
+func (c *core) answerRead(w *readWait, index uint64) {
+	c.o.Transport.Send([]*pb.Message{{
+		Type: pb.MsgReadIndexResp.Enum(), From: new(uint64(c.o.ID)), To: new(uint64(w.member)),
+		Term: new(uint64(c.term)), Index: new(index), Entries: []*pb.Entry{{Data: w.context}},
+	}})
+}
+
 // confirmReads takes raft's answers.
 func (c *core) confirmReads(states []raft.ReadState) {
 	q := &c.reads
@@ -108,9 +141,13 @@ func (c *core) confirmReads(states []raft.ReadState) {
 		}
 		index := raftlog.Index(rs.Index)
 		for _, w := range q.asked {
+			if w.member != 0 {
+				c.answerRead(w, rs.Index)
+				continue
+			}
 			w.index = index
+			q.ready = append(q.ready, w)
 		}
-		q.ready = append(q.ready, q.asked...)
 		clear(q.asked)
 		q.asked = q.asked[:0]
 		q.applied(c.applied)
@@ -143,7 +180,9 @@ func (q *readQueue) close(err error) {
 	q.mu.Unlock()
 	for _, list := range [][]*readWait{waiting, q.asked, q.ready} {
 		for _, w := range list {
-			w.done <- err
+			if w.member == 0 {
+				w.done <- err
+			}
 		}
 	}
 	q.asked, q.ready = nil, nil

@@ -198,8 +198,13 @@ func TestLeaderThatLeavesProposesNothingMore(t *testing.T) {
 			if err := one.core.propose(p); err != nil {
 				return err
 			}
-			if err := <-p.done; !errors.Is(err, ErrNotLeader) {
-				t.Errorf("a proposal behind the removal: %v", err)
+			select {
+			case err := <-p.done:
+				if !errors.Is(err, ErrNotLeader) {
+					t.Errorf("a proposal behind the removal: %v", err)
+				}
+			default:
+				t.Error("a proposal was taken behind the removal")
 			}
 			return nil
 		})

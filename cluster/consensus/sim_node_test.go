@@ -214,7 +214,7 @@ func (n *simNode) protect(f func() error) (err error) {
 // and what must hold.
 func (n *simNode) look() {
 	c := n.core
-	n.fast = c.ready && c.alone()
+	n.fast = c.ready && c.solitary()
 	if n.w.mutant == mutantEarlyLead && c.leading && n.leads != c.term {
 		n.leads = c.term
 		n.kickWriter()

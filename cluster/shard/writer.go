@@ -211,16 +211,14 @@ func (s *Shard) endUnwritten() {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, barrierTimeout)
 	defer cancel()
-	err := s.group.ReadBarrier(ctx)
-	if s.ctx.Err() != nil && err != nil {
+	switch err := s.group.ConfirmLeading(ctx, s.w.term); {
+	case err == nil:
+		s.abandon(nil)
+	case s.ctx.Err() != nil:
 		s.abandon(ErrClosed)
-		return
-	}
-	if err != nil || raftlog.Term(s.leads.Load()) != s.w.term {
+	default:
 		s.abandon(ErrNotLeader)
-		return
 	}
-	s.abandon(nil)
 }
 
 // takeBatch returns the batch's bytes for good, which the log keeps. They are
