@@ -75,7 +75,7 @@ func (w *world) plan(seed uint64, mutant simMutant) {
 		drift:    0.3,
 	}
 	if mutant == mutantFastClocks {
-		p.lease, p.drift = true, 0.6
+		p.lease, p.drift = true, 0.8
 	} else if p.lease {
 		p.drift = 0.03
 	}
