@@ -365,7 +365,8 @@ func (w *world) heal() {
 	}
 	w.think, w.patience = 30*time.Millisecond, time.Second
 	for _, n := range slices.Clone(w.nodes) {
-		n.paused, n.rate = 0, 1
+		n.paused = 0
+		n.setRate(1)
 		if n.disk != nil {
 			n.disk.full, n.disk.crashAt = false, 0
 		}

@@ -53,7 +53,8 @@ type simNode struct {
 	draining bool
 
 	// What time is to it.
-	rate     float64 // ticks and clock against the world's
+	rate     float64       // ticks and clock against the world's
+	ahead    time.Duration // what its clock has gained by changes of rate
 	tickDue  bool
 	inCore   bool          // one of its events is under way
 	busy     time.Duration // the group's goroutine is busy until then
@@ -103,7 +104,13 @@ func (n *simNode) openLog() (*raftlog.Log, error) {
 
 // clock is the node's monotonic clock.
 func (n *simNode) clock() time.Time {
-	return leaseBase.Add(time.Hour + time.Duration(float64(n.w.now+n.disk.spent)*n.rate))
+	return leaseBase.Add(time.Hour + n.ahead + time.Duration(float64(n.w.now+n.disk.spent)*n.rate))
+}
+
+// setRate changes how fast the clock runs, from what it shows now.
+func (n *simNode) setRate(rate float64) {
+	n.ahead += time.Duration(float64(n.w.now) * (n.rate - rate))
+	n.rate = rate
 }
 
 // start begins a process on what the disk holds, as shard.Open does.
