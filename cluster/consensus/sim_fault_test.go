@@ -26,7 +26,7 @@ const (
 	mutantSameSeed               // read index contexts repeat
 	mutantNoReset                // the log does not follow a raft snapshot
 	mutantLateSnapshot           // a raft snapshot has more than its index says
-	mutantFastClocks             // clocks differ by more than leases allow
+	mutantSlowClock              // leases last three times as long as members keep to them
 )
 
 // simPlan is what a seed decides before anything happens.
@@ -74,9 +74,8 @@ func (w *world) plan(seed uint64, mutant simMutant) {
 		slowDisk: []float64{0, 0.01, 0.1}[r.IntN(3)],
 		drift:    0.3,
 	}
-	if mutant == mutantFastClocks {
-		p.lease, p.drift = true, 0.8
-	} else if p.lease {
+	p.lease = p.lease || mutant == mutantSlowClock
+	if p.lease {
 		p.drift = 0.03
 	}
 	if p.churn {

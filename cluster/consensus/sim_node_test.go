@@ -104,7 +104,11 @@ func (n *simNode) openLog() (*raftlog.Log, error) {
 
 // clock is the node's monotonic clock.
 func (n *simNode) clock() time.Time {
-	return leaseBase.Add(time.Hour + n.ahead + time.Duration(float64(n.w.now+n.disk.spent)*n.rate))
+	t := n.ahead + time.Duration(float64(n.w.now+n.disk.spent)*n.rate)
+	if n.w.mutant == mutantSlowClock {
+		t /= 3
+	}
+	return leaseBase.Add(time.Hour + t)
 }
 
 // setRate changes how fast the clock runs, from what it shows now.

@@ -92,8 +92,8 @@ func (w *world) play(seed uint64, mutant simMutant) {
 // report says what failed and how to see it again.
 func (w *world) report(t *testing.T) {
 	t.Helper()
-	t.Errorf("seed %d: %s\n%s\nto see it again: go test ./cluster/consensus -run 'TestSimulation$' -sim.seed=%d",
-		w.seed, w.failed, w.tail(*simLines), w.seed)
+	t.Errorf("seed %d: %s\n%s\nto see it again: go test ./cluster/consensus -run 'TestSimulation$' -sim.seed=%d -sim.lease=%v",
+		w.seed, w.failed, w.tail(*simLines), w.seed, *simLease)
 }
 
 // TestSimulation runs schedules: those of the seeds from DKV_SIM_FIRST on,
@@ -168,7 +168,7 @@ var simMutants = []struct {
 	{mutantSameSeed, "read index contexts repeat", 40},
 	{mutantNoReset, "log not reset", 40},
 	{mutantLateSnapshot, "raft snapshot later than its index", 40},
-	{mutantFastClocks, "leases with bad clocks", 400},
+	{mutantSlowClock, "leases by a slow clock", 400},
 }
 
 // TestSimulationFindsMistakes proves that the checks bite: each mistake, made on
