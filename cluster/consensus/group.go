@@ -285,14 +285,6 @@ func (g *Group) TransferLeader(ctx context.Context, to NodeID) error {
 	}
 }
 
-// Campaign makes this node stand for election at once.
-func (g *Group) Campaign(ctx context.Context) error {
-	return g.do(ctx, func(c *core) error {
-		_ = c.rn.Campaign() // may not: then it does not
-		return nil
-	})
-}
-
 // PeerGone says that a member's process does not exist any more. When it led, a
 // new leader is elected without waiting for the election timeout.
 func (g *Group) PeerGone(id NodeID) { g.report(func(c *core) { c.peerGone(id) }) }
