@@ -139,6 +139,12 @@ func (c *crasher) MaybeError(op errorfs.Op) error {
 	return nil
 }
 
+func (c *crasher) setEvery(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.every = n
+}
+
 func (c *crasher) take() []crashPoint {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -163,7 +169,7 @@ func TestCrashAnywhere(t *testing.T) {
 			}
 			defer n.Close()
 			points := c.take()
-			c.every = 7
+			c.setEvery(7)
 			const steps = 600
 			for i := 1; i <= steps; i++ {
 				c.begun.Store(int64(i))

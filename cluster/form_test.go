@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"dkv/cluster/shard"
 
@@ -83,8 +84,8 @@ func TestWrongLists(t *testing.T) {
 	}
 
 	c := newTestCluster(t)
-	first := c.start(1, withPeers(3, nil))
-	first.began = first.began.Add(-2 * sameTime) // it has been waiting
+	longAgo := time.Now().Add(-2 * sameTime)
+	first := c.start(1, withPeers(3, func(o *Options) { o.began = longAgo })) // it has been waiting
 	wrong := c.start(2, func(o *Options) { o.Peers = testAddrs(2) })
 	wrong.wantFatal(ErrContradiction)
 	wrong.stopNode(false)

@@ -81,7 +81,7 @@ func Open(o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		o: o, openedAt: o.Clock(), began: time.Now(),
+		o: o, openedAt: o.Clock(), began: o.began,
 		fatal:     make(chan error, 1),
 		opened:    make(chan struct{}),
 		tableKick: make(chan struct{}, 1),

@@ -142,11 +142,16 @@ type Options struct {
 	// FS is the file system; default the disk. Tests pass one that crashes.
 	FS vfs.FS
 
+	// began is for tests: when the node was started; zero: now.
+	began time.Time
 	// dial is for tests: how peers are reached.
 	dial func(ctx context.Context, addr string) (net.Conn, error)
 }
 
 func (o Options) withDefaults() Options {
+	if o.began.IsZero() {
+		o.began = time.Now()
+	}
 	if o.Engine == "" {
 		o.Engine = EnginePebble
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"dkv/cluster/raftlog"
 	"dkv/engine"
@@ -52,6 +53,8 @@ type core struct {
 	unresolved int
 	// pause waits a little for space on the disk; false: stop waiting.
 	pause func() bool
+	// sparedFor are the members whom the last message was not sent to.
+	sparedFor []NodeID
 	// out and late are reused: messages that may go before an append, and those
 	// that promise what it writes.
 	out, late []*pb.Message
@@ -280,7 +283,7 @@ func (c *core) handleReady() error {
 		// Before others are told of it.
 		c.lease.committed.Store(rd.HardState.GetCommit())
 	}
-	c.sort(rd.Messages)
+	c.sort(rd)
 	if len(c.out) > 0 {
 		c.o.Transport.Send(c.out)
 	}
@@ -314,16 +317,40 @@ func (c *core) handleReady() error {
 
 // sort parts messages into those that may leave at once and those that must wait
 // until what they promise is on disk.
-func (c *core) sort(msgs []*pb.Message) {
+func (c *core) sort(rd raft.Ready) {
 	c.out, c.late = c.out[:0], c.late[:0]
-	for _, m := range msgs {
+	// A leader that removes itself must tell the others that it is done: they
+	// would go on asking for its vote.
+	spare := c.leading && !changesMembers(rd.CommittedEntries) && c.o.MoreSoon()
+	for _, m := range rd.Messages {
 		switch m.GetType() {
-		case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap, pb.MsgReadIndex, pb.MsgReadIndexResp:
+		case pb.MsgApp:
+			if !c.spared(m, spare) {
+				c.out = append(c.out, m)
+			}
+		case pb.MsgHeartbeat, pb.MsgSnap, pb.MsgReadIndex, pb.MsgReadIndexResp:
 			c.out = append(c.out, m)
 		default:
 			c.late = append(c.late, m)
 		}
 	}
+}
+
+// spared says whether a message can be left out. Raft tells the members of each
+// commit in a message of its own, and each answers; but the next entries say the
+// same, and so does every heartbeat. It never leaves two out in a row, since an
+// empty message may be there for another reason: to find out what a member has.
+func (c *core) spared(m *pb.Message, may bool) bool {
+	to := NodeID(m.GetTo())
+	i := slices.Index(c.sparedFor, to)
+	if len(m.GetEntries()) == 0 && i < 0 && may {
+		c.sparedFor = append(c.sparedFor, to)
+		return true
+	}
+	if i >= 0 {
+		c.sparedFor = slices.Delete(c.sparedFor, i, i+1)
+	}
+	return false
 }
 
 // append writes what a Ready has for the log. On a full disk it waits: the node

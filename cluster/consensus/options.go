@@ -85,6 +85,9 @@ type Options struct {
 	// Admit says whether a follower can store entries of that many bytes now;
 	// when not, they are not taken, and the leader sends them again. nil: yes.
 	Admit func(bytes int64) error
+	// MoreSoon says whether a proposal is about to come. Then a leader keeps the
+	// news of a commit back, to go along with it. nil: no.
+	MoreSoon func() bool
 	// Seed tells the read index requests of this run from those of any other
 	// run of any member; it must never repeat.
 	Seed uint64
@@ -115,6 +118,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Admit == nil {
 		o.Admit = func(int64) error { return nil }
+	}
+	if o.MoreSoon == nil {
+		o.MoreSoon = func() bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

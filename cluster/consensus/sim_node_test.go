@@ -162,7 +162,8 @@ func (n *simNode) open() error {
 		Applied: n.state.index, ConfState: n.state.conf,
 		TickInterval: simTick, ElectionTicks: n.w.electionTicks,
 		Seed: n.run, Lease: n.w.lease, Now: n.clock,
-		Admit: func(bytes int64) error { return n.shard.Reserve(bytes) },
+		Admit:    func(bytes int64) error { return n.shard.Reserve(bytes) },
+		MoreSoon: func() bool { return n.w.r.IntN(2) == 0 },
 	}
 	if n.w.mutant == mutantSameSeed {
 		o.Seed = 1

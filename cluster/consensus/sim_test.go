@@ -39,7 +39,11 @@ func simulate(t *testing.T, seed uint64, mutant simMutant) *world {
 		w.play(seed, mutant)
 	})
 	if w.failed == "" {
-		if r := w.checkHistory(); r != porcupine.Ok {
+		switch r := w.checkHistory(); r {
+		case porcupine.Ok:
+		case porcupine.Unknown:
+			w.stats.Unchecked++
+		default:
 			w.failed = fmt.Sprintf("the history is not linearizable: %v", r)
 		}
 	}
@@ -124,6 +128,9 @@ func TestSimulation(t *testing.T) {
 			failures++
 		}
 	}
+	if total.Unchecked > 1+total.Schedules/200 {
+		t.Errorf("%d histories of %d were too much for the checker", total.Unchecked, total.Schedules)
+	}
 	t.Logf("seeds %d to %d in %v: %+v", first, first+uint64(total.Schedules)-1, time.Since(began).Round(time.Millisecond), total)
 }
 
@@ -157,7 +164,7 @@ var simMutants = []struct {
 	within uint64
 }{
 	{mutantNoBarrier, "reads do not ask", 40},
-	{mutantUnconfirmed, "tasks that write nothing do not ask", 400},
+	{mutantUnconfirmed, "tasks that write nothing do not ask", 2000},
 	{mutantEarlyAck, "acknowledged when proposed", 40},
 	{mutantNoTermCheck, "proposed in another term", 400},
 	{mutantEarlyLead, "evaluates before its term's entry is applied", 400},

@@ -65,6 +65,7 @@ type simStats struct {
 	Acked, Refused, Unknown, Reads            int
 	Crashes, Elections, Snapshots, ConfChange int
 	MostEvents                                int
+	Unchecked                                 int // histories that the checker gave up
 	Restarts, NoSpace, Transfers, LeaseReads  int
 	FirstWrite                                time.Duration // the longest wait for a write after healing
 }
@@ -72,6 +73,7 @@ type simStats struct {
 func (s *simStats) add(o simStats) {
 	s.Schedules += o.Schedules
 	s.Events += o.Events
+	s.Unchecked += o.Unchecked
 	s.Messages += o.Messages
 	s.Acked += o.Acked
 	s.Refused += o.Refused

@@ -178,6 +178,7 @@ func Open(o Options) (*Shard, error) {
 		Lease:         o.Lease,
 		Seed:          o.Seed,
 		Admit:         s.admit,
+		MoreSoon:      func() bool { return len(s.queue) > 0 },
 		Logger:        o.Logger,
 		OnFatal:       s.fatal,
 	})
