@@ -37,6 +37,19 @@ func clusterAddrs(t *testing.T, redirect bool, flags ...string) []string {
 			return err == nil && !strings.Contains(string(r.Str), "noaddr")
 		})
 	}
+	// Each shard elects a leader of its own, and they are spread over the nodes
+	// then. There are no more shards than nodes here.
+	harness.Until(t, clusterLimit, "the leaders to be spread", func() bool {
+		for _, n := range c.Nodes() {
+			r, err := n.Call(clusterLimit, "CLUSTER", "INFO")
+			info := string(r.Str)
+			if err != nil || !strings.Contains(info, "cluster_state:ok\r\n") ||
+				!strings.Contains(info, "dkv_shards_led:0\r\n") && !strings.Contains(info, "dkv_shards_led:1\r\n") {
+				return false
+			}
+		}
+		return true
+	})
 	return addrs
 }
 
