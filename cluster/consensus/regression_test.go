@@ -214,3 +214,52 @@ func TestLeaderThatLeavesProposesNothingMore(t *testing.T) {
 		}
 	})
 }
+
+// The words of a leader that is gone may arrive after the news of its death. They
+// must not make a member wait for it again, but a later term's must be heard.
+func TestLastWordsOfADeadLeader(t *testing.T) {
+	heartbeat := func(term uint64) *pb.Message {
+		return &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(term)}
+	}
+	c, sent := newTestCore(t, Options{}, 1, 2, 3)
+	c.step(heartbeat(5))
+	c.mustSettle(t)
+	if c.lead != 2 {
+		t.Fatalf("the leader is %d, want 2", c.lead)
+	}
+	c.peerGone(2)
+	c.mustSettle(t)
+	c.step(heartbeat(5))
+	c.mustSettle(t)
+	if c.lead != 0 {
+		t.Fatalf("a dead leader leads again: %d", c.lead)
+	}
+	for range eagerDelay {
+		c.tick()
+		c.mustSettle(t)
+	}
+	if sent.count(pb.MsgPreVote) == 0 {
+		t.Fatal("no election")
+	}
+	c.step(heartbeat(6))
+	c.mustSettle(t)
+	if c.lead != 2 {
+		t.Fatalf("the leader of a later term is not heard: %d", c.lead)
+	}
+}
+
+// The news of a commit is left out once when a proposal is about to come, and not
+// twice in a row.
+func TestCommitGoesAlong(t *testing.T) {
+	c, _ := newTestCore(t, Options{}, 1, 2, 3)
+	empty := &pb.Message{Type: pb.MsgApp.Enum(), To: new(uint64(2))}
+	full := &pb.Message{Type: pb.MsgApp.Enum(), To: new(uint64(2)), Entries: []*pb.Entry{{}}}
+	for i, step := range []struct {
+		m           *pb.Message
+		may, spared bool
+	}{{empty, false, false}, {empty, true, true}, {empty, true, false}, {empty, true, true}, {full, true, false}, {empty, true, true}} {
+		if got := c.spared(step.m, step.may); got != step.spared {
+			t.Errorf("step %d: spared %v", i, got)
+		}
+	}
+}
