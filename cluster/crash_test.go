@@ -13,6 +13,7 @@ import (
 
 	"dkv/cluster/raftlog"
 	"dkv/cluster/shard"
+	"dkv/engine/enginetest"
 	"dkv/engine/keyspace"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -99,7 +100,7 @@ func seedOf(t *testing.T) *rand.Rand {
 // crashPoint is a file system as a crash would have left it, and what had been
 // acknowledged by then.
 type crashPoint struct {
-	fs    *vfs.MemFS
+	fs    *enginetest.CrashFS
 	acked int
 	begun int
 	op    string
@@ -107,7 +108,7 @@ type crashPoint struct {
 
 // crasher takes a copy of the file system before every n-th change of it.
 type crasher struct {
-	mem    *vfs.MemFS
+	mem    *enginetest.CrashFS
 	rng    *rand.Rand
 	every  int
 	acked  atomic.Int64
@@ -133,7 +134,7 @@ func (c *crasher) MaybeError(op errorfs.Op) error {
 	percent := []int{0, 50, 100}[c.rng.IntN(3)]
 	// What is acknowledged is read before the copy, what has begun after it.
 	p := crashPoint{acked: int(c.acked.Load()), op: fmt.Sprintf("op %d (kind %d on %s), %d%% of unsynced data kept", c.ops, op.Kind, op.Path, percent)}
-	p.fs = c.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(c.rng.Uint64(), 2))})
+	p.fs = c.mem.Crash(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(c.rng.Uint64(), 2))})
 	p.begun = int(c.begun.Load())
 	c.points = append(c.points, p)
 	return nil
@@ -161,7 +162,7 @@ func TestCrashAnywhere(t *testing.T) {
 	for _, mode := range []raftlog.FsyncMode{raftlog.FsyncAlways, raftlog.FsyncEverySec, raftlog.FsyncNo} {
 		t.Run(mode.String(), func(t *testing.T) {
 			rng := seedOf(t)
-			mem := vfs.NewCrashableMem()
+			mem := enginetest.NewCrashFS()
 			c := &crasher{mem: mem, rng: rng, every: 1}
 			n, err := openCrashNode(errorfs.Wrap(mem, c), mode)
 			if err != nil {
@@ -240,7 +241,7 @@ func TestCrashUnderLoad(t *testing.T) {
 	if testing.Short() {
 		rounds = 4
 	}
-	mem := vfs.NewCrashableMem()
+	mem := enginetest.NewCrashFS()
 	var acked, begun [clients]atomic.Int64
 	for round := range rounds {
 		n, err := openCrashNode(mem, raftlog.FsyncAlways)
@@ -292,7 +293,7 @@ func TestCrashUnderLoad(t *testing.T) {
 		for i := range clients {
 			ackedBefore[i] = acked[i].Load()
 		}
-		crashed := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+		crashed := mem.Crash(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
 		stop.Store(true)
 		go func() {
 			for range progress {
@@ -313,7 +314,7 @@ func TestCrashUnderLoad(t *testing.T) {
 // TestFailedSyncStopsTheNode: after a failed sync nothing is acknowledged any
 // more, and the write that needed it is answered as uncertain.
 func TestFailedSyncStopsTheNode(t *testing.T) {
-	mem := vfs.NewCrashableMem()
+	mem := enginetest.NewCrashFS()
 	var broken atomic.Bool
 	failing := errors.New("injected sync failure")
 	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
@@ -344,7 +345,7 @@ func TestFailedSyncStopsTheNode(t *testing.T) {
 	if err := chainStep(n, 3); err == nil {
 		t.Fatal("a write was acknowledged after a failed sync")
 	}
-	after, err := openCrashNode(mem.CrashClone(vfs.CrashCloneCfg{}), raftlog.FsyncAlways)
+	after, err := openCrashNode(mem.Crash(vfs.CrashCloneCfg{}), raftlog.FsyncAlways)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dkv/cluster/shard"
+	"dkv/engine/enginetest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -169,9 +170,9 @@ func TestCrashWhileForming(t *testing.T) {
 		t.Run(fmt.Sprint("op ", op), func(t *testing.T) {
 			c := newTestCluster(t)
 			first := c.start(1, withPeers(3, nil))
-			mem := vfs.NewCrashableMem()
+			mem := enginetest.NewCrashFS()
 			var mu sync.Mutex
-			count, crashed := 0, (*vfs.MemFS)(nil)
+			count, crashed := 0, (*enginetest.CrashFS)(nil)
 			fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(o errorfs.Op) error {
 				if o.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 					return nil
@@ -181,7 +182,7 @@ func TestCrashWhileForming(t *testing.T) {
 				if count++; count == op {
 					// From here on nobody hears from it.
 					c.net.setCut(testAddr(2), true)
-					crashed = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
+					crashed = mem.Crash(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
 				}
 				return nil
 			}))

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"dkv/engine"
+	"dkv/engine/enginetest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -60,14 +61,14 @@ const (
 
 // crashPoint is a disk as a crash would have left it.
 type crashPoint struct {
-	fs    *vfs.MemFS
+	fs    *enginetest.CrashFS
 	op    string
 	phase phase
 }
 
 // crasher copies the disk before each operation that changes it.
 type crasher struct {
-	mem *vfs.MemFS
+	mem *enginetest.CrashFS
 	mu  struct {
 		sync.Mutex
 		rng    *rand.Rand
@@ -96,7 +97,7 @@ func (c *crasher) crashLocked(what string) {
 	c.mu.ops++
 	// All lost, a part of it, nothing lost.
 	for _, percent := range []int{0, 50, 100} {
-		fs := c.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(c.mu.rng.Uint64(), 2))})
+		fs := c.mem.Crash(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(c.mu.rng.Uint64(), 2))})
 		c.mu.points = append(c.mu.points, crashPoint{fs: fs, phase: c.mu.phase,
 			op: fmt.Sprintf("before op %d (%s), %d%% of unsynced data kept", c.mu.ops, what, percent)})
 	}
@@ -110,7 +111,7 @@ func (c *crasher) enter(p phase) {
 	c.crashLocked(fmt.Sprintf("phase %d begins", p))
 }
 
-func newCrasher(mem *vfs.MemFS, rng *rand.Rand) *crasher {
+func newCrasher(mem *enginetest.CrashFS, rng *rand.Rand) *crasher {
 	c := &crasher{mem: mem}
 	c.mu.rng = rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))
 	return c
@@ -132,9 +133,9 @@ func (c *crasher) stop() []crashPoint {
 }
 
 // crashableMem is a disk with the node's folder on it.
-func crashableMem(t *testing.T) *vfs.MemFS {
+func crashableMem(t *testing.T) *enginetest.CrashFS {
 	t.Helper()
-	mem := vfs.NewCrashableMem()
+	mem := enginetest.NewCrashFS()
 	must(t, mem.MkdirAll("data", 0o755))
 	must(t, syncDir(mem, "."))
 	return mem
@@ -400,7 +401,7 @@ func TestFailedSwitch(t *testing.T) {
 		}
 		closeStore(t, st)
 		for _, percent := range []int{0, 100} {
-			clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+			clone := mem.Crash(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
 			w.check(t, crashPoint{fs: clone, phase: was, op: fmt.Sprintf("after failure %d (%d%%)", fail, percent)})
 		}
 	}

@@ -260,5 +260,10 @@ func (r *Receiver) notComplete() error {
 	if r.mu.err != nil {
 		return r.mu.err
 	}
+	if r.mu.done {
+		// Another one was complete after it, or Switch took it: its end is
+		// decided, and may not have come to r yet.
+		return ErrDiscarded
+	}
 	return ErrNotComplete
 }

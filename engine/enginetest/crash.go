@@ -20,7 +20,7 @@ var appliedKey = []byte("s applied")
 // crashPoint is what the disk might look like after a crash at some moment, and
 // what must then hold.
 type crashPoint struct {
-	fs      *vfs.MemFS
+	fs      *CrashFS
 	percent int // how much of what was not synced is there
 	// atLeast and atMost bound the number that the store may hold: what was
 	// durable, and what the log had synced, at that moment.
@@ -31,7 +31,7 @@ type crashPoint struct {
 // crashRun is a store under load whose disk is copied at many moments.
 type crashRun struct {
 	t     *testing.T
-	fs    *vfs.MemFS
+	fs    *CrashFS
 	hooks bool
 
 	mu struct {
@@ -58,7 +58,7 @@ func init() {
 // was durable, and no longer than what BeforeFlush had seen to.
 func testCrash(t *testing.T, f Factory) {
 	rng := Rand(t)
-	run := &crashRun{t: t, fs: vfs.NewCrashableMem(), hooks: f.Hooks}
+	run := &crashRun{t: t, fs: NewCrashFS(), hooks: f.Hooks}
 	run.mu.rng = RandOf(rng.Uint64())
 	const dir = "a/store"
 	o := Options{
@@ -141,7 +141,7 @@ func (r *crashRun) maybeCrash(oneIn int) {
 	if !r.hooks {
 		p.atMost = r.mu.appended
 	}
-	p.fs = r.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: p.percent, RNG: r.mu.rng})
+	p.fs = r.fs.Crash(vfs.CrashCloneCfg{UnsyncedDataPercent: p.percent, RNG: r.mu.rng})
 	r.mu.points = append(r.mu.points, p)
 }
 
@@ -203,7 +203,7 @@ func replay(t *testing.T, f Factory, e engine.Engine, dir string, p *crashPoint,
 	CompareReaders(t, e, m)
 	must(t, e.Flush())
 	must(t, e.Close())
-	again, err := f.Open(dir, Options{FS: p.fs.CrashClone(vfs.CrashCloneCfg{})})
+	again, err := f.Open(dir, Options{FS: p.fs.Crash(vfs.CrashCloneCfg{})})
 	if err != nil {
 		t.Fatal(fmt.Errorf("open after replay and another crash: %w", err))
 	}

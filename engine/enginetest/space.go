@@ -22,7 +22,7 @@ const diskReserve = 256 << 10
 type fullDisk struct {
 	t     *testing.T
 	fs    *limitedFS
-	inner *vfs.MemFS
+	inner *CrashFS
 	o     Options
 	e     engine.Engine
 
@@ -40,7 +40,7 @@ type fullDisk struct {
 }
 
 func newFullDisk(t *testing.T, f Factory, honest bool) *fullDisk {
-	inner := vfs.NewCrashableMem()
+	inner := NewCrashFS()
 	fs := newLimitedFS(inner, honest)
 	o := Options{FS: fs, MemtableBytes: smallMemtable, ReserveDiskBytes: -1}
 	if honest {
@@ -156,7 +156,7 @@ func testFullDisk(t *testing.T, f Factory) {
 			CompareReaders(t, d.e, m)
 			must(t, d.e.Flush())
 			must(t, d.e.Close())
-			e, err := f.Open("store", Options{FS: d.inner.CrashClone(vfs.CrashCloneCfg{})})
+			e, err := f.Open("store", Options{FS: d.inner.Crash(vfs.CrashCloneCfg{})})
 			must(t, err)
 			CompareReaders(t, e, m)
 			mustClose(t, e)
@@ -196,7 +196,7 @@ func testFullDiskAnywhere(t *testing.T, f Factory) {
 		d.fs.leave(64 << 20)
 		waitFor(t, "a flush", func() bool { return d.e.Flush() == nil })
 		must(t, d.e.Close())
-		e, err := f.Open("store", Options{FS: d.inner.CrashClone(vfs.CrashCloneCfg{})})
+		e, err := f.Open("store", Options{FS: d.inner.Crash(vfs.CrashCloneCfg{})})
 		must(t, err)
 		CompareReaders(t, e, m)
 		mustClose(t, e)
@@ -215,7 +215,7 @@ func testFullDiskClose(t *testing.T, f Factory) {
 		waitFor(t, "Apply to wait", func() bool { return d.e.Metrics().WriteStalls > 0 })
 		within(t, "Close on a full disk", func() { must(t, d.e.Close()) })
 		wantErr(t, "Apply that waited", <-d.done, engine.ErrClosed)
-		e, err := f.Open("store", Options{FS: d.inner.CrashClone(vfs.CrashCloneCfg{})})
+		e, err := f.Open("store", Options{FS: d.inner.Crash(vfs.CrashCloneCfg{})})
 		must(t, err)
 		v, found, err := e.Get(nil, appliedKey)
 		must(t, err)
