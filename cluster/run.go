@@ -151,6 +151,24 @@ func (n *Node) Read(ctx context.Context, id raftlog.ShardID, tx *keyspace.Tx, o 
 	return n.readError(id, s.BeginRead(ctx, tx, o))
 }
 
+// ReadsAtOnce says whether a read of the shard waits for nobody at present: the
+// node is alone, or holds the lease.
+func (n *Node) ReadsAtOnce(id raftlog.ShardID) bool {
+	s, err := n.serving(id)
+	return err == nil && (s.alone.Load() && s.Group().Alone() || n.o.ReadMode == ReadLease && s.Group().LeaseValid())
+}
+
+// Barrier returns when this node has everything of the shard that was acknowledged
+// before. A Read with o.Stale that follows is as good as one without. Errors as
+// Read's.
+func (n *Node) Barrier(ctx context.Context, id raftlog.ShardID) error {
+	s, err := n.serving(id)
+	if err != nil {
+		return err
+	}
+	return n.barrier(ctx, s)
+}
+
 // WatchPosition is the position that WATCH remembers: a change of a key after it
 // is a change that EXEC must notice, and none before it is hidden from reads
 // here. Errors as Read's.

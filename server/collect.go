@@ -117,9 +117,13 @@ func (ws *workspace) forget() {
 // runOne has the calls of one request done, whose replies are the client's.
 func (c *Conn) runOne(r *shardRequest) {
 	ws := c.ws
-	r.warm()
+	if !r.waiting {
+		r.warm()
+	}
 	for r.from < len(r.calls) {
-		r.mark = len(ws.out.Buf)
+		if !r.waiting { // else the shard's writer replies to it already
+			r.mark = len(ws.out.Buf)
+		}
 		mark := r.mark
 		c.submit(r)
 		ws.collect(r)
@@ -170,10 +174,12 @@ func (c *Conn) runDue() {
 		if r.sent < r.done || r.done == len(r.calls) {
 			continue
 		}
-		r.from, r.mark = r.done, 0
-		r.own.Reset()
-		r.out = &r.own
 		ws.due = append(ws.due, r)
+		if r.waiting {
+			continue
+		}
+		r.separate()
+		c.leave()
 		if !r.enqueue() {
 			elsewhere.Go(r.submit)
 		}
@@ -188,10 +194,23 @@ func (c *Conn) runDue() {
 	}
 }
 
-// submit has a request done of which the caller has only this one.
+// submit has a request done of which the caller has only this one. It may be
+// enqueued already.
 func (c *Conn) submit(r *shardRequest) {
 	c.wrote |= 1 << r.shard
+	if r.waiting {
+		r.await()
+		return
+	}
+	c.leave()
 	r.submit()
+}
+
+// separate readies a request for the next part, whose replies are kept apart.
+func (r *shardRequest) separate() {
+	r.from, r.mark = r.done, 0
+	r.own.Reset()
+	r.out = &r.own
 }
 
 // collect counts what a part of a request that was done has looked up.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -11,6 +12,15 @@ type ListenAddr struct {
 	Network  string // tcp4 or tcp6
 	Addr     string // host:port
 	Optional bool   // an address that this machine lacks is skipped
+}
+
+// EventLoops is how many event loops there are to be.
+func (c *Config) EventLoops() int {
+	n := int(c.Int("event-loops"))
+	if n < 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	return n
 }
 
 // ListenAddrs returns the TCP addresses that bind and port ask for. Port 0 is

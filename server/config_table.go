@@ -68,6 +68,8 @@ func dkvParams() []*param {
 		{name: "pprof", kind: kindBool, def: "no", flags: imm, group: groupNetwork,
 			doc: "Serve Go's profiles under /debug/pprof/ on http-listen-addr."},
 
+		{name: "event-loops", kind: kindInt, def: "-1", min: -1, max: 128, flags: imm, group: groupNetwork,
+			doc: "Goroutines that read clients' requests, each for many clients. 0: one a client, as on systems other than Linux; -1: one a processor."},
 		{name: "db-folder", kind: kindString, def: "dkv-data", flags: imm, group: groupStorage,
 			doc: "Folder of the data. A relative path starts from dir."},
 		{name: "db-engine", kind: kindEnum, enum: []string{"pebble", "rocksdb", "badger"}, def: "pebble", flags: imm | paramUnbuilt, group: groupStorage,

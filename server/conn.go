@@ -17,9 +17,10 @@ import (
 // while its commands are still running.
 const flushBytes = 64 << 10
 
-// Conn is one client's connection. One goroutine, in serve, owns it: it reads,
-// runs commands and replies. What other goroutines may touch is safe for them
-// by type or stands under mu.
+// Conn is one client's connection. One goroutine at a time owns it: it reads, runs
+// commands and replies. That is an event loop's (see loop), or one of its own, in
+// serve. What other goroutines may touch is safe for them by type or stands under
+// mu.
 type Conn struct {
 	srv    *Server
 	nc     net.Conn
@@ -31,16 +32,19 @@ type Conn struct {
 	opened time.Time
 
 	session
-	reader resp.Reader
-	raw    syscall.RawConn // nil: nc is read through its own methods
-	tryFD  func(fd uintptr) bool
-	readN  int
-	readE  error
-	write  writeAttempt
+	reader  resp.Reader
+	sock    *sock           // nil: it has a goroutine of its own
+	host    host            // who runs it, and others too; nil: a goroutine that is its own for now
+	raw     syscall.RawConn // nil: nc is read through its own methods
+	tryFD   func(fd uintptr) bool
+	readN   int
+	readE   error
+	attempt writeAttempt
 
 	ws *workspace // nil while waiting for the client
 
 	outbox     outbox
+	draining   atomic.Bool // a goroutine empties the outbox
 	async      bool        // others send to this client too: all output takes the outbox
 	monitoring atomic.Bool // a MONITOR client
 	dead       atomic.Bool // the connection is cut
@@ -96,9 +100,6 @@ func newConn(s *Server, nc net.Conn) *Conn {
 // serve handles the client's requests until either side ends the connection.
 func (c *Conn) serve() {
 	defer c.end()
-	if err := keepAlive(c.nc, c.srv.config.TCPKeepalive.Load()); err != nil {
-		c.srv.log.Debug("cannot set keep-alive", "addr", c.addr, "err", err)
-	}
 	for {
 		if err := c.fill(); err != nil {
 			c.readFailed(err)
@@ -130,6 +131,13 @@ func (c *Conn) fill() error {
 // process runs every command that has arrived whole, and sends the replies. It
 // reports whether the connection goes on.
 func (c *Conn) process() bool {
+	c.runAll()
+	return c.conclude()
+}
+
+// runAll runs or collects every command that has arrived whole. conclude must
+// follow.
+func (c *Conn) runAll() {
 	c.ws = takeWorkspace(c)
 	for !c.closing && !c.dead.Load() {
 		cmd, ok, err := c.reader.Next()
@@ -145,6 +153,11 @@ func (c *Conn) process() bool {
 			c.flush()
 		}
 	}
+}
+
+// conclude runs what was collected and sends the replies. It reports whether the
+// connection goes on.
+func (c *Conn) conclude() bool {
 	c.finish()
 	c.publish()
 	c.flush()
@@ -204,12 +217,20 @@ func (c *Conn) kill() bool {
 	}
 	close(c.cut)
 	c.outbox.close()
-	c.nc.Close()
+	if c.sock != nil {
+		c.sock.shut()
+	} else {
+		c.nc.Close()
+	}
 	return true
 }
 
 // wake makes the goroutine look up from waiting for its client.
 func (c *Conn) wake() {
+	if c.sock != nil {
+		c.wakeSock()
+		return
+	}
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails when already closed
 }
 

@@ -30,12 +30,15 @@ func (c *Conn) initRaw() {
 	}
 	c.raw = raw
 	c.tryFD = c.tryRead
-	c.write.f = c.tryWriteFD
+	c.attempt.f = c.tryWriteFD
 	_ = raw.Control(func(fd uintptr) { c.fd = int(fd) })
 }
 
 // read waits for bytes and reads once.
 func (c *Conn) read() (int, error) {
+	if c.sock != nil {
+		return c.readSock()
+	}
 	if c.raw == nil {
 		return c.readPlain()
 	}
@@ -43,6 +46,18 @@ func (c *Conn) read() (int, error) {
 		return 0, err
 	}
 	return c.readN, c.readE
+}
+
+func (c *Conn) readSock() (int, error) {
+	space, err := c.reader.Space()
+	if err != nil {
+		return 0, err
+	}
+	n, err := c.sock.read(space)
+	if err == nil {
+		c.reader.Advance(n)
+	}
+	return n, err
 }
 
 // tryRead reads what is there; it returns false to be called again when there
@@ -75,10 +90,15 @@ func (c *Conn) tryRead(fd uintptr) bool {
 
 // tryWrite writes as much of b as the socket takes without waiting.
 func (c *Conn) tryWrite(b []byte) (int, error) {
+	if c.sock != nil {
+		n, err := c.sock.tryWrite(b)
+		c.srv.stats.NetOutput.Add(uint64(n))
+		return n, err
+	}
 	if c.raw == nil {
 		return c.writePlain(b)
 	}
-	w := &c.write
+	w := &c.attempt
 	w.buf, w.n, w.err = b, 0, nil
 	err := c.raw.Write(w.f)
 	w.buf = nil
@@ -90,7 +110,7 @@ func (c *Conn) tryWrite(b []byte) (int, error) {
 }
 
 func (c *Conn) tryWriteFD(fd uintptr) bool {
-	w := &c.write
+	w := &c.attempt
 	for w.n < len(w.buf) {
 		n, err := syscall.Write(int(fd), w.buf[w.n:])
 		if n > 0 {

@@ -81,9 +81,11 @@ func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 	switch {
 	case spec.Handler == nil:
 		c.finish()
+		c.leaveFor(spec)
 		c.runBound(spec, cmd.Args)
 	case at.kind != routeOne:
 		c.finish()
+		c.leave()
 		c.runAcross(spec, cmd.Args, at)
 	case spec.Flags&command.FlagWrite != 0, c.ws.joins(spec):
 		c.finishReads()
@@ -93,12 +95,20 @@ func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 		}
 	default:
 		c.finishWrites()
-		if c.defers(spec, cmd.Args) {
+		if c.defers(at.shard, spec, cmd.Args) {
 			c.putOff(at.shard, spec, cmd.Args)
 			return
 		}
 		c.finishReads()
+		c.leaveFor(spec)
 		_ = c.ws.read(at.shard, spec, cmd.Args) // an error was replied
+	}
+}
+
+// leaveFor leaves the loop for a command that may take long.
+func (c *Conn) leaveFor(spec *command.Spec) {
+	if spec.Flags&command.FlagFast == 0 {
+		c.leave()
 	}
 }
 

@@ -37,6 +37,7 @@ func (r *shardRequest) enqueue() bool {
 	if r.slots != r.srv.slots() || !r.srv.leads(r.shard) {
 		return false
 	}
+	r.done, r.aborted = r.from, false
 	r.warm()
 	r.waiting = true
 	r.srv.node.Shard(r.shard).Submit(&r.task)

@@ -143,10 +143,14 @@ func (s *Server) accept(l net.Listener) {
 func (s *Server) admit(nc net.Conn) {
 	s.stats.ConnectionsReceived.Add(1)
 	c := newConn(s, nc)
+	s.takeSock(c)
 	var refusal resp.Error
 	switch {
 	case s.closing.Load():
 		nc.Close()
+		if c.sock != nil {
+			c.sock.close()
+		}
 		return
 	case !s.clients.add(c, s.config.MaxClients.Load()):
 		refusal = resp.ErrMaxClients
@@ -156,10 +160,20 @@ func (s *Server) admit(nc net.Conn) {
 	}
 	if refusal != "" {
 		s.stats.ConnectionsRejected.Add(1)
+		if c.sock != nil {
+			c.sock.close()
+		}
 		s.running.Go(func() { refuse(nc, refusal) })
 		return
 	}
-	s.running.Go(c.serve)
+	if err := keepAlive(c.nc, s.config.TCPKeepalive.Load()); err != nil {
+		s.log.Debug("cannot set keep-alive", "addr", c.addr, "err", err)
+	}
+	if c.sock != nil {
+		c.watch()
+	} else {
+		s.running.Go(c.serve)
+	}
 	if s.closing.Load() {
 		c.wake() // Close may have passed over it
 	}

@@ -110,6 +110,7 @@ func (c *Conn) enqueue(b []byte, fromOther bool) {
 	start := !o.active && !tooMuch
 	if start {
 		o.active = true
+		c.draining.Store(true)
 		c.srv.running.Add(1)
 	}
 	o.mu.Unlock()
@@ -144,6 +145,7 @@ func (c *Conn) drain() {
 		o.room.Broadcast()
 		if len(o.queue) == 0 || o.closed {
 			o.active = false
+			c.draining.Store(false)
 			o.queue, o.tail, o.bytes, o.softAge = nil, false, 0, 0
 			o.mu.Unlock()
 			return
@@ -151,7 +153,7 @@ func (c *Conn) drain() {
 		batch, o.queue, o.tail = o.queue, nil, false
 		o.mu.Unlock()
 		for _, b := range batch {
-			n, err := c.nc.Write(b)
+			n, err := c.write(b)
 			c.srv.stats.Writes.Add(1)
 			c.srv.stats.NetOutput.Add(uint64(n))
 			o.mu.Lock()
@@ -165,12 +167,23 @@ func (c *Conn) drain() {
 	}
 }
 
+// write writes all of b to the socket, from the outbox's goroutine.
+func (c *Conn) write(b []byte) (int, error) {
+	if c.sock != nil {
+		return c.sock.write(b, c.cut)
+	}
+	return c.nc.Write(b)
+}
+
 // awaitRoom holds the connection's goroutine while too much output waits: a
 // slow client is no longer read.
 func (c *Conn) awaitRoom() {
 	o := &c.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.active && o.bytes > maxPendingOutput {
+		c.leave()
+	}
 	for o.active && o.bytes > maxPendingOutput && !o.closed {
 		o.room.Wait()
 	}

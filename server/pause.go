@@ -91,6 +91,7 @@ func (c *Conn) waitPaused(spec *command.Spec) bool {
 		}
 		if !waited {
 			waited = true
+			c.leave()
 			c.finish()
 			c.flush()
 			c.setFlag(flagPaused, true)

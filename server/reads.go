@@ -13,10 +13,16 @@ const maxPutOff = 256
 
 // defers reports whether a read waits for those behind it in the pipeline. Where
 // there are several shards, the reads of a pipeline would otherwise wait for one
-// read barrier after the other; together they wait once.
-func (c *Conn) defers(spec *command.Spec, args [][]byte) bool {
-	return c.ws.slots.Shards() > 1 && !c.muting() && !spec.WantsSnapshot(args) &&
-		(len(c.ws.reads) > 0 || c.reader.Buffered() > 0)
+// read barrier after the other; together they wait once. And on an event loop all
+// reads of a round wait for one barrier together, those of other clients too.
+func (c *Conn) defers(id raftlog.ShardID, spec *command.Spec, args [][]byte) bool {
+	if c.muting() || spec.WantsSnapshot(args) {
+		return false
+	}
+	if c.host != nil && spec.Flags&command.FlagFast != 0 && !c.stale(id) && !c.srv.node.ReadsAtOnce(id) {
+		return true
+	}
+	return c.ws.slots.Shards() > 1 && (len(c.ws.reads) > 0 || c.reader.Buffered() > 0)
 }
 
 // putOff keeps a read for finishReads.
@@ -68,10 +74,11 @@ func (c *Conn) openFor(reads []call) map[raftlog.ShardID]error {
 	errs := make([]error, len(wanted))
 	for i, id := range wanted {
 		rd, o := ws.reader(id), cluster.ReadOptions{Stale: c.stale(id)}
-		if i == len(wanted)-1 {
+		if i == len(wanted)-1 || o.Stale {
 			errs[i] = c.open(id, rd, o)
-			break
+			continue
 		}
+		c.leave()
 		waiting.Go(func() { errs[i] = c.open(id, rd, o) })
 	}
 	waiting.Wait()

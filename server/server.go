@@ -34,6 +34,8 @@ type Server struct {
 	version string
 	started time.Time
 
+	loops    []*loop // from start on
+	nextLoop atomic.Uint64
 	stats    *Stats
 	slowlog  *slowlog
 	latency  *latencyMonitor
@@ -53,6 +55,7 @@ type Server struct {
 	// running counts the goroutines that Close waits for. Invariant: it is above
 	// zero while one of them may start another, Serve included (see mu).
 	running sync.WaitGroup
+	ended   sync.Once
 
 	mu struct {
 		sync.Mutex
@@ -143,6 +146,9 @@ func (s *Server) start() error {
 	case s.closing.Load():
 		return ErrClosed
 	}
+	if err := s.startLoops(s.config.EventLoops()); err != nil {
+		return err
+	}
 	s.mu.serving = true
 	s.running.Add(1)
 	for _, l := range s.mu.listeners {
@@ -179,6 +185,7 @@ func (s *Server) Close(ctx context.Context) error {
 	finished := make(chan struct{})
 	go func() {
 		s.running.Wait()
+		s.ended.Do(s.stopLoops)
 		close(finished)
 	}()
 	select {

@@ -43,6 +43,7 @@ type session struct {
 
 	readOnly bool   // READONLY: reads take what this node has
 	wrote    uint64 // a bit a shard: writes since the last read barrier, which a read must wait for
+	fresh    uint64 // a bit a shard: a read barrier has passed since the requests arrived
 }
 
 // defaultUser is the only user until there are access control lists.

@@ -94,6 +94,7 @@ func watch(c *Conn, x *command.Ctx) error {
 	if len(t.watch) > 0 && id != t.shard {
 		return resp.ErrCrossSlot // no EXEC could look at both
 	}
+	c.leave()
 	// The position first: a change between the two counts then.
 	since, err := c.srv.node.WatchPosition(c.srv.work, id)
 	if err != nil {

@@ -131,12 +131,18 @@ func (c *Conn) beginAll(ids []raftlog.ShardID) error {
 	return nil
 }
 
-func (c *Conn) stale(id raftlog.ShardID) bool { return c.readOnly && c.wrote>>id&1 == 0 }
+// stale says whether a read takes what this node has.
+func (c *Conn) stale(id raftlog.ShardID) bool {
+	return c.fresh>>id&1 != 0 || c.readOnly && c.wrote>>id&1 == 0
+}
 
 // open waits for the read barrier. It touches nothing of the connection's but rd.
 func (c *Conn) open(id raftlog.ShardID, rd *reader, o cluster.ReadOptions) error {
 	if c.ws.slots != c.srv.slots() {
 		return errSlotsChanged
+	}
+	if !o.Stale && !c.srv.node.ReadsAtOnce(id) {
+		c.leave()
 	}
 	err := c.srv.node.Read(c.srv.work, id, &rd.tx, o)
 	if err != nil {
@@ -182,6 +188,10 @@ func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte)
 		rd.end = ws.readAt + maxReadRun
 	}
 	x.Tx = &rd.tx
+	if c.host != nil && c.sock.loop.cold() {
+		c.leave()
+		ws.readAt = nanotime()
+	}
 	err := c.srv.guard(x)
 	if err != nil {
 		ws.out.Buf = ws.out.Buf[:mark]
@@ -189,6 +199,9 @@ func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte)
 	}
 	now := nanotime()
 	ws.ran(spec, args, now-ws.readAt, err != nil)
+	if c.sock != nil && spec.Flags&command.FlagFast != 0 {
+		c.sock.loop.took(now - ws.readAt)
+	}
 	ws.readAt = now
 	if snapshot {
 		ws.endRead(rd)

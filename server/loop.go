@@ -1,0 +1,39 @@
+package server
+
+// host is who runs a connection on behalf of several: an event loop, or what sees
+// its round through. A connection that is about to wait leaves it.
+type host interface {
+	// goOn has the others served by another goroutine.
+	goOn()
+}
+
+// leave is called on a connection's goroutine before it waits for anything but its
+// client: others of its loop must not wait with it. Afterwards the goroutine is
+// its own.
+func (c *Conn) leave() {
+	if h := c.host; h != nil {
+		c.host = nil
+		h.goOn()
+	}
+}
+
+const (
+	// coldRead is how long reads last, on average, from which on each is run on a
+	// goroutine of its own: they come from the disk.
+	coldRead = 20e3 // nanoseconds
+	// maxSample bounds what one read counts for. Alone it says nothing: the
+	// goroutine may not have had a processor.
+	maxSample = 200e3
+)
+
+// pace is how long a loop's reads have lasted lately, in nanoseconds. Several
+// goroutines note it without order; it need not be exact.
+func (l *loop) took(nanos int64) {
+	avg := l.pace.Load()
+	if next := avg + (min(nanos, maxSample)-avg)/16; next != avg {
+		l.pace.Store(next)
+	}
+}
+
+// cold says whether reads wait for the disk at present.
+func (l *loop) cold() bool { return l.pace.Load() > coldRead }
