@@ -163,7 +163,7 @@ func TestCrashAnywhere(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			rng := seedOf(t)
 			mem := enginetest.NewCrashFS()
-			c := &crasher{mem: mem, rng: rng, every: 1}
+			c := &crasher{mem: mem, rng: rand.New(rand.NewPCG(rng.Uint64(), 3)), every: 1}
 			n, err := openCrashNode(errorfs.Wrap(mem, c), mode)
 			if err != nil {
 				t.Fatal(err)
