@@ -16,8 +16,8 @@
 //
 // In every mode, what is there after a crash is a prefix of what was appended,
 // over all shards together. In mode always it has every Append, Reset and
-// SetConfState that returned; in all modes, everything before a Sync that
-// returned. Each Append is there whole or not at all.
+// SetConfState that returned; in all modes, everything before a Sync, or an
+// Append with a new term or vote, that returned. Each Append is there whole or not at all.
 //
 // # Recovery
 //

@@ -86,13 +86,14 @@ func (m *model) step(tb testing.TB) {
 		es := entries(first, term, 1+m.r.IntN(4), []int{0, 10, 100, 100, 700, 2500, 9000}[m.r.IntN(7)])
 		s.entries = append(slices.Clip(s.entries[:first-s.base-1]), es...)
 		var hs *raftpb.HardState
+		old := s.hard
 		if m.r.IntN(2) == 0 {
 			s.hard = hardState{term: uint64(term), vote: 1, commit: min(uint64(s.last()), s.hard.commit+uint64(m.r.IntN(5)))}
 			hs = hard(s.hard.term, s.hard.vote, s.hard.commit)
 		}
 		m.will(id, s)
 		must(tb, log.Append(hs, es, true))
-		m.did(always)
+		m.did(always || old.term != s.hard.term || old.vote != s.hard.vote)
 	case p < 70: // a commit index alone: not a record
 		s.hard.commit = min(uint64(s.last()), s.hard.commit+uint64(m.r.IntN(5)))
 		if s.hard.term == 0 {
@@ -104,7 +105,7 @@ func (m *model) step(tb testing.TB) {
 		s.hard.term, s.hard.vote = s.hard.term+1, uint64(m.r.IntN(3))
 		m.will(id, s)
 		must(tb, log.Append(hard(s.hard.term, s.hard.vote, s.hard.commit), nil, true))
-		m.did(always)
+		m.did(true) // in every mode
 	case p < 78:
 		s.voters = []uint64{uint64(m.r.IntN(5)), 7}
 		m.will(id, s)
@@ -119,12 +120,13 @@ func (m *model) step(tb testing.TB) {
 		s.prev = s.prev + 1 + Term(len(s.entries))
 		s.entries, s.mark, s.voters = nil, s.base, []uint64{1}
 		s.hard.commit = uint64(s.base)
-		if s.hard.term < uint64(s.prev) {
+		rises := s.hard.term < uint64(s.prev)
+		if rises {
 			s.hard.term, s.hard.vote = uint64(s.prev), 0
 		}
 		m.will(id, s)
 		must(tb, log.Reset(s.base, s.prev, &raftpb.ConfState{Voters: s.voters}))
-		m.did(always)
+		m.did(always || rises)
 	case p < 95:
 		must(tb, m.l.Sync())
 		m.did(true)

@@ -26,9 +26,10 @@ const (
 	FsyncAlways FsyncMode = iota
 	// FsyncEverySec: a background sync each second in which something was
 	// written. When one has been running for two seconds, writers wait for it.
+	// Terms and votes are synced at once.
 	FsyncEverySec
-	// FsyncNo: the operating system decides; the log itself syncs only where a
-	// caller asks for it (Sync) and when a segment is full.
+	// FsyncNo: the operating system decides; the log itself syncs only terms and
+	// votes, where a caller asks for it (Sync) and when a segment is full.
 	FsyncNo
 )
 

@@ -65,8 +65,10 @@ const maxKeptBuffer = 256 << 10
 // index replace what is there from entries[0] on; entries that are truncated
 // already are left out, as raft.MemoryStorage does. With mustSync (raft's
 // Ready.MustSync) it returns after the sync in mode always; concurrent callers
-// share one. A hard state alone whose term and vote are as before is kept in
-// memory and written with what comes next, or by Sync or Close.
+// share one. A new term or vote is on disk when it returns, in every mode: who
+// forgets it may vote twice in one term, and then two nodes lead. A hard state
+// alone whose term and vote are as before is kept in memory and written with
+// what comes next, or by Sync or Close.
 //
 // The log keeps the entries, not the slice: neither the entries nor their Data
 // may change afterwards.
@@ -93,7 +95,7 @@ func (s *ShardLog) Append(hs *raftpb.HardState, entries []*raftpb.Entry, mustSyn
 		}
 	}
 	s.encode()
-	s.req.sync = mustSync && s.l.fsync() == FsyncAlways
+	s.req.sync = mustSync && s.l.fsync() == FsyncAlways || s.newVote()
 	err := s.l.do(&s.req)
 	s.release()
 	return err
@@ -125,6 +127,14 @@ func (s *ShardLog) place(entries []*raftpb.Entry) error {
 	}
 	a.prev = s.mu.term(a.first - 1)
 	return nil
+}
+
+// newVote says whether s.add changes term or vote.
+func (s *ShardLog) newVote() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, hard := s.mu.hard, s.add.hard
+	return s.add.hasHard && (old.term != hard.term || old.vote != hard.vote)
 }
 
 // deferHard keeps a hard state without entries in memory if it may be lost.

@@ -25,7 +25,8 @@ func (s *ShardLog) SetConfState(cs *raftpb.ConfState) error {
 // Reset empties the shard's log after a raft snapshot was installed: it goes on
 // with index+1. The hard state becomes one that a node with this snapshot can
 // have: committed up to index, and of term at least, without a vote if it rises.
-// Returns when it is durable in mode always. The log copies cs. Errors as Append's.
+// Returns when it is durable in mode always, and in every mode when the term rises.
+// The log copies cs. Errors as Append's.
 func (s *ShardLog) Reset(index Index, term Term, cs *raftpb.ConfState) error {
 	conf, raw, err := encodeConf(cs)
 	if err != nil {
@@ -55,7 +56,7 @@ func (s *ShardLog) writeState(k kind, st *shardState) error {
 	s.rec.kind, s.rec.dataLen, s.rec.entries = k, 0, nil
 	s.rec.buf = appendState(s.header(), st)
 	s.rec.metaLen = len(s.rec.buf) - recordHeaderBytes
-	s.req.sync = s.l.fsync() == FsyncAlways
+	s.req.sync = s.l.fsync() == FsyncAlways || s.newVote()
 	return s.l.do(&s.req)
 }
 
