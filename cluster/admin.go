@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
@@ -79,7 +80,7 @@ func (n *Node) pauseServing(ctx context.Context) error {
 }
 
 // TransferLeader hands the leadership of a shard, or of AllShards, to the node
-// with this address or id; to "" to whichever is best.
+// with this address or id; to "" to whichever is best. It takes leadTimeout at most.
 func (n *Node) TransferLeader(ctx context.Context, id raftlog.ShardID, to string) error {
 	if n.transport == nil {
 		return ErrAlone
@@ -95,7 +96,8 @@ func (n *Node) TransferLeader(ctx context.Context, id raftlog.ShardID, to string
 	return n.transfer(ctx, id, target)
 }
 
-// Failover makes this node the leader of all shards.
+// Failover makes this node the leader of all shards, or says within leadTimeout why
+// it cannot be.
 func (n *Node) Failover(ctx context.Context) error {
 	if n.transport == nil {
 		return ErrAlone
@@ -112,18 +114,24 @@ func (n *Node) transfer(ctx context.Context, id raftlog.ShardID, to consensus.No
 		return fmt.Errorf("ERR There is no shard %d", id)
 	}
 	n.holdBalance()
-	var errs []error
-	for i := range n.list() {
-		s := &n.list()[i]
-		if id != AllShards && id != s.id {
-			continue
-		}
-		if err := n.askLead(ctx, s, to); err != nil {
-			errs = append(errs, fmt.Errorf("shard %d: %w", s.id, err))
+	// All at once: a node that is cut off is to say so soon, however many there are.
+	list := n.list()
+	errs := make([]error, len(list))
+	var waiting sync.WaitGroup
+	for i := range list {
+		if s := &list[i]; id == AllShards || id == s.id {
+			waiting.Go(func() { errs[i] = n.askLead(ctx, s, to) })
 		}
 	}
-	if len(errs) > 0 {
-		return fmt.Errorf("ERR The leadership was not transferred: %w", errors.Join(errs...))
+	waiting.Wait()
+	var failed []string
+	for i, err := range errs {
+		if err != nil {
+			failed = append(failed, fmt.Sprintf("shard %d: %v", list[i].id, err))
+		}
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("ERR The leadership was not transferred: %s", strings.Join(failed, "; "))
 	}
 	return nil
 }

@@ -53,7 +53,8 @@ func (n *Node) askTable(ctx context.Context, req tableRequest) (tableAnswer, err
 }
 
 // askLeader has a shard's leader answer, which may be this node. It asks again
-// when it does not know what became of it.
+// when it does not know what became of it. It waits for a leader as long as ctx
+// lasts, but no longer than Options.Timeout.
 func (n *Node) askLeader(ctx context.Context, id raftlog.ShardID, kind transportKind, payload []byte,
 	here func(context.Context, []byte) ([]byte, error)) ([]byte, error) {
 	s, err := n.serving(id)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dkv/cluster/transport"
 )
 
 // probeTimeout bounds one question to a node about who it is.
@@ -74,11 +76,13 @@ func (n *Node) probe(ctx context.Context, addr string) (*hello, error) {
 	return h, nil
 }
 
-// probeAll asks several at once. Who does not answer is missing in the result.
-func (n *Node) probeAll(ctx context.Context, addrs []string) map[string]*hello {
+// probeAll asks several at once. Who does not answer is missing in heard; where that
+// is for TLS, refused has the reason.
+func (n *Node) probeAll(ctx context.Context, addrs []string) (heard map[string]*hello, refused map[string]string) {
 	type answer struct {
 		addr string
 		h    *hello
+		err  error
 	}
 	answers := make(chan answer, len(addrs))
 	for _, addr := range addrs {
@@ -87,16 +91,21 @@ func (n *Node) probeAll(ctx context.Context, addrs []string) map[string]*hello {
 			if err != nil {
 				h = nil
 			}
-			answers <- answer{addr, h}
+			answers <- answer{addr, h, err}
 		}()
 	}
-	heard := make(map[string]*hello)
+	heard, refused = make(map[string]*hello), make(map[string]string)
 	for range addrs {
-		if a := <-answers; a.h != nil {
+		a := <-answers
+		if a.h != nil {
 			heard[a.addr] = a.h
 		}
+		var why *transport.TLSError
+		if errors.As(a.err, &why) {
+			refused[a.addr] = "TLS: " + why.Reason
+		}
 	}
-	return heard
+	return heard, refused
 }
 
 // Errors of a node that cannot become a member of the cluster it was started for.

@@ -33,11 +33,15 @@ type MemberShard struct {
 	Leader  bool
 	Voter   bool
 	Learner bool
-	// Known says that what follows is: only the shard's leader knows it of the
-	// others, and each node of itself.
-	Known bool
+	// Term is the one in which the shard's leader leads, for a node that has no
+	// word from it its own; zero: not known.
+	Term raftlog.Term
+	// Known says that Match is: only the shard's leader knows it of the others,
+	// and each node of itself. LagKnown says the same of Lag.
+	Known, LagKnown bool
 	// Match is the last log index that the member is known to have, Lag how many
-	// entries that is behind the commit index.
+	// entries that is behind the commit index. What a node says of itself is what
+	// it has applied, and its lag behind what it knows to be committed.
 	Match raftlog.Index
 	Lag   uint64
 	// Progress is raft's word for how entries are sent to it: probe, replicate,
@@ -68,7 +72,8 @@ type Info struct {
 	Changes []string
 }
 
-// Members lists the cluster's nodes by id; none while the node is of no cluster.
+// Members lists the cluster's nodes by id, as this node knows them without asking
+// anybody; none while the node is of no cluster. See Survey.
 func (n *Node) Members() []Member {
 	list, id := n.list(), n.identity()
 	if len(list) == 0 {
@@ -108,13 +113,14 @@ func (n *Node) places(s *openShard, members []Member) {
 		at.Voter = slices.Contains(st.Voters, m.ID)
 		at.Learner = slices.Contains(st.Learners, m.ID)
 		if m.Self {
-			at.Known, at.Match, at.Lag = true, st.Applied, uint64(st.Commit-min(st.Commit, st.Applied))
+			at.Term, at.Known, at.LagKnown = st.Term, true, true
+			at.Match, at.Lag = st.Applied, uint64(st.Commit-min(st.Commit, st.Applied))
 			continue
 		}
 		for _, p := range peers {
 			if p.ID == m.ID {
-				at.Known, at.Match, at.Lag = true, p.Match, uint64(st.Commit-min(st.Commit, p.Match))
-				at.Progress = p.State
+				at.Term, at.Known, at.LagKnown = st.Term, true, true
+				at.Match, at.Lag, at.Progress = p.Match, uint64(st.Commit-min(st.Commit, p.Match)), p.State
 			}
 		}
 	}

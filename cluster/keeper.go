@@ -79,9 +79,15 @@ func (n *Node) form(ctx context.Context) (identity, error) {
 	others := slices.DeleteFunc(slices.Clone(id.Peers), func(a string) bool { return a == n.o.PeerAddr })
 	waited := ""
 	for {
-		next, waits, err := decide(id, n.o.PeerAddr, n.up(), n.probeAll(ctx, others))
+		heard, refused := n.probeAll(ctx, others)
+		next, waits, err := decide(id, n.o.PeerAddr, n.up(), heard)
 		if err != nil {
 			return id, err
+		}
+		for i, addr := range waits {
+			if why := refused[addr]; why != "" {
+				waits[i] = addr + " (" + why + ")"
+			}
 		}
 		if why := strings.Join(waits, ", "); why != waited {
 			waited = why
@@ -330,7 +336,8 @@ func (n *Node) checkPeers(ctx context.Context) {
 	others := slices.DeleteFunc(slices.Clone(n.o.Peers), func(a string) bool { return a == n.o.PeerAddr })
 	for len(others) > 0 {
 		foreign, other := 0, ""
-		for _, h := range n.probeAll(ctx, others) {
+		heard, _ := n.probeAll(ctx, others)
+		for _, h := range heard {
 			switch {
 			case !h.isMember():
 			case h.ClusterID == id.ClusterID:

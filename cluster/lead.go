@@ -34,17 +34,48 @@ func (n *Node) askLead(ctx context.Context, s *openShard, to consensus.NodeID) e
 	if err != nil {
 		return fmt.Errorf("cluster: encode request: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(n.o.Timeout, 4*n.electionTimeout()))
+	ctx, cancel := context.WithTimeout(ctx, n.leadTimeout())
 	defer cancel()
+	st := s.Group().Status()
 	// A leader that has just changed may be asked twice: to any other would then
 	// be there and back.
-	if to != 0 && s.Group().Status().Leader == to {
+	if to != 0 && st.Leader == to {
 		return nil
+	}
+	connected := n.connectedOf(st.Voters)
+	if to == n.identity().node() && connected <= len(st.Voters)/2 {
+		return fmt.Errorf("this node is connected with %s, itself counted: it cannot lead", ofVoters(connected, st.Voters))
 	}
 	_, err = n.askLeader(ctx, s.id, callLead, payload, func(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, n.answerLead(ctx, s.id, payload)
 	})
+	if errors.Is(err, shard.ErrNotLeader) {
+		st := s.Group().Status()
+		return fmt.Errorf("no leader has answered within %v; this node is connected with %s, itself counted",
+			min(n.o.Timeout, n.leadTimeout()), ofVoters(n.connectedOf(st.Voters), st.Voters))
+	}
 	return err
+}
+
+// leadTimeout bounds the wait for a leadership to be handed over: for an election, if
+// one is under way, for the question whether the next leader is able, and for it to
+// catch up and be elected.
+func (n *Node) leadTimeout() time.Duration { return 4*n.electionTimeout() + mayLeadTimeout }
+
+// connectedOf is how many of some members this node is connected with, itself
+// counted if it is one.
+func (n *Node) connectedOf(ids []consensus.NodeID) int {
+	count := 0
+	for _, id := range ids {
+		if n.isConnected(id) {
+			count++
+		}
+	}
+	return count
+}
+
+func ofVoters(n int, voters []consensus.NodeID) string {
+	return fmt.Sprintf("%d of the %d voters", n, len(voters))
 }
 
 // answerLead is askLead on the leader.

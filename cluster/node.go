@@ -49,6 +49,9 @@ type Node struct {
 		sync.Mutex
 		closed bool
 		sent   []sentSnapshot
+		// failed counts the raft snapshots that could not be sent, since the last
+		// one that could.
+		failed map[snapshotWay]int
 	}
 	ctx     context.Context // ends when the node closes
 	cancel  context.CancelFunc
@@ -125,7 +128,7 @@ func (n *Node) open() error {
 func (n *Node) listen() (err error) {
 	o := transport.Options{
 		Addr: n.o.PeerListen, Handler: &peerHandler{n}, Logger: n.o.Logger, Clock: n.o.Clock,
-		SnapshotBytesPerSecond: n.o.SnapshotBytesPerSecond, Dial: n.o.dial,
+		SnapshotBytesPerSecond: n.o.SnapshotBytesPerSecond, MaxCallBytes: n.o.MaxCallBytes, Dial: n.o.dial,
 	}
 	if t := n.o.TLS; t != nil {
 		o.TLS = &transport.TLS{CertFile: t.CertFile, KeyFile: t.KeyFile, CAFile: t.CAFile}
@@ -330,6 +333,9 @@ func (n *Node) setDown(why string) {
 	var err error = &remoteError{"CLUSTERDOWN " + why, shard.ErrNotLeader}
 	n.down.Store(&err)
 }
+
+// MaxCallBytes is the largest answer that an Executor can give.
+func (n *Node) MaxCallBytes() int { return int(n.o.MaxCallBytes) }
 
 // Warms says whether looking a key up leaves its record where the writer finds it
 // faster.

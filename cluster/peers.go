@@ -24,6 +24,12 @@ const (
 	callLead transport.CallKind = 3
 	// callMayLead asks whether the node could lead the shard: an error says why not.
 	callMayLead transport.CallKind = 4
+	// callViews asks how far the members are in the shards that the node leads: a
+	// list of shardView. Any shard will do.
+	callViews transport.CallKind = 5
+	// callRoom asks whether the node has the space for a raft snapshot of the
+	// shard: its size as a uvarint, answered by a byte, 1 for yes.
+	callRoom transport.CallKind = 6
 )
 
 // What nodes ask each other whether they are members or not.
@@ -57,6 +63,9 @@ func (h *peerHandler) Messages(from consensus.NodeID, id raftlog.ShardID, msgs [
 // Call implements transport.Handler.
 func (h *peerHandler) Call(ctx context.Context, from consensus.NodeID, kind transport.CallKind, id raftlog.ShardID, payload []byte) ([]byte, error) {
 	answer, err := h.call(ctx, from, kind, id, payload)
+	if err == nil && int64(len(answer)) > h.n.o.MaxCallBytes {
+		err = fmt.Errorf("%w: %d bytes, the limit is %d", ErrAnswerTooLarge, len(answer), h.n.o.MaxCallBytes)
+	}
 	if err != nil {
 		return nil, errors.New(encodeError(err))
 	}
@@ -85,6 +94,10 @@ func (h *peerHandler) call(ctx context.Context, _ consensus.NodeID, kind transpo
 		return nil, n.answerLead(ctx, id, payload)
 	case callMayLead:
 		return nil, n.mayLead(id)
+	case callViews:
+		return n.answerViews()
+	case callRoom:
+		return n.answerRoom(id, payload)
 	}
 	return nil, fmt.Errorf("ERR Unknown request %d between nodes: do they run the same version?", kind)
 }

@@ -26,6 +26,8 @@ type openShard struct {
 	alone atomic.Bool
 	// kicked wakes the shard's reconciler.
 	kicked chan struct{}
+	// full says that the last raft snapshot found no space.
+	full atomic.Bool
 }
 
 // leads says whether this node leads the shard and can evaluate.

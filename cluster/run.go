@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"dkv/cluster/consensus"
@@ -33,7 +34,8 @@ type Request struct {
 // An Executor runs a forwarded request on this node, which leads its shard: it
 // submits to the local shard and never forwards. The payload is the
 // executor's. Its error goes back by text, and those of package shard keep
-// their identity.
+// their identity. An answer of more than Node.MaxCallBytes cannot go back:
+// then the client is told that the request was carried out, and no more.
 type Executor func(ctx context.Context, id raftlog.ShardID, payload []byte) ([]byte, error)
 
 // ReadOptions says how a read is to begin.
@@ -51,7 +53,9 @@ const retryPause = 20 * time.Millisecond
 // shard and sent to the leader otherwise, at most once unless it certainly did
 // not happen. It waits for a leader up to Options.Timeout. Errors: those of
 // package shard, whose texts are replies; shard.ErrUncertain alone leaves open
-// whether the request happened.
+// whether the request happened, and ErrAnswerTooLarge alone says that it did. A
+// request that is too large to be passed on ends as shard.ErrTooBig, with a text
+// of its own.
 func (n *Node) Run(ctx context.Context, id raftlog.ShardID, r *Request) error {
 	s, err := n.serving(id)
 	if err != nil {
@@ -110,9 +114,19 @@ func (n *Node) tryRun(ctx context.Context, s *openShard, r *Request) error {
 	return r.Decode(reply)
 }
 
+// ErrAnswerTooLarge: the request was carried out, but what the leader had to say
+// of it is more than it can pass on. Its text, with the limit, is a reply.
+var ErrAnswerTooLarge = errors.New("REPLYTOOBIG The request was carried out, but the reply exceeds the limit for replies between nodes")
+
+// tooLarge is the reply to a request that cannot be passed on.
+func (n *Node) tooLarge(bytes int) error {
+	return &remoteError{fmt.Sprintf("ERR The request of %d bytes exceeds the limit of %d bytes for requests between nodes. "+
+		"Nothing happened: send it to the shard's leader, or in parts", bytes, n.o.MaxCallBytes), shard.ErrTooBig}
+}
+
 // forward sends a request to the leader that the route leads to. Errors:
-// errTryAgain, shard.ErrNotLeader: it did not happen; shard.ErrUncertain; and what
-// the leader answers.
+// errTryAgain, shard.ErrNotLeader, shard.ErrTooBig: it did not happen;
+// shard.ErrUncertain; and what the leader answers.
 func (n *Node) forward(ctx context.Context, to *route, id raftlog.ShardID, kind transport.CallKind, payload []byte) ([]byte, error) {
 	ctx, cancel := to.join(ctx)
 	defer cancel()
@@ -128,6 +142,8 @@ func (n *Node) forward(ctx context.Context, to *route, id raftlog.ShardID, kind 
 			return nil, errTryAgain // it is the leader's node that closes
 		}
 		return nil, err
+	case errors.Is(err, transport.ErrTooLarge):
+		return nil, n.tooLarge(len(payload)) // it would be the next time too
 	case errors.Is(err, transport.ErrNotSent), errors.Is(err, transport.ErrClosed):
 		return nil, errTryAgain
 	}

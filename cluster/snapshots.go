@@ -24,10 +24,6 @@ import (
 // shards. More wait for raft to ask again.
 const maxSnapshotsSent = 2
 
-// snapshotRetryPause is the pause before a raft snapshot that could not be sent is
-// tried again: its receiver's disk may be full for long.
-const snapshotRetryPause = time.Second
-
 // errNotReceived says that raft wants a snapshot that is not here (any more).
 var errNotReceived = errors.New("cluster: the raft snapshot that was received is gone")
 
@@ -69,7 +65,11 @@ func (st *snapStore) Switch(snap *pb.Snapshot) (engine.Engine, error) {
 	if have.GetIndex() != want.GetIndex() || have.GetTerm() != want.GetTerm() {
 		return nil, fmt.Errorf("%w: it is of %d, wanted is %d", errNotReceived, have.GetIndex(), want.GetIndex())
 	}
-	return st.Store.Switch(r)
+	eng, err := st.Store.Switch(r)
+	if errors.Is(err, engine.ErrNoSpace) {
+		st.setComplete(r) // it is still there, and tried again
+	}
+	return eng, err
 }
 
 // Pending implements shard.Store.
@@ -149,14 +149,10 @@ func (n *Node) goSendSnapshot(id raftlog.ShardID, m *pb.Message) {
 		}
 		to := consensus.NodeID(m.GetTo())
 		err := n.sendSnapshot(ctx, s, id, to, m)
-		if err != nil && ctx.Err() == nil {
-			if !errors.Is(err, errSnapshotsBusy) {
-				n.o.Logger.Warn("cannot send a raft snapshot", "shard", id, "to", to, "err", err)
-			}
-			// Raft asks again as soon as it knows.
-			_ = pause(ctx, snapshotRetryPause)
+		if ctx.Err() == nil {
+			n.pauseSnapshots(ctx, s, id, to, err)
 		}
-		s.Group().ReportSnapshot(to, err == nil)
+		s.Group().ReportSnapshot(to, err == nil) // raft asks again as soon as it knows
 	})
 }
 
@@ -183,7 +179,7 @@ func (n *Node) sendSnapshot(ctx context.Context, s *shard.Shard, id raftlog.Shar
 		return fmt.Errorf("cluster: encode a raft snapshot's announcement: %w", err)
 	}
 	h := &transport.SnapshotHeader{
-		Shard: id, ID: rand.Uint64(), Message: data, EstimatedBytes: s.Metrics().Engine.DiskBytes,
+		Shard: id, ID: rand.Uint64(), Message: data, EstimatedBytes: snapshotBytes(s),
 	}
 	n.o.Logger.Info("sending a raft snapshot", "shard", id, "to", to, "index", index, "estimated_bytes", h.EstimatedBytes)
 	if err := n.transport.SendSnapshot(ctx, to, h, src); err != nil {
@@ -249,6 +245,7 @@ func (h *peerHandler) Snapshot(from consensus.NodeID, head *transport.SnapshotHe
 	}
 	os := &(*set)[head.Shard]
 	r, err := os.store.Receive(head.ID, head.Message, head.EstimatedBytes)
+	os.tellSpace(n.o.Logger, head.EstimatedBytes, err)
 	if err != nil {
 		return nil, err
 	}

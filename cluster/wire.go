@@ -21,6 +21,7 @@ var wireErrors = []struct {
 	{'W', shard.ErrNotWritable},
 	{'C', shard.ErrClosed},
 	{'B', shard.ErrTooBig},
+	{'A', ErrAnswerTooLarge},
 }
 
 const unknownError = '?'
@@ -68,6 +69,9 @@ func decodeError(err error) error {
 			return w.err
 		}
 		return &remoteError{text, w.err}
+	}
+	if code != unknownError {
+		return &remoteError{text: "ERR " + remote.Text} // the other node's transport, which knows no letters
 	}
 	return &remoteError{text: strings.TrimPrefix(text, "cluster: ")}
 }

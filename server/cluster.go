@@ -102,15 +102,28 @@ func clusterShards(c *Conn, x *command.Ctx) error {
 	return nil
 }
 
-// clusterListNodes is CLUSTER LISTNODES. A node that is in no cluster, yet or any
-// more, says so.
+// clusterListNodes is CLUSTER LISTNODES. It asks the shards' leaders, so that all
+// nodes reply the same. A node that is in no cluster, yet or any more, says so.
 func clusterListNodes(c *Conn, x *command.Ctx) error {
-	t := c.srv.topology()
-	if t.info.Reason != "" {
-		return resp.Error(t.info.Reason)
+	info := c.srv.node.ClusterInfo()
+	if info.Reason != "" {
+		return resp.Error(info.Reason)
 	}
-	t.writeNodes(x.Out)
+	newTopology(info, c.survey()).writeNodes(x.Out)
 	return nil
+}
+
+// survey lists the members with what the shards' leaders say of them. A
+// transaction asks nobody: it has to go on.
+func (c *Conn) survey() []cluster.Member {
+	ctx, cancel := c.context()
+	defer cancel()
+	if c.txn.running {
+		cancel()
+	} else if !c.muting() {
+		c.flush() // the replies to what came before are not held back
+	}
+	return c.srv.node.Survey(ctx)
 }
 
 func clusterSaveConfig(_ *Conn, x *command.Ctx) error {
@@ -262,7 +275,8 @@ KEYSLOT <key>
 LINKS
     Return information about the connections between this node and its peers.
 LISTNODES
-    Return all nodes with their addresses, state, and place in each shard.
+    Return all nodes with their addresses, state, and for each shard their role,
+    term, and how far they are behind. What is not known is null.
 MYID
     Return the node id.
 MYSHARDID

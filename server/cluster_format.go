@@ -217,25 +217,30 @@ func (t *topology) writeNodes(w *resp.Writer) {
 	}
 }
 
+// writePlace writes a node's part in a shard. Term, match and lag are null where
+// the shard's leader was not to be asked, but for what a node has itself.
 func (t *topology) writePlace(w *resp.Writer, m *member, id raftlog.ShardID) {
 	place := m.place(id)
-	w.Map(5)
+	w.Map(6)
 	w.BulkString("shard")
 	w.Int(int64(id))
 	w.BulkString("role")
 	w.BulkString(m.role(id))
+	w.BulkString("term")
+	writeKnown(w, place.Term != 0, uint64(place.Term))
 	w.BulkString("match")
-	if place.Known {
-		w.Uint(uint64(place.Match))
-	} else {
-		w.Null()
-	}
+	writeKnown(w, place.Known, uint64(place.Match))
 	w.BulkString("lag")
-	if place.Known {
-		w.Uint(place.Lag)
-	} else {
-		w.Null()
-	}
+	writeKnown(w, place.LagKnown, place.Lag)
 	w.BulkString("progress")
 	w.BulkString(place.Progress)
+}
+
+// writeKnown writes a number, or null where it is not known.
+func writeKnown(w *resp.Writer, known bool, v uint64) {
+	if known {
+		w.Uint(v)
+	} else {
+		w.Null()
+	}
 }

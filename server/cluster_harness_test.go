@@ -45,15 +45,23 @@ func startCluster(t testing.TB, nodes, shards int, settings ...string) []*Server
 // long.
 func startClusterWaiting(t testing.TB, nodes, shards int, timeout time.Duration, settings ...string) []*Server {
 	t.Helper()
+	return startClusterWith(t, nodes, shards, func(o *cluster.Options) { o.Timeout = timeout }, settings...)
+}
+
+// startClusterWith is startCluster with other options of the nodes.
+func startClusterWith(t testing.TB, nodes, shards int, change func(*cluster.Options), settings ...string) []*Server {
+	t.Helper()
 	addrs := freeAddrs(t, nodes)
 	var servers []*Server
 	for _, addr := range addrs {
-		node, err := cluster.Open(cluster.Options{
+		o := cluster.Options{
 			Dir: t.TempDir(), Fsync: raftlog.FsyncNo, Shards: shards, PeerAddr: addr, Peers: addrs, ClientAddr: "client-of-" + addr,
-			TickInterval: 10 * time.Millisecond, ElectionTicks: 60, Timeout: timeout,
+			TickInterval: 10 * time.Millisecond, ElectionTicks: 60, Timeout: ioTimeout,
 			BlockCacheBytes: 4 << 20, MemtableBytes: 4 << 20, HotCacheBytes: 4 << 20, LogSegmentBytes: 1 << 20,
 			LogRetainBytes: -1, ReserveDiskBytes: -1,
-		})
+		}
+		change(&o)
+		node, err := cluster.Open(o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -68,6 +68,31 @@ func TestClusterCommandsLive(t *testing.T) {
 	}
 }
 
+// TestListNodesIsTheSameEverywhere: all nodes fill all columns, with the same.
+func TestListNodesIsTheSameEverywhere(t *testing.T) {
+	servers := startCluster(t, 3, 2)
+	// Which one was asked is the only difference.
+	myself := strings.NewReplacer("$4\r\nself\r\n:1\r\n", "$4\r\nself\r\n:0\r\n")
+	eventually(t, "all nodes list the same", func() bool {
+		var texts []string
+		for _, s := range servers {
+			texts = append(texts, myself.Replace(dial(t, s).do("CLUSTER", "LISTNODES")))
+		}
+		return texts[0] == texts[1] && texts[1] == texts[2] && strings.Count(texts[0], "$4\r\nterm\r\n:") == 6 &&
+			strings.Count(texts[0], "$3\r\nlag\r\n:0\r\n") == 6 && strings.Count(texts[0], "$5\r\nmatch\r\n:") == 6
+	})
+	// What came before is answered, and in a transaction it does not ask the others.
+	leaders := strings.Fields(leadersOf(servers[0]))
+	c := dial(t, servers[0])
+	c.send(request("PING") + request("CLUSTER", "LISTNODES") + request("MULTI") + request("CLUSTER", "LISTNODES") + request("EXEC"))
+	if got := c.reply() + c.reply() + c.reply() + c.reply() + c.reply(); strings.Count(got, "$4\r\nterm\r\n") != 12 ||
+		!strings.HasPrefix(got, "+PONG\r\n*3\r\n") {
+		t.Errorf("in a pipeline: %q", got)
+	} else if led := strings.Count(strings.Join(leaders, " "), idOf(servers[0])); strings.Count(got, "$3\r\nlag\r\n:") != 6+3*led {
+		t.Errorf("in a transaction, leading %d of 2 shards: %q", led, got)
+	}
+}
+
 func TestTransferLeader(t *testing.T) {
 	servers := startCluster(t, 3, 2)
 	c := dial(t, servers[0])

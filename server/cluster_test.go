@@ -17,7 +17,7 @@ import (
 func threeNodes() *topology {
 	at := func(leader, voter bool) cluster.MemberShard { return cluster.MemberShard{Leader: leader, Voter: voter} }
 	known := func(m cluster.MemberShard, match raftlog.Index, lag uint64, progress string) cluster.MemberShard {
-		m.Match, m.Lag, m.Known, m.Progress = match, lag, true, progress
+		m.Term, m.Match, m.Lag, m.Known, m.LagKnown, m.Progress = 4, match, lag, true, true, progress
 		return m
 	}
 	learner := known(cluster.MemberShard{Learner: true}, 5, 95, "snapshot")
@@ -137,9 +137,9 @@ func TestClusterListNodesReply(t *testing.T) {
 	top.writeNodes(&w)
 	got := shorten(top, flat(&w))
 	const want = "*16 id :3 node-id <3> peer-addr h3:103 client-addr  state voter self :0 connected :0 shards *3 " +
-		"*10 shard :0 role follower match lag progress  " +
-		"*10 shard :1 role follower match lag progress  " +
-		"*10 shard :2 role follower match :90 lag :10 progress probe"
+		"*12 shard :0 role follower term match lag progress  " +
+		"*12 shard :1 role follower term match lag progress  " +
+		"*12 shard :2 role follower term :4 match :90 lag :10 progress probe"
 	if !strings.Contains(got, want) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -3,12 +3,13 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 
 	"dkv/cluster"
 	"dkv/cluster/raftlog"
 	"dkv/cluster/shard"
-	"dkv/cluster/transport"
 	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
@@ -122,11 +123,49 @@ func (s *Server) execute(_ context.Context, id raftlog.ShardID, payload []byte) 
 	if err := e.task.Wait(); err != nil {
 		return nil, err
 	}
-	answer := appendAnswer(make([]byte, 0, 64+16*len(e.calls)+len(e.buf.Buf)), &e.shardRequest)
-	if len(answer) > transport.MaxBytes {
-		return nil, shard.ErrUncertain // it is done, but the replies cannot be had
+	about := answerSize(&e.shardRequest)
+	if limit := s.node.MaxCallBytes(); about > limit {
+		e.shorten(about-limit, limit)
+		about = answerSize(&e.shardRequest)
 	}
-	return answer, nil
+	return appendAnswer(make([]byte, 0, about), &e.shardRequest), nil
+}
+
+// shorten takes off so many bytes of the replies, or as many as it can: errors
+// that say so take the place of those that are too much. The commands were carried
+// out all the same, which is known, so that nothing is uncertain.
+func (r *shardRequest) shorten(excess, limit int) {
+	instead := fmt.Appendf(nil, "-REPLYTOOBIG The command was carried out, but the reply makes the answer exceed the limit of %d bytes for replies between nodes\r\n", limit)
+	// The large ones go first: the fewest are lost then.
+	largest := make([]int, 0, r.done-r.from)
+	for i := r.from; i < r.done; i++ {
+		if len(r.reply(i)) > len(instead) {
+			largest = append(largest, i)
+		}
+	}
+	slices.SortFunc(largest, func(a, b int) int { return len(r.reply(b)) - len(r.reply(a)) })
+	lost := make(map[int]bool)
+	for _, i := range largest {
+		if excess <= 0 {
+			break
+		}
+		excess -= len(r.reply(i)) - len(instead)
+		lost[i] = true
+	}
+	b := r.out.Buf[:r.mark]
+	start := r.mark
+	for i := r.from; i < r.done; i++ {
+		k := &r.calls[i]
+		end := k.end
+		if lost[i] {
+			b = append(b, instead...) // shorter than what was there
+			k.failed = true
+		} else {
+			b = append(b, r.out.Buf[start:end]...)
+		}
+		start, k.end = end, len(b)
+	}
+	r.out.Buf = b
 }
 
 // release gives the execution back.

@@ -151,6 +151,12 @@ func appendAnswer(b []byte, r *shardRequest) []byte {
 	return append(b, r.out.Buf[r.mark:start]...)
 }
 
+// answerSize is a bound of the length of what appendAnswer appends, and not above
+// it by much.
+func answerSize(r *shardRequest) int {
+	return 64 + 16*(r.done-r.from) + len(r.out.Buf) - r.mark
+}
+
 // parseAnswer puts the answer to r into it, as eval would have left it. The
 // error is errForward; r then has no replies.
 func parseAnswer(r *shardRequest, b []byte) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"dkv/cluster/raftlog"
 	"dkv/engine"
@@ -32,6 +33,12 @@ type core struct {
 	reads   readQueue
 	elect   eagerElection
 	lease   lease
+	heavy   heavy
+	// beat is called while work is heavy.
+	beat func()
+	// unapplied is how many bytes of entries this node has appended since it was
+	// started and not applied: raft reads them back.
+	unapplied int64
 	// young counts down the ticks for which a member that was just started does
 	// not vote: see lease.
 	young int
@@ -101,6 +108,7 @@ func newCore(o Options) (*core, error) {
 		o: o, rn: rn, conf: raftConfState(cs),
 		applied: o.Applied, term: raftlog.Term(hs.GetTerm()),
 		pause: func() bool { return false },
+		beat:  func() {},
 	}
 	c.reads.init(o.Seed)
 	if o.Lease {
@@ -277,7 +285,10 @@ func (c *core) settle() error {
 // snapshot, then persist, send, apply. A leader's entries leave before its own
 // write of them: a majority of writes counts, whoever's they are.
 func (c *core) handleReady() error {
+	c.beginHeavy(c.unapplied)
+	defer c.heavy.end()
 	rd := c.rn.Ready()
+	c.beginHeavy(entryBytes(rd.Entries))
 	c.observe(rd)
 	if !raft.IsEmptyHardState(rd.HardState) {
 		// Before others are told of it.
@@ -313,6 +324,10 @@ func (c *core) handleReady() error {
 	c.confirmReads(rd.ReadStates)
 	c.rn.Advance(rd)
 	return nil
+}
+
+func (c *core) beginHeavy(bytes int64) {
+	c.heavy.begin(bytes, time.Duration(c.o.HeartbeatTicks)*c.o.TickInterval, c.beat)
 }
 
 // sort parts messages into those that may leave at once and those that must wait
@@ -358,7 +373,12 @@ func (c *core) spared(m *pb.Message, may bool) bool {
 func (c *core) append(rd raft.Ready) error {
 	for {
 		err := c.o.Log.Append(rd.HardState, rd.Entries, rd.MustSync)
-		if !errors.Is(err, engine.ErrNoSpace) || !c.pause() {
+		if !errors.Is(err, engine.ErrNoSpace) {
+			c.unapplied += entryBytes(rd.Entries)
+			return err
+		}
+		c.heavy.end() // it may take for ever
+		if !c.pause() {
 			return err
 		}
 	}
@@ -391,7 +411,7 @@ func (c *core) restore(snap *pb.Snapshot) error {
 	if err := c.o.StateMachine.Restore(snap); err != nil {
 		return fmt.Errorf("consensus: restore at %d: %w", md.GetIndex(), err)
 	}
-	c.applied = raftlog.Index(md.GetIndex())
+	c.applied, c.unapplied = raftlog.Index(md.GetIndex()), 0
 	c.conf = raftConfState(md.GetConfState())
 	// Whether they are in the snapshot cannot be seen.
 	c.pending.failUpTo(c.applied, ErrUncertain)
@@ -446,6 +466,7 @@ func (c *core) apply(e *pb.Entry) error {
 		return fmt.Errorf("consensus: apply entry %d: %w", index, err)
 	}
 	c.applied = index
+	c.unapplied = max(c.unapplied-int64(len(e.GetData())), 0)
 	c.lease.applied.Store(uint64(index))
 	if own != nil {
 		own.finish(own.result(e))

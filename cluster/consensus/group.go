@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dkv/cluster/raftlog"
+	"dkv/engine"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -91,7 +92,7 @@ func Start(o Options) (*Group, error) {
 		done:      make(chan struct{}),
 	}
 	g.changed.c = make(chan struct{})
-	c.pause = g.pause
+	c.pause, c.beat = g.pause, g.beat
 	g.publish()
 	if c.alone() {
 		if err := c.rn.Campaign(); err != nil {
@@ -123,6 +124,7 @@ func (g *Group) Propose(p *Proposal) {
 // Step hands the group a message of a peer, which must not be changed any more.
 // false: too many wait, it was dropped.
 func (g *Group) Step(m *pb.Message) bool {
+	g.answerBusy(m)
 	n := entryBytes(m.GetEntries())
 	if n > 0 && g.queued.Load() > inboxBytes {
 		g.dropped.Add(1)
@@ -346,6 +348,9 @@ func (g *Group) run() {
 	ticker := time.NewTicker(g.o.TickInterval)
 	defer ticker.Stop()
 	err := g.loop(ticker.C)
+	if errors.Is(err, ErrStopped) || errors.Is(err, engine.ErrNoSpace) && g.stopping() {
+		err = nil // it waited for space, and the next start goes on from there
+	}
 	g.err = err
 	g.fast.Store(false)
 	g.c.lease.drop()
@@ -355,6 +360,16 @@ func (g *Group) run() {
 	g.drain()
 	if err != nil {
 		g.o.OnFatal(err)
+	}
+}
+
+// stopping says that Stop was called.
+func (g *Group) stopping() bool {
+	select {
+	case <-g.stop:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -56,7 +56,9 @@ type StateMachine interface {
 	// fatal.
 	ApplyConf(index raftlog.Index, term raftlog.Term, cs *pb.ConfState) error
 	// Restore replaces the whole state by a raft snapshot that was received and
-	// verified, and empties the log up to it. An error is fatal.
+	// verified, and empties the log up to it. It waits where the disk is full. An
+	// error is fatal, but for one that wraps ErrStopped: the group then stops as it
+	// does by Stop.
 	Restore(snap *pb.Snapshot) error
 	// Leading says that this node leads in the given term and has applied an
 	// entry of it: evaluation may begin.

@@ -45,12 +45,7 @@ func (st *Store) Receive(id uint64, meta []byte, estimatedBytes uint64) (*Receiv
 
 // admit refuses a snapshot that would fill the disk.
 func (st *Store) admit(estimatedBytes uint64) error {
-	// It is an estimate, and compactions need room.
-	need := estimatedBytes + estimatedBytes/8
-	if need < estimatedBytes {
-		need = math.MaxUint64
-	}
-	free := st.o.FreeBytes()
+	need, free := needed(estimatedBytes), st.o.FreeBytes()
 	if need > free {
 		st.mu.Lock()
 		waiting := st.mu.complete
@@ -67,6 +62,19 @@ func (st *Store) admit(estimatedBytes uint64) error {
 	st.mu.Unlock()
 	return fmt.Errorf("%w: a snapshot of about %d bytes does not fit the %d that are free", engine.ErrNoSpace, estimatedBytes, free)
 }
+
+// needed is how much must be free for a snapshot: its size is an estimate, and
+// compactions need room.
+func needed(estimatedBytes uint64) uint64 {
+	need := estimatedBytes + estimatedBytes/8
+	if need < estimatedBytes {
+		return math.MaxUint64
+	}
+	return need
+}
+
+// Fits says whether Receive would find the space for a snapshot of about that size.
+func (st *Store) Fits(estimatedBytes uint64) bool { return needed(estimatedBytes) <= st.o.FreeBytes() }
 
 // newReceiver makes a folder that there never was, and an engine in it. changing is
 // held.

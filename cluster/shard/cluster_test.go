@@ -65,7 +65,13 @@ func newTestCluster(t *testing.T, n int) *testCluster {
 // add makes a member; with a nil cs it begins with nothing, as one that joins.
 func (c *testCluster) add(id consensus.NodeID, cs *pb.ConfState) *testNode {
 	c.t.Helper()
-	n := &testNode{c: c, id: id, fs: vfs.NewMem()}
+	return c.addOn(vfs.NewMem(), id, cs)
+}
+
+// addOn is add with a disk.
+func (c *testCluster) addOn(fs vfs.FS, id consensus.NodeID, cs *pb.ConfState) *testNode {
+	c.t.Helper()
+	n := &testNode{c: c, id: id, fs: fs}
 	n.store = &testStore{n: n}
 	var err error
 	if n.store.eng, err = n.store.open("0"); err != nil {
@@ -196,6 +202,7 @@ type testStore struct {
 	received engine.Engine
 	switches int
 	pending  *pb.Snapshot
+	onSwitch func()
 }
 
 func (st *testStore) name() string { return fmt.Sprint(st.switches) }
@@ -230,6 +237,9 @@ func (st *testStore) Switch(snap *pb.Snapshot) (engine.Engine, error) {
 	st.switches++
 	st.eng, st.received = st.received, nil
 	st.pending = snap
+	if st.onSwitch != nil {
+		st.onSwitch()
+	}
 	return st.eng, nil
 }
 func (st *testStore) Pending() (*pb.Snapshot, bool) { return st.pending, st.pending != nil }

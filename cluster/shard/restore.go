@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
 	"dkv/engine"
 
@@ -16,7 +17,8 @@ import (
 // into. Its owner receives; the shard switches.
 type Store interface {
 	// Switch makes the state that was received for snap the current one, durably
-	// and atomically, and opens it.
+	// and atomically, and opens it. After engine.ErrNoSpace nothing has changed
+	// and it can be tried again.
 	Switch(snap *pb.Snapshot) (engine.Engine, error)
 	// Pending returns the snapshot of the last Switch when Done was not called
 	// since: a crash came in between.
@@ -58,11 +60,15 @@ func (m *stateMachine) Restore(snap *pb.Snapshot) error {
 	if s.o.Store == nil {
 		return errors.New("shard: a raft snapshot without a store")
 	}
-	eng, err := s.o.Store.Switch(snap)
+	var eng engine.Engine
+	err := s.awaitSpace(func() (err error) {
+		eng, err = s.o.Store.Switch(snap)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("shard: switch to raft snapshot: %w", err)
 	}
-	if err := s.finishSwitch(eng, snap); err != nil {
+	if err := s.awaitSpace(func() error { return s.finishSwitch(eng, snap) }); err != nil {
 		return errors.Join(err, eng.Close())
 	}
 	st, err := s.newState(eng)
@@ -75,6 +81,34 @@ func (m *stateMachine) Restore(snap *pb.Snapshot) error {
 	old.Release()
 	s.o.OnRestore()
 	return nil
+}
+
+// spaceRetry is the pause between two tries of what a full disk has refused.
+const spaceRetry = 100 * time.Millisecond
+
+// awaitSpace calls f, which can be called again after engine.ErrNoSpace, until the
+// disk is not full: a member that cannot switch is like one that is cut off, and
+// goes on when there is space, as it does when it cannot append. Errors: f's others,
+// and consensus.ErrStopped when the shard closes meanwhile; then the next start
+// goes on from what there is.
+func (s *Shard) awaitSpace(f func() error) error {
+	for waited := false; ; waited = true {
+		err := f()
+		if !errors.Is(err, engine.ErrNoSpace) {
+			if waited && err == nil {
+				s.o.Logger.Info("there is space again: the switch to a raft snapshot goes on")
+			}
+			return err
+		}
+		if !waited {
+			s.o.Logger.Warn("no space on the disk to switch to a raft snapshot: waiting for it", "err", err)
+		}
+		select {
+		case <-time.After(spaceRetry):
+		case <-s.ctx.Done():
+			return fmt.Errorf("%w: %w", consensus.ErrStopped, err)
+		}
+	}
 }
 
 // pin is the engine's state at the index of a raft snapshot that raft wants sent.

@@ -35,7 +35,7 @@ func (t *Transport) Admin(ctx context.Context, addr, method string, payload []by
 	var answer frame
 	defer answer.free()
 	if err := cc.Invoke(ctx, "/"+serviceName+"/Admin", newFrame(b), &answer); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBroken, err)
+		return nil, fmt.Errorf("%w: %w", ErrBroken, cc.explain(err))
 	}
 	p := parser{rest: answer.bytes()}
 	version, failed := p.uvarint(), p.byte() != 0

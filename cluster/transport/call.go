@@ -53,8 +53,9 @@ func (c *call) abandon() bool {
 
 // calls are the requests of one link.
 type calls struct {
-	out  *outbox
-	done <-chan struct{} // of the link
+	out   *outbox
+	done  <-chan struct{} // of the link
+	limit uint64          // bytes of a request
 
 	mu struct {
 		sync.Mutex
@@ -64,8 +65,8 @@ type calls struct {
 	}
 }
 
-func newCalls(done <-chan struct{}) *calls {
-	c := &calls{out: newOutbox(callQueueBytes, callQueueBytes), done: done}
+func newCalls(done <-chan struct{}, limit int64) *calls {
+	c := &calls{out: newOutbox(callQueueBytes, callQueueBytes), done: done, limit: uint64(limit)}
 	c.mu.pending = map[uint64]*call{}
 	return c
 }
@@ -74,7 +75,8 @@ func newCalls(done <-chan struct{}) *calls {
 // not at all. The errors are ErrNotSent, which also means that the peer is not
 // connected, ErrBroken and *RemoteError, the first two with a cause wrapped. A
 // ctx that ends while the request is on its way makes ErrBroken; the request is
-// not called back.
+// not called back. ErrNotSent that wraps ErrTooLarge is for good: the request
+// has more than Options.MaxCallBytes.
 //
 // The payload is the transport's, even after Call has returned; the answer is
 // the caller's.
@@ -100,7 +102,7 @@ func (c *calls) do(ctx context.Context, r record) callAnswer {
 	if err := ctx.Err(); err != nil {
 		return callAnswer{err: fmt.Errorf("%w: %w", ErrNotSent, err)}
 	}
-	if r.total > MaxBytes {
+	if r.total > c.limit {
 		return callAnswer{err: fmt.Errorf("%w: %w", ErrNotSent, ErrTooLarge)}
 	}
 	waiting := &call{answer: make(chan callAnswer, 1)}

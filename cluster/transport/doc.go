@@ -81,7 +81,7 @@
 // # Limits
 //
 // A message, request, answer or chunk has at most MaxBytes and is in memory as a
-// whole at both ends. QueueBytes bounds raft messages per peer, callQueueBytes
+// whole at both ends; a request that is larger is refused before it is sent. QueueBytes bounds raft messages per peer, callQueueBytes
 // what waits of calls, maxCalls how many are unanswered, snapshotWindow the
 // chunks in flight. Who shows a certificate of the cluster's authority, or can
 // connect at all where there is no TLS, is believed to be who it says.

@@ -16,7 +16,7 @@ var (
 	ErrClosed = errors.New("transport: closed")
 	// ErrFormat: what came over the wire does not follow the format.
 	ErrFormat = errors.New("transport: malformed data")
-	// ErrTooLarge: more than MaxBytes.
+	// ErrTooLarge: more than MaxBytes, or than Options.MaxCallBytes.
 	ErrTooLarge = errors.New("transport: too large")
 
 	errChecksum = errors.New("transport: a chunk arrived damaged")

@@ -5,11 +5,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -294,4 +297,43 @@ func TestTLS(t *testing.T) {
 	if _, err := Listen(Options{Addr: "127.0.0.1:0", Handler: a, TLS: &TLS{CertFile: "no", KeyFile: "such", CAFile: "file"}}); err == nil {
 		t.Error("missing files were accepted")
 	}
+}
+
+// TestRefusedTLSIsLoggedOnce: anybody can cause it, so it must not fill the log.
+func TestRefusedTLSIsLoggedOnce(t *testing.T) {
+	now := time.Now()
+	var lines lineCounter
+	a := listen(t, 1, func(o *Options) {
+		o.TLS = newCA(t).node("a")
+		o.Clock = func() time.Time { return now }
+		o.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	})
+	failed := errors.New("tls: client didn't provide a certificate")
+	log := func(addr string, err error, want int) {
+		t.Helper()
+		before := lines.n
+		a.refusedTLS(addr, err)
+		if got := lines.n - before; got != want {
+			t.Errorf("%s: %d lines, want %d", addr, got, want)
+		}
+	}
+	log("10.0.0.1:1", failed, 1)
+	log("10.0.0.1:2", failed, 0)
+	log("10.0.0.2:1", failed, 1)
+	log("10.0.0.1:1", tls.RecordHeaderError{Msg: "x"}, 1)
+	log("10.0.0.3:1", io.EOF, 0) // it only hung up
+	now = now.Add(tlsLogInterval)
+	log("10.0.0.1:3", failed, 1)
+	for i := range maxTLSRefusals - 1 {
+		log(fmt.Sprintf("10.0.1.%d:1", i), failed, 1)
+	}
+	log("10.0.2.1:1", failed, 0)
+}
+
+// lineCounter counts what is written.
+type lineCounter struct{ n int }
+
+func (c *lineCounter) Write(p []byte) (int, error) {
+	c.n++
+	return len(p), nil
 }

@@ -78,6 +78,9 @@ type Options struct {
 	// 64 MiB. An eighth of it, on top, is only for what is no MsgApp. A message
 	// that is larger than the bound is taken when nothing else waits.
 	QueueBytes int64
+	// MaxCallBytes is the largest request or answer of Call that this node sends;
+	// default, and at most, MaxBytes.
+	MaxCallBytes int64
 	// SnapshotBytesPerSecond limits all raft snapshots that are sent; 0: none.
 	SnapshotBytesPerSecond int64
 	// Dial is for tests.
@@ -121,6 +124,9 @@ func (o Options) withDefaults() Options {
 	if o.QueueBytes == 0 {
 		o.QueueBytes = 64 << 20
 	}
+	if o.MaxCallBytes == 0 {
+		o.MaxCallBytes = MaxBytes
+	}
 	if o.Dial == nil {
 		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
@@ -135,8 +141,10 @@ func (o Options) validate() error {
 		return errors.New("transport: Options.Addr is empty")
 	case o.Handler == nil:
 		return errors.New("transport: Options.Handler is nil")
-	case o.QueueBytes < 0 || o.SnapshotBytesPerSecond < 0:
+	case o.QueueBytes < 0 || o.SnapshotBytesPerSecond < 0 || o.MaxCallBytes < 0:
 		return errors.New("transport: a negative limit")
+	case o.MaxCallBytes > MaxBytes:
+		return errors.New("transport: Options.MaxCallBytes is above what others take")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/binary"
 	"runtime"
 	"sync"
 
@@ -70,8 +71,9 @@ type outbox struct {
 
 	// The rest is the sending goroutine's.
 	batch []parcel
-	cut   parcel // is sent in parts
-	rest  []byte // what is not sent of it
+	cut   parcel   // is sent in parts
+	rest  [][]byte // what is not sent of it
+	left  int      // bytes of rest
 }
 
 func newOutbox(bulkLimit, urgentLimit int64) *outbox {
@@ -144,7 +146,7 @@ func (o *outbox) waiting() (parcels int, bytes int64) {
 func (o *outbox) next(stop <-chan struct{}) (f *frame, records int) {
 	for {
 		o.take()
-		if len(o.batch) > 0 || o.rest != nil {
+		if len(o.batch) > 0 || o.left > 0 {
 			if f, records := o.build(); f != nil {
 				return f, records
 			}
@@ -176,7 +178,7 @@ func (o *outbox) take() {
 		o.batch = append(o.batch, p)
 	}
 	urgent := len(o.batch)
-	for q := &o.mu.bulk; o.rest == nil && q.len() > 0; {
+	for q := &o.mu.bulk; o.left == 0 && q.len() > 0; {
 		next := q.items[q.head].size() + maxHeadBytes
 		if size+next > frameTargetBytes && len(o.batch) > urgent {
 			break
@@ -198,8 +200,8 @@ func (o *outbox) build() (f *frame, records int) {
 	for i := range o.batch {
 		size += o.batch[i].size() + maxHeadBytes
 	}
-	if o.rest != nil {
-		size += len(o.rest) + maxHeadBytes
+	if o.left > 0 {
+		size += o.left + maxHeadBytes
 	}
 	b := (*framePool{}.Get(min(size, frameTargetBytes+frameTargetBytes/2)))[:0]
 	for i := range o.batch {
@@ -220,7 +222,7 @@ func (o *outbox) build() (f *frame, records int) {
 		}
 	}
 	clear(o.batch)
-	if o.rest != nil {
+	if o.left > 0 {
 		var done bool
 		if b, done = o.continueCut(b); done {
 			records++
@@ -240,28 +242,42 @@ func (o *outbox) beginCut(b []byte, p parcel) []byte {
 		o.endCut(p)
 		return b
 	}
-	o.cut, o.rest = p, p.body
+	o.cut, o.rest, o.left = p, [][]byte{p.body}, p.size()
 	if p.msg != nil {
-		o.rest = appendMessage(make([]byte, 0, p.size()), p.msg, p.size())
+		o.rest = messageParts(p.msg, p.size())
 		o.cut.msg = nil
 	}
 	return p.appendFirst(b, nil)
 }
 
 func (o *outbox) continueCut(b []byte) (_ []byte, done bool) {
-	n := min(len(o.rest), max(frameTargetBytes-len(b), frameTargetBytes/4))
-	if c := o.cut.call; c != nil && !c.sending(n == len(o.rest)) {
+	n := min(o.left, max(frameTargetBytes-len(b), frameTargetBytes/4))
+	if c := o.cut.call; c != nil && !c.sending(n == o.left) {
 		b, done = append(b, byte(kindAbort)), true
 	} else {
-		b = appendMore(b, o.rest[:n])
-		o.rest = o.rest[n:]
-		done = len(o.rest) == 0
+		b = o.appendRest(b, n)
+		done = o.left == 0
 	}
 	if done {
 		o.endCut(o.cut)
-		o.cut, o.rest = parcel{}, nil
+		o.cut, o.rest, o.left = parcel{}, nil, 0
 	}
 	return b, done
+}
+
+// appendRest appends the next n bytes of what is cut, as appendMore does.
+func (o *outbox) appendRest(b []byte, n int) []byte {
+	b = binary.AppendUvarint(append(b, byte(kindMore)), uint64(n))
+	o.left -= n
+	for n > 0 {
+		part := o.rest[0][:min(n, len(o.rest[0]))]
+		b = append(b, part...)
+		n -= len(part)
+		if o.rest[0] = o.rest[0][len(part):]; len(o.rest[0]) == 0 {
+			o.rest = o.rest[1:]
+		}
+	}
+	return b
 }
 
 func (o *outbox) endCut(p parcel) {

@@ -31,6 +31,7 @@ type peer struct {
 	stats  *peerStats
 
 	state peerState // of run
+	tls   string    // the reason of the last *TLSError since there was a connection
 }
 
 type peerState uint8
@@ -113,11 +114,11 @@ func (p *peer) connect() (connected bool, err error) {
 	l := &link{peer: p, identity: p.t.identity.Load(), ctx: ctx, cancel: cancel}
 	if err := l.open(cc); err != nil {
 		p.t.refusedUs(p.id, err)
-		return false, err
+		return false, cc.explain(err)
 	}
 	limit := p.t.o.QueueBytes
 	l.messages = newOutbox(limit, max(limit/8, 1))
-	l.calls = newCalls(ctx.Done())
+	l.calls = newCalls(ctx.Done(), p.t.o.MaxCallBytes)
 	p.link.Store(l)
 	defer p.link.Store(nil)
 	// SetIdentity stores the identity first and then looks for links.
@@ -263,7 +264,7 @@ func (p *peer) send(shard raftlog.ShardID, m *pb.Message) {
 }
 
 func (p *peer) up() {
-	p.state = peerUp
+	p.state, p.tls = peerUp, ""
 	p.stats.connects.Add(1)
 	p.t.o.Logger.Info("connected to a node", "node", uint64(p.id), "addr", p.Addr)
 	p.t.o.Handler.PeerUp(p.id)
@@ -274,15 +275,21 @@ func (p *peer) down(err error) {
 	if isRefused(err) {
 		state = peerRefused
 	}
-	if p.state == state {
-		return
+	// One that was down for another reason and then comes with a wrong certificate
+	// is news.
+	var refusal *TLSError
+	news := errors.As(err, &refusal) && refusal.Reason != p.tls
+	if news {
+		p.tls = refusal.Reason
 	}
 	was := p.state
 	p.state = state
-	if was == peerUp || was == peerUnknown {
+	if news || was != state && (was == peerUp || was == peerUnknown) {
 		p.t.o.Logger.Warn("no connection to a node", "node", uint64(p.id), "addr", p.Addr, "error", err)
 	}
-	p.t.o.Handler.PeerDown(p.id, state == peerRefused)
+	if was != state {
+		p.t.o.Handler.PeerDown(p.id, state == peerRefused)
+	}
 }
 
 // backoff is the wait between attempts.

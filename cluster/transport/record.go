@@ -195,12 +195,21 @@ func (a *assembler) frame(b []byte, f func(r record, owned bool) error) error {
 	return nil
 }
 
+// wholeFraction is the part of a record that must have come before memory is taken
+// for all of it.
+const wholeFraction = 16
+
 // grow adds a part. Memory is taken for what has come and as much again, not
-// for what a head promises.
+// for what a head promises; for all of it when a part of it has come, since to copy
+// hundreds of MiB holds up what comes behind.
 func (a *assembler) grow(part []byte) {
 	have, need := cap(a.cut.body), len(a.cut.body)+len(part)
 	if need > have {
-		bigger := make([]byte, len(a.cut.body), min(a.cut.total, uint64(max(need, 2*have, 2*frameTargetBytes))))
+		more := min(a.cut.total, uint64(max(need, 2*have, 2*frameTargetBytes)))
+		if uint64(need) >= a.cut.total/wholeFraction {
+			more = a.cut.total
+		}
+		bigger := make([]byte, len(a.cut.body), more)
 		copy(bigger, a.cut.body)
 		a.cut.body = bigger
 	}

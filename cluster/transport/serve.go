@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
 
 // inbound is a stream that a member opened. There is one of each key; a newer
@@ -200,13 +199,13 @@ type delivery struct {
 	msgs  []*pb.Message
 }
 
-func (d *delivery) add(r record, _ bool) error {
+func (d *delivery) add(r record, owned bool) error {
 	if r.kind != kindMessage {
 		return fmt.Errorf("%w: record of kind %d among messages", ErrFormat, r.kind)
 	}
-	m := new(pb.Message)
-	if err := proto.Unmarshal(r.body, m); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+	m, err := parseMessage(r.body, owned)
+	if err != nil {
+		return err
 	}
 	if m.GetFrom() != uint64(d.in.key.from) || m.GetTo() != uint64(d.in.self.Node) || m.GetType() == pb.MsgSnap {
 		d.t.unroutable.Add(1)
@@ -299,7 +298,7 @@ func (a *answerer) answer(r record) {
 	for {
 		payload, err := a.t.o.Handler.Call(a.ctx, a.in.key.from, CallKind(r.code), r.shard, r.body)
 		a.in.peer.stats.callsAnswered.Add(1)
-		if err == nil && len(payload) > MaxBytes {
+		if err == nil && int64(len(payload)) > a.t.o.MaxCallBytes {
 			err = ErrTooLarge
 		}
 		if err != nil {

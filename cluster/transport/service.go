@@ -77,7 +77,7 @@ func (t *Transport) serverOptions() []grpc.ServerOption {
 		grpc.WaitForHandlers(true),
 	}
 	if t.tls != nil {
-		o = append(o, grpc.Creds(t.tls.server()))
+		o = append(o, grpc.Creds(t.tls.server(t.refusedTLS)))
 	}
 	return o
 }
@@ -86,7 +86,9 @@ func (t *Transport) serverOptions() []grpc.ServerOption {
 // then nobody could tell a refused connection from a slow one, or when to try.
 type conn struct {
 	*grpc.ClientConn
-	raw net.Conn
+	raw       net.Conn
+	tls       bool
+	handshake atomic.Pointer[error] // of TLS, when it has failed
 }
 
 // connect dials; the TLS handshake happens when the first stream is opened.
@@ -97,6 +99,7 @@ func (t *Transport) connect(ctx context.Context, addr string) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transport: connect to %s: %w", addr, err)
 	}
+	c := &conn{raw: raw, tls: t.tls != nil}
 	var used atomic.Bool
 	o := []grpc.DialOption{
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
@@ -123,16 +126,18 @@ func (t *Transport) connect(ctx context.Context, addr string) (*conn, error) {
 		grpc.WithNoProxy(),
 	}
 	if t.tls != nil {
-		o = append(o, grpc.WithTransportCredentials(t.tls.client()))
+		o = append(o, grpc.WithTransportCredentials(t.tls.client(func(_ string, err error) {
+			c.handshake.Store(&err)
+		})))
 	} else {
 		o = append(o, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	}
-	cc, err := grpc.NewClient("passthrough:///"+addr, o...)
+	c.ClientConn, err = grpc.NewClient("passthrough:///"+addr, o...)
 	if err != nil {
 		_ = raw.Close()
 		return nil, fmt.Errorf("transport: connect to %s: %w", addr, err)
 	}
-	return &conn{ClientConn: cc, raw: raw}, nil
+	return c, nil
 }
 
 // close ends the connection first: gRPC would wait seconds for a goodbye to be

@@ -153,7 +153,7 @@ func (s *snapshotSend) attempt(ctx context.Context) (err error) {
 	timer := time.AfterFunc(handshakeTimeout, func() { cancel(errStalled) })
 	defer timer.Stop()
 	if s.stream, err = s.peer.open(ctx, cc, self, streamSnapshot); err != nil {
-		return err
+		return cc.explain(err)
 	}
 	s.reader.s = s.stream
 	defer s.reader.close()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"dkv/cluster/consensus"
 
@@ -42,6 +43,7 @@ type Transport struct {
 		refused  map[Refusal]uint64
 		logged   map[refusalKey]struct{}
 		told     map[consensus.NodeID]struct{} // that we are removed, by whom
+		tls      map[tlsRefusal]time.Time      // when it was logged
 		complete map[inboundKey]uint64         // last raft snapshot taken, by id
 	}
 }
@@ -65,6 +67,7 @@ func Listen(o Options) (*Transport, error) {
 	t.mu.refused = map[Refusal]uint64{}
 	t.mu.logged = map[refusalKey]struct{}{}
 	t.mu.told = map[consensus.NodeID]struct{}{}
+	t.mu.tls = map[tlsRefusal]time.Time{}
 	t.mu.complete = map[inboundKey]uint64{}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	var err error

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,9 +40,9 @@ func awaitUnlisted(t *testing.T, at, gone *harness.Node) {
 	harness.Until(t, backLimit, "the removed node to be off the list", func() bool { return memberID(t, at, gone) == 0 })
 }
 
-func join(t *testing.T, c *harness.Cluster) *harness.Node {
+func join(t *testing.T, c *harness.Cluster, flags ...string) *harness.Node {
 	t.Helper()
-	n, err := c.Join()
+	n, err := c.Join(flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,6 +247,32 @@ func TestLeaderCutOffCannotChangeMembership(t *testing.T) {
 		}
 	}
 	same(t, c)
+}
+
+// A follower that nothing reaches says soon that it cannot lead: before it has
+// noticed, and after.
+func TestFailoverOfANodeThatIsCutOff(t *testing.T) {
+	c := wired(t, "-shards", "3", "-cluster-timeout", "5m")
+	cut := c.Others(c.MustLeader(t))[0]
+	c.Isolate(cut)
+	const soon = 8 * time.Second // the peers' silence, and the elections that it waits for
+	began := time.Now()
+	for _, want := range []string{"ERR The leadership was not transferred: ", "this node is connected with 1 of the 3 voters"} {
+		harness.Until(t, 3*soon, "the reply "+want, func() bool {
+			at := time.Now()
+			r, err := cut.Call(2*soon, "CLUSTER", "FAILOVER")
+			if took := time.Since(at); err != nil || !r.IsError() || took > soon {
+				t.Fatalf("FAILOVER on a node that is cut off: %s, %v, after %v", r, err, took)
+			}
+			return strings.HasPrefix(string(r.Str), "ERR The leadership was not transferred: ") && strings.Contains(string(r.Str), want)
+		})
+		t.Logf("%q after %v", want, time.Since(began))
+	}
+	c.Heal()
+	harness.Until(t, backLimit, "the node to lead all", func() bool {
+		r, err := cut.Call(replyLimit, "CLUSTER", "FAILOVER")
+		return err == nil && !r.IsError()
+	})
 }
 
 // A node by itself, with data from before it knew of clusters, is grown in
