@@ -136,18 +136,18 @@ type Options struct {
 	// Timeout is how long a command waits for a leader; default 5 s.
 	Timeout time.Duration
 	// SnapshotBytesPerSecond bounds the rate of raft snapshots sent; zero: no bound.
+	SnapshotBytesPerSecond int64
 	// MaxCallBytes is the largest request that is passed on to another node, and
 	// the largest answer; default, and at most, transport.MaxBytes.
 	MaxCallBytes int64
-	SnapshotBytesPerSecond int64
 
 	Logger *slog.Logger
 	Clock  func() time.Time
 	// FS is the file system; default the disk. Tests pass one that crashes.
 	FS vfs.FS
+
 	// snapshotPause is for tests: see maxSnapshotPause.
 	snapshotPause time.Duration
-
 	// began is for tests: when the node was started; zero: now.
 	began time.Time
 	// dial is for tests: how peers are reached.
@@ -169,15 +169,15 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ElectionTicks == 0 {
 		o.ElectionTicks = defaultElectionTicks
+	}
 	if o.snapshotPause == 0 {
 		o.snapshotPause = minSnapshotPause
 	}
-	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
+	}
 	if o.MaxCallBytes == 0 {
 		o.MaxCallBytes = transport.MaxBytes
-	}
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
