@@ -269,3 +269,19 @@ func fragments(s *Server, rng *rand.Rand, key string) error {
 	}
 	return nil
 }
+
+// TestMonitorAtOnce: what is sent after MONITOR was answered is shown.
+func TestMonitorAtOnce(t *testing.T) {
+	s := startServer(t)
+	other := dial(t, s)
+	for i := range 300 {
+		m := dial(t, s)
+		m.roundTrip("MONITOR\r\n", "+OK\r\n")
+		other.roundTrip(fmt.Sprintf("ECHO %d\r\n", i), fmt.Sprintf("$%d\r\n%d\r\n", len(strconv.Itoa(i)), i))
+		line, err := m.r.ReadString('\n')
+		if want := fmt.Sprintf("\"ECHO\" \"%d\"\r\n", i); err != nil || !strings.HasSuffix(line, want) {
+			t.Fatalf("monitor %d shows %q (%v), want %q", i, line, err, want)
+		}
+		m.Close()
+	}
+}

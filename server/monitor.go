@@ -123,17 +123,17 @@ func monitor(c *Conn, x *command.Ctx) error {
 	if c.monitoring.Load() {
 		return nil // as in Redis: no second reply
 	}
-	// The reply leaves before the first command is shown. From then on others
-	// send to this client as well; it never goes back to writing by itself,
-	// since a message of theirs may still be on its way.
+	// The reply leaves before the first command is shown, and every command is shown
+	// that is sent after the reply came. From then on others send to this client as
+	// well; it never goes back to writing by itself, since a message of theirs may
+	// still be on its way.
 	x.Out.OK()
 	c.mute(0)
-	c.flush()
+	replies := c.ws.out.Buf
+	c.ws.out.Buf = nil
 	c.async = true
-	c.outbox.mu.Lock()
-	c.monitoring.Store(true)
-	c.outbox.mu.Unlock()
 	c.srv.monitors.add(c)
+	c.send(replies, func() { c.monitoring.Store(true) })
 	return nil
 }
 

@@ -97,11 +97,24 @@ const pieceBytes = 64 << 10
 // one that is not. Messages of others are dropped when the client no longer
 // wants them.
 func (c *Conn) enqueue(b []byte, fromOther bool) {
+	if fromOther {
+		c.send(b, nil)
+		return
+	}
+	c.send(b, func() {})
+}
+
+// send is enqueue for the connection's own goroutine with joined, which is called
+// when nothing can come before b any more, and for others without.
+func (c *Conn) send(b []byte, joined func()) {
 	o := &c.outbox
 	o.mu.Lock()
-	if o.closed || fromOther && !c.monitoring.Load() {
+	if o.closed || joined == nil && !c.monitoring.Load() {
 		o.mu.Unlock()
 		return
+	}
+	if joined != nil {
+		joined()
 	}
 	tooMuch := o.exceededLocked(c.outputClass(), o.bytes+len(b), nanotime())
 	if !tooMuch {
