@@ -171,13 +171,16 @@ func (c *Conn) runDue() {
 	ws := c.ws
 	ws.due = ws.due[:0]
 	for _, r := range ws.active {
+		if r.waiting {
+			// Nothing of it may be looked at before it was awaited: the shard's writer
+			// is at it.
+			ws.due = append(ws.due, r)
+			continue
+		}
 		if r.sent < r.done || r.done == len(r.calls) {
 			continue
 		}
 		ws.due = append(ws.due, r)
-		if r.waiting {
-			continue
-		}
 		r.separate()
 		c.leave()
 		if !r.enqueue() {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"dkv/cluster"
 )
 
 func loopSeed(t *testing.T) uint64 {
@@ -177,9 +179,16 @@ func TestLoopClose(t *testing.T) {
 // without waiting for replies, by clients that come and go.
 func TestLoopFragments(t *testing.T) {
 	seed := loopSeed(t)
-	for _, loops := range []string{"0", "1", "2"} {
-		t.Run(loops, func(t *testing.T) {
-			s := startServer(t, "event-loops", loops)
+	for _, at := range []struct {
+		loops  string
+		shards int
+	}{{"0", 1}, {"1", 1}, {"2", 1}, {"1", 4}, {"2", 4}} {
+		t.Run(fmt.Sprintf("Loops%sShards%d", at.loops, at.shards), func(t *testing.T) {
+			node, err := cluster.Open(cluster.Options{Diskless: true, Shards: at.shards})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := serveNode(t, node, "event-loops", at.loops)
 			var wg sync.WaitGroup
 			for i := range 16 {
 				wg.Go(func() {
@@ -209,8 +218,10 @@ func fragments(s *Server, rng *rand.Rand, key string) error {
 		return err
 	}
 	var send, want strings.Builder
-	count := 0
-	fmt.Fprintf(&send, "DEL %s\r\n", key)
+	counts := make([]int, 5) // of so many keys, which are in different shards
+	for k := range counts {
+		fmt.Fprintf(&send, "DEL %s:%d\r\n", key, k)
+	}
 	requests, piece, kinds := 50+rng.IntN(200), 200, 8
 	if rng.IntN(2) == 0 {
 		requests, piece = 10*requests, 1<<20 // full buffers
@@ -219,14 +230,16 @@ func fragments(s *Server, rng *rand.Rand, key string) error {
 		kinds = 3 // writes alone, which wait for their commit on the round's list
 	}
 	for range requests {
+		k := rng.IntN(len(counts))
+		key, count := fmt.Sprintf("%s:%d", key, k), &counts[k]
 		switch rng.IntN(kinds) {
 		case 0, 1, 2:
-			count++
+			*count++
 			fmt.Fprintf(&send, "INCR %s\r\n", key)
-			fmt.Fprintf(&want, ":%d\r\n", count)
+			fmt.Fprintf(&want, ":%d\r\n", *count)
 		case 3, 4:
 			fmt.Fprintf(&send, "GET %s\r\n", key)
-			if n := strconv.Itoa(count); count > 0 {
+			if n := strconv.Itoa(*count); *count > 0 {
 				fmt.Fprintf(&want, "$%d\r\n%s\r\n", len(n), n)
 			} else {
 				want.WriteString("$-1\r\n")
@@ -235,9 +248,9 @@ func fragments(s *Server, rng *rand.Rand, key string) error {
 			send.WriteString("ECHO hello\r\n")
 			want.WriteString("$5\r\nhello\r\n")
 		case 6:
-			count += 2
+			*count += 2
 			fmt.Fprintf(&send, "MULTI\r\nINCR %s\r\nINCR %s\r\nEXEC\r\n", key, key)
-			fmt.Fprintf(&want, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:%d\r\n:%d\r\n", count-1, count)
+			fmt.Fprintf(&want, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:%d\r\n:%d\r\n", *count-1, *count)
 		case 7:
 			fmt.Fprintf(&send, "GETRANGE %s 5 -1\r\nNOSUCH\r\n", key)
 			want.WriteString("$0\r\n\r\n-ERR unknown command 'NOSUCH', with args beginning with: \r\n")
@@ -256,15 +269,16 @@ func fragments(s *Server, rng *rand.Rand, key string) error {
 		}
 		sent <- nil
 	}()
-	// The reply to DEL depends on the life before.
-	got := make([]byte, len(":0\r\n")+want.Len())
+	// The replies to DEL depend on the life before.
+	skip := len(counts) * len(":0\r\n")
+	got := make([]byte, skip+want.Len())
 	if n, err := io.ReadFull(nc, got); err != nil {
 		return fmt.Errorf("got %.200q, %w", got[:n], err)
 	}
 	if err := <-sent; err != nil {
 		return err
 	}
-	if g := string(got[len(":0\r\n"):]); g != want.String() {
+	if g := string(got[skip:]); g != want.String() {
 		return fmt.Errorf("got  %q\nwant %q", g, want.String())
 	}
 	return nil
