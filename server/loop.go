@@ -26,8 +26,9 @@ const (
 	maxSample = 200e3
 )
 
-// pace is how long a loop's reads have lasted lately, in nanoseconds. Several
-// goroutines note it without order; it need not be exact.
+// took notes how long a read lasted in the loop's pace, which is their average of
+// late, in nanoseconds. Several goroutines note it without order; it need not be
+// exact.
 func (l *loop) took(nanos int64) {
 	avg := l.pace.Load()
 	if next := avg + (min(nanos, maxSample)-avg)/16; next != avg {
