@@ -150,8 +150,8 @@ func FuzzDecodeMeta(f *testing.F) {
 		if again := m.AppendTo(nil); !bytes.Equal(again, b) {
 			t.Fatalf("%x decoded and encoded is %x", b, again)
 		}
-		if m.Type == TypeString {
-			m.Encoding()
+		if _, err := m.Encoding(); err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("error %v", err)
 		}
 	})
 }
@@ -169,7 +169,7 @@ func TestEncoding(t *testing.T) {
 		{long, FormAuto, "embstr"}, {long + "x", FormAuto, "raw"}, {long + "x", FormText, "raw"},
 	} {
 		m := Meta{Type: TypeString, Form: c.form, Body: []byte(c.value)}
-		if got := m.Encoding(); got != c.want {
+		if got, err := m.Encoding(); got != c.want || err != nil {
 			t.Errorf("%q, form %d: %s, want %s", c.value, c.form, got, c.want)
 		}
 	}

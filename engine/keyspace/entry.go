@@ -19,6 +19,8 @@ type Entry struct {
 	dbNum  uint8 // logical
 	stored bool  // there is a record, maybe of an expired key
 	was    Meta  // that record, without its body
+	// wasHead is the head of that record, if it is a collection's.
+	wasHead head
 }
 
 // Exists reports whether the key is there.
@@ -112,6 +114,11 @@ func (tx *Tx) find(db int, key []byte, buf *[]byte) (e Entry, err error) {
 	m, err := DecodeMeta(*buf)
 	if err != nil {
 		return e, err
+	}
+	if m.Type != TypeString {
+		if e.wasHead, _, err = parseHead(m.Type, m.Body); err != nil {
+			return e, err
+		}
 	}
 	if !m.expired(tx.now) {
 		e.Meta = m

@@ -39,6 +39,10 @@ type Tx struct {
 	// of the latest FindTarget, so that a command can hold two. record and spare
 	// take turns to hold the record being written.
 	key, value, aside, record, spare []byte
+	// elem holds the key of an element record, old the value that it had, body a
+	// collection's Meta body that is being written.
+	elem, old, body []byte
+	score           []byte // scratch of Score
 
 	// The write side: what this batch changes.
 	dbMap       dbMap
@@ -127,7 +131,8 @@ func (tx *Tx) Close() (err error) {
 // Trim gives back scratch memory that a large value took. Entries found before
 // are invalid after it.
 func (tx *Tx) Trim() {
-	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record, &tx.spare} {
+	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record, &tx.spare,
+		&tx.elem, &tx.old, &tx.body} {
 		if cap(*buf) > maxScratchBytes {
 			*buf = nil
 		}

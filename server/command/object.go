@@ -20,11 +20,16 @@ func (c *Ctx) inspect() (e keyspace.Entry, ok bool, err error) {
 
 func objectEncoding(c *Ctx) error {
 	e, ok, err := c.inspect()
-	if ok {
-		c.Out.BulkString(e.Encoding())
-		c.Tx.Trim()
+	if !ok {
+		return err
 	}
-	return err
+	name, err := e.Encoding()
+	if err != nil {
+		return err
+	}
+	c.Out.BulkString(name)
+	c.Tx.Trim()
+	return nil
 }
 
 const errNoLFU resp.Error = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
@@ -60,7 +65,9 @@ func objectRefcount(c *Ctx) error {
 		return err
 	}
 	refs := int64(1)
-	if e.Type == keyspace.TypeString && e.Encoding() == "int" {
+	if name, err := e.Encoding(); err != nil {
+		return err
+	} else if name == "int" {
 		if n, _ := keyspace.ParseInt(e.Body); n >= 0 && n < sharedIntegers {
 			refs = sharedReferences
 		}

@@ -1,0 +1,115 @@
+package keyspace_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"dkv/engine/keyspace"
+	"dkv/engine/keyspace/keyspacetest"
+)
+
+type scored struct {
+	member string
+	score  float64
+}
+
+func sortScored(list []scored) {
+	slices.SortFunc(list, func(a, b scored) int {
+		switch {
+		case a.score < b.score || a.score == b.score && a.member < b.member:
+			return -1
+		case a == b:
+			return 0
+		}
+		return 1
+	})
+}
+
+// checkScores compares the order of a sorted set, whole, backwards and cut.
+func checkScores(t *testing.T, name string, c *keyspace.Collection, want *modelCollection) {
+	t.Helper()
+	var list []scored
+	for member, value := range want.elements {
+		list = append(list, scored{member, math.Float64frombits(binary.BigEndian.Uint64([]byte(value)))})
+	}
+	sortScored(list)
+	from, to := list[len(list)/3], list[len(list)*2/3]
+	for _, r := range []struct {
+		from, to keyspace.Place
+		keep     func(s scored) bool
+	}{
+		{keyspace.Place{}, keyspace.Place{}, func(scored) bool { return true }},
+		{keyspace.BeforeScore(from.score), keyspace.AfterScore(to.score), func(s scored) bool { return s.score >= from.score && s.score <= to.score }},
+		{keyspace.AfterScore(from.score), keyspace.BeforeScore(to.score), func(s scored) bool { return s.score > from.score && s.score < to.score }},
+		{keyspace.BeforeMember(from.score, []byte(from.member)), keyspace.AfterMember(to.score, []byte(to.member)), func(s scored) bool {
+			return (s.score > from.score || s.score == from.score && s.member >= from.member) &&
+				(s.score < to.score || s.score == to.score && s.member <= to.member)
+		}},
+	} {
+		var keep []scored
+		for _, s := range list {
+			if r.keep(s) {
+				keep = append(keep, s)
+			}
+		}
+		for _, backwards := range []bool{false, true} {
+			var got []scored
+			check(c.Scores(r.from, r.to, backwards, func(member []byte, score float64) bool {
+				got = append(got, scored{string(member), score})
+				return true
+			}))
+			if backwards {
+				slices.Reverse(got)
+			}
+			if fmt.Sprint(got) != fmt.Sprint(keep) {
+				t.Fatalf("%s, backwards %v:\n got %v\nwant %v", name, backwards, got, keep)
+			}
+		}
+	}
+}
+
+// A set that is being renamed and written shows its readers one state.
+func TestGetDuringChanges(t *testing.T) {
+	s := keyspacetest.New(t)
+	fill := func(tx *keyspace.Tx, key, value string) {
+		c := must(tx.Collection(must(tx.Find(0, []byte(key))), keyspace.TypeHash))
+		c.Clear()
+		for i := range 200 {
+			must(c.Put(fmt.Appendf(nil, "field%d", i), []byte(value)))
+		}
+		c.Save()
+	}
+	s.Write(func(tx *keyspace.Tx) { fill(tx, "a", "1") })
+	s.ReadLive(func(tx *keyspace.Tx) {
+		c := must(tx.Collection(must(tx.Read(0, []byte("a"))), keyspace.TypeHash))
+		s.Write(func(tx *keyspace.Tx) { fill(tx, "a", "2") })
+		if v, ok, err := c.Get(nil, []byte("field7")); !ok || err != nil || string(v) != "2" {
+			t.Errorf("made anew: %q, %v, %v", v, ok, err)
+		}
+	})
+	s.ReadLive(func(tx *keyspace.Tx) {
+		c := must(tx.Collection(must(tx.Read(0, []byte("a"))), keyspace.TypeHash))
+		move := func(from, to string) {
+			s.Write(func(tx *keyspace.Tx) {
+				src := must(tx.Find(0, []byte(from)))
+				dst := must(tx.FindTarget(0, []byte(to)))
+				check(tx.Move(&src, &dst))
+			})
+		}
+		move("a", "b")
+		if v, ok, err := c.Get(nil, []byte("field7")); ok || err != nil {
+			t.Errorf("moved away: %q, %v, %v", v, ok, err)
+		}
+		move("b", "a")
+	})
+	s.ReadLive(func(tx *keyspace.Tx) {
+		c := must(tx.Collection(must(tx.Read(0, []byte("a"))), keyspace.TypeHash))
+		s.Write(func(tx *keyspace.Tx) { setKey(tx, 0, "a", "string", 0) })
+		if _, _, err := c.Get(nil, []byte("field7")); err != keyspace.ErrWrongType {
+			t.Errorf("a string now: %v", err)
+		}
+	})
+}
