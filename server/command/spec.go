@@ -17,6 +17,9 @@ type Spec struct {
 	FirstKey, LastKey, KeyStep int
 	// Snapshot: a read that looks at more than one key, see WantsSnapshot.
 	Snapshot bool
+	// Elements: a read that looks at several records of a collection, and so wants
+	// a snapshot however many keys it has.
+	Elements bool
 	// Handler is nil for rows that package server serves, and for containers
 	// that do nothing themselves.
 	Handler     Handler
@@ -58,9 +61,9 @@ func (s *Spec) GoodArity(n int) bool {
 }
 
 // WantsSnapshot reports whether a read with these arguments must see one state of
-// the data, because it looks at more than one key of it.
+// the data, because it looks at more than one record of it.
 func (s *Spec) WantsSnapshot(args [][]byte) bool {
-	return s.Snapshot && !(s.FirstKey == 1 && s.LastKey == -1 && len(args) == 2)
+	return s.Elements || s.Snapshot && !(s.FirstKey == 1 && s.LastKey == -1 && len(args) == 2)
 }
 
 // Flags tell what a command does and where it may run, as in COMMAND INFO.
@@ -182,7 +185,10 @@ const (
 	GroupCluster      Group = "cluster"
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
+	GroupHash         Group = "hash"
 	GroupServer       Group = "server"
+	GroupSet          Group = "set"
+	GroupSortedSet    Group = "sorted-set"
 	GroupString       Group = "string"
 	GroupTransactions Group = "transactions"
 	GroupDKV          Group = "dkv" // dkv's own

@@ -12,6 +12,8 @@ var groups = []struct {
 }{
 	{GroupString, stringTable},
 	{GroupGeneric, genericTable},
+	{GroupHash, hashTable},
+	{GroupSet, setTable},
 	{GroupConnection, connectionTable},
 	{GroupConnection, clientTable},
 	{GroupServer, serverTable},

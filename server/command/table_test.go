@@ -154,6 +154,11 @@ func infoText(s *Spec) string {
 	}
 	var specs []string
 	for _, k := range s.KeySpecs {
+		if k.Counted {
+			specs = append(specs, fmt.Sprintf("[flags %s begin_search [type index spec [index %d]] find_keys [type keynum spec [keynumidx %d firstkey %d keystep %d]]]",
+				list(k.Flags.Names(), "+"), k.Index, k.CountAt, k.FirstKey, k.Step))
+			continue
+		}
 		specs = append(specs, fmt.Sprintf("[flags %s begin_search [type index spec [index %d]] find_keys [type range spec [lastkey %d keystep %d limit %d]]]",
 			list(k.Flags.Names(), "+"), k.Index, k.LastKey, k.Step, k.Limit))
 	}
