@@ -6,31 +6,37 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 
 	"dkv/engine/keyspace"
 	"dkv/resp"
 )
 
 // Limits are the sizes up to which OBJECT ENCODING tells of a compact form: the
-// parameters of the same names.
+// parameters of the same names, which may change at any time.
 type Limits struct {
-	HashListpackEntries, HashListpackValue int64
-	SetIntsetEntries                       int64
-	SetListpackEntries, SetListpackValue   int64
-	ZSetListpackEntries, ZSetListpackValue int64
+	HashListpackEntries, HashListpackValue atomic.Int64
+	SetIntsetEntries                       atomic.Int64
+	SetListpackEntries, SetListpackValue   atomic.Int64
+	ZSetListpackEntries, ZSetListpackValue atomic.Int64
 }
 
-// DefaultLimits are Redis's.
-var DefaultLimits = Limits{
-	HashListpackEntries: 512, HashListpackValue: 64,
-	SetIntsetEntries:   512,
-	SetListpackEntries: 128, SetListpackValue: 64,
-	ZSetListpackEntries: 128, ZSetListpackValue: 64,
-}
+// defaultLimits are Redis's.
+var defaultLimits = func() *Limits {
+	var l Limits
+	l.HashListpackEntries.Store(512)
+	l.HashListpackValue.Store(64)
+	l.SetIntsetEntries.Store(512)
+	l.SetListpackEntries.Store(128)
+	l.SetListpackValue.Store(64)
+	l.ZSetListpackEntries.Store(128)
+	l.ZSetListpackValue.Store(64)
+	return &l
+}()
 
 func (c *Ctx) limits() *Limits {
 	if c.Limits == nil {
-		return &DefaultLimits
+		return defaultLimits
 	}
 	return c.Limits
 }

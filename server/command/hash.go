@@ -18,7 +18,7 @@ const (
 func (c *Ctx) putField(h *keyspace.Collection, field, value []byte) (added bool, err error) {
 	added, err = h.Put(field, value)
 	l := c.limits()
-	if int64(len(field)) > l.HashListpackValue || int64(len(value)) > l.HashListpackValue || h.Len() > l.HashListpackEntries {
+	if int64(len(field)) > l.HashListpackValue.Load() || int64(len(value)) > l.HashListpackValue.Load() || h.Len() > l.HashListpackEntries.Load() {
 		h.Encode(keyspace.HashTable)
 	}
 	return added, err

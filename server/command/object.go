@@ -106,6 +106,7 @@ func (c *Ctx) help(container string, lines ...string) {
 const recordOverhead = 24
 
 func memoryUsage(c *Ctx) error {
+	samples := int64(defaultSamples)
 	for i := 3; i < len(c.Args); i += 2 {
 		if !isWord(c.Args[i], "SAMPLES") || i+1 == len(c.Args) {
 			return resp.ErrSyntax
@@ -117,6 +118,7 @@ func memoryUsage(c *Ctx) error {
 		if n < 0 {
 			return resp.ErrSyntax
 		}
+		samples = n
 	}
 	e, err := c.Tx.Inspect(c.DB, c.Args[2])
 	if err != nil {
@@ -126,7 +128,44 @@ func memoryUsage(c *Ctx) error {
 		c.Out.Null()
 		return nil
 	}
-	c.Out.Int(int64(recordOverhead + len(c.Args[2]) + len(e.Body)))
+	size := int64(recordOverhead + len(c.Args[2]) + len(e.Body))
+	if e.Type != keyspace.TypeString {
+		col, err := c.Tx.Collection(e, e.Type)
+		if err != nil {
+			return err
+		}
+		elements, err := elementBytes(&col, samples)
+		if err != nil {
+			return err
+		}
+		size += elements
+	}
+	c.Out.Int(size)
 	c.Tx.Trim()
 	return nil
+}
+
+// defaultSamples is how many elements MEMORY USAGE looks at; 0 means all.
+const defaultSamples = 5
+
+// elementBytes is about what the element records of a collection take: the first
+// samples of them, times their number.
+func elementBytes(col *keyspace.Collection, samples int64) (int64, error) {
+	if col.Inline() {
+		return 0, nil
+	}
+	const elementKey = 16 // what comes before the element in its key
+	var n, total int64
+	err := col.Each(func(element, value []byte) bool {
+		n++
+		total += int64(recordOverhead + elementKey + len(element) + len(value))
+		if col.Type == keyspace.TypeZSet {
+			total += int64(recordOverhead + elementKey + 4 + len(element))
+		}
+		return n != samples
+	})
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return int64(float64(total) / float64(n) * float64(col.Len())), nil
 }

@@ -18,12 +18,12 @@ func (c *Ctx) addMember(s *keyspace.Collection, member []byte) (added bool, err 
 		return false, err
 	}
 	l := c.limits()
-	compact := s.Len() <= l.SetListpackEntries && int64(len(member)) <= l.SetListpackValue
+	compact := s.Len() <= l.SetListpackEntries.Load() && int64(len(member)) <= l.SetListpackValue.Load()
 	switch s.RedisEncoding() {
 	case keyspace.SetIntset:
 		_, number := keyspace.ParseInt(member)
 		switch {
-		case number && s.Len() <= l.SetIntsetEntries:
+		case number && s.Len() <= l.SetIntsetEntries.Load():
 		case !number && compact:
 			s.Encode(keyspace.SetListpack)
 		default:
