@@ -275,8 +275,10 @@ func (c *Collection) inlineAfter(e inlineEntry, element, value []byte) (bool, er
 func (c *Collection) separateElements() error {
 	c.Version = c.tx.NextVersion()
 	c.separate, c.away = true, false
+	entries := c.rest
+	c.rest = nil
 	for at := 0; ; {
-		e, ok, err := nextInline(c.kind, c.rest, at)
+		e, ok, err := nextInline(c.kind, entries, at)
 		if err != nil {
 			return err
 		}
@@ -288,7 +290,6 @@ func (c *Collection) separateElements() error {
 		}
 		at = e.end
 	}
-	c.rest = nil
 	c.touched, c.dirty = true, true
 	return nil
 }
@@ -307,7 +308,7 @@ func (c *Collection) writeRecord(element, value []byte) error {
 	}
 	c.scoreKey(score, element)
 	tx.ov.Put(tx.elem, scoreRecordValue(score))
-	return nil
+	return c.widen(tx.elem[elementPrefixBytes:])
 }
 
 // deleteScore deletes the score record of a member whose value is given.

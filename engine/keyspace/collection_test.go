@@ -165,6 +165,9 @@ func (m collModel) change(tx *keyspace.Tx, r *rand.Rand, e keyspace.Entry, name 
 		}
 		old.elements[string(element)] = string(value)
 	}
+	if kind == keyspace.TypeZSet && r.IntN(3) == 0 {
+		old.pop(&c, r.IntN(2) == 0, int64(r.IntN(20)))
+	}
 	if r.IntN(30) == 0 {
 		c.Clear()
 		clear(old.elements)

@@ -88,16 +88,9 @@ func (c *Collection) Scores(from, to Place, backwards bool, emit func(member []b
 	if !c.separate {
 		return c.inlineScores(from, to, backwards, emit)
 	}
-	prefix := appendPrefix(nil, kindScore, c.db, c.homeSlot(), c.Version)
-	var o engine.IterOptions
-	o.Lower = append(o.Lower, prefix...)
-	if from.set {
-		o.Lower = from.appendKey(o.Lower)
-	}
-	if to.set {
-		o.Upper = to.appendKey(append(o.Upper, prefix...))
-	} else {
-		o.Upper = appendPrefix(nil, kindScore, c.db, c.homeSlot(), c.Version+1)
+	o, err := c.scoreRange(from, to)
+	if err != nil {
+		return err
 	}
 	it, err := c.tx.r.NewIter(o)
 	if err != nil {
@@ -118,6 +111,33 @@ func (c *Collection) Scores(from, to Place, backwards bool, emit func(member []b
 		}
 	}
 	return endIteration(it, err)
+}
+
+// scoreRange returns the bounds of the score records between two places, no wider
+// than what is known of the whole set.
+func (c *Collection) scoreRange(from, to Place) (o engine.IterOptions, err error) {
+	low, high, err := parseBounds(c.rest)
+	if err != nil {
+		return o, err
+	}
+	prefix := appendPrefix(nil, kindScore, c.db, c.homeSlot(), c.Version)
+	o.Lower = append(o.Lower, prefix...)
+	if from.set {
+		o.Lower = from.appendKey(o.Lower)
+	}
+	if string(o.Lower[len(prefix):]) < string(low) {
+		o.Lower = append(o.Lower[:len(prefix)], low...)
+	}
+	switch {
+	case to.set:
+		o.Upper = to.appendKey(append(o.Upper, prefix...))
+	case len(high) == 0:
+		o.Upper = appendPrefix(nil, kindScore, c.db, c.homeSlot(), c.Version+1)
+	}
+	if len(high) != 0 && (!to.set || string(o.Upper[len(prefix):]) > string(high)) {
+		o.Upper = append(append(o.Upper[:0], prefix...), high...)
+	}
+	return o, nil
 }
 
 func (c *Collection) inlineScores(from, to Place, backwards bool, emit func(member []byte, score float64) bool) error {

@@ -28,14 +28,35 @@ func sortScored(list []scored) {
 	})
 }
 
-// checkScores compares the order of a sorted set, whole, backwards and cut.
-func checkScores(t *testing.T, name string, c *keyspace.Collection, want *modelCollection) {
-	t.Helper()
-	var list []scored
-	for member, value := range want.elements {
+// pop removes members with the lowest or highest scores from both.
+func (m *modelCollection) pop(c *keyspace.Collection, highest bool, n int64) {
+	list := m.sorted()
+	if highest {
+		slices.Reverse(list)
+	}
+	var got []scored
+	check(c.Pop(highest, n, func(member []byte, score float64) { got = append(got, scored{string(member), score}) }))
+	want := list[:min(len(list), int(n))]
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		panic(fmt.Sprintf("popped %v, want %v", got, want))
+	}
+	for _, s := range want {
+		delete(m.elements, s.member)
+	}
+}
+
+func (m *modelCollection) sorted() (list []scored) {
+	for member, value := range m.elements {
 		list = append(list, scored{member, math.Float64frombits(binary.BigEndian.Uint64([]byte(value)))})
 	}
 	sortScored(list)
+	return list
+}
+
+// checkScores compares the order of a sorted set, whole, backwards and cut.
+func checkScores(t *testing.T, name string, c *keyspace.Collection, want *modelCollection) {
+	t.Helper()
+	list := want.sorted()
 	from, to := list[len(list)/3], list[len(list)*2/3]
 	for _, r := range []struct {
 		from, to keyspace.Place
