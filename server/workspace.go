@@ -194,6 +194,9 @@ func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte)
 		ws.readAt = nanotime()
 	}
 	err := c.srv.guard(x)
+	if thawed := rd.tx.Thaw(); err == nil {
+		err = thawed
+	}
 	if err != nil {
 		ws.out.Buf = ws.out.Buf[:mark]
 		ws.error(errorText(err))

@@ -53,7 +53,7 @@ func fillHash(tb testing.TB, s *keyspacetest.Store, key string, n int) {
 			for i := from; i < min(from+batch, n); i++ {
 				must(h.Put(fmt.Appendf(nil, "field:%09d", i), []byte("value of some length")))
 			}
-			h.Save()
+			check(h.Save())
 		})
 	}
 }
@@ -76,7 +76,7 @@ func BenchmarkHSet(b *testing.B) {
 								field = fmt.Appendf(nil, "new:%d:%09d", b.N, i)
 							}
 							must(h.Put(field, fmt.Appendf(nil, "value %d", i)))
-							h.Save()
+							check(h.Save())
 						}
 					})
 				}
@@ -113,4 +113,34 @@ func BenchmarkRandomMember(b *testing.B) {
 			}
 		}
 	})
+}
+
+// One operation is a ZADD and a ZPOPMIN of a queue of a thousand; its cost must not
+// grow with what went through the queue.
+func BenchmarkSortedQueue(b *testing.B) {
+	s := keyspacetest.New(b)
+	const length, batch = 1000, 100
+	add := func(tx *keyspace.Tx, n int, pop bool) {
+		z := must(tx.Collection(must(tx.Find(0, []byte("queue"))), keyspace.TypeZSet))
+		must(z.PutScore(fmt.Appendf(nil, "job:%d", n), float64(n)))
+		if pop {
+			check(z.Pop(false, 1, func([]byte, float64) {}))
+		}
+		check(z.Save())
+	}
+	n := 0
+	s.Write(func(tx *keyspace.Tx) {
+		for ; n < length; n++ {
+			add(tx, n, false)
+		}
+	})
+	b.ResetTimer()
+	for range (b.N + batch - 1) / batch {
+		s.Write(func(tx *keyspace.Tx) {
+			for range batch {
+				add(tx, n, true)
+				n++
+			}
+		})
+	}
 }

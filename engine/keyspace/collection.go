@@ -16,7 +16,7 @@ var ErrWrongType = errors.New("keyspace: the key is of another type")
 // lookup into the same buffer; Own lifts that.
 //
 // What is read of element records must be of one state: over a live engine only Get
-// sees to that, everything else wants a snapshot or a write Tx.
+// sees to that, everything else wants a snapshot (see Tx.Freeze) or a write Tx.
 //
 // Changes reach the batch by themselves, except for the Meta record: Save must
 // follow them.
@@ -162,6 +162,7 @@ func (c *Collection) Remove(element []byte) (removed bool, err error) {
 		}
 		c.elementKey(element)
 		tx.ov.Delete(tx.elem)
+		c.dead++
 	}
 	c.size--
 	c.touched, c.dirty = true, true
@@ -171,20 +172,24 @@ func (c *Collection) Remove(element []byte) (removed bool, err error) {
 // Clear removes all elements, at once.
 func (c *Collection) Clear() {
 	if c.separate {
-		c.tx.dropRecords(c.kind, c.db, c.homeSlot(), c.Version, c.size)
+		c.tx.dropRecords(c.kind, c.db, c.homeSlot(), c.Version, c.size+c.dead)
 	}
 	c.wasHead.separate = false
-	c.separate, c.away, c.size, c.Version, c.rest = false, false, 0, 0, nil
+	c.separate, c.away, c.size, c.dead, c.Version, c.rest = false, false, 0, 0, 0, nil
 	c.touched, c.dirty = true, true
 }
 
 // Save writes the Meta record if it changed. A collection without elements is none:
 // the key is deleted. The key's expiry stays.
-func (c *Collection) Save() {
+func (c *Collection) Save() error {
 	tx := c.tx
+	if c.touched && c.separate && c.size != 0 && c.size <= rebuildSize && c.dead >= rebuildAfter {
+		if err := c.rebuild(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case !c.touched:
-		return
 	case !c.dirty:
 		tx.changed(int(c.dbNum), c.hash)
 	case c.size == 0:
@@ -199,6 +204,34 @@ func (c *Collection) Save() {
 		c.rest = c.Body[len(c.Body)-len(c.rest):]
 	}
 	c.touched, c.dirty = false, false
+	return nil
+}
+
+// A collection that has become small, of up to rebuildSize elements, is made anew
+// after so many were removed. Otherwise every walk over what is left (a random pick, a
+// scan) would pass all their tombstones, until the engine comes to compact them.
+const rebuildSize = 1024
+
+var rebuildAfter uint64 = 1 << 16 // tests make it smaller
+
+// rebuild gives the elements records of a new version, or puts them inline.
+func (c *Collection) rebuild() error {
+	type pair struct{ element, value []byte }
+	pairs := make([]pair, 0, c.size)
+	err := c.Each(func(element, value []byte) bool {
+		pairs = append(pairs, pair{slices.Clone(element), slices.Clone(value)})
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	c.Clear()
+	for _, p := range pairs {
+		if _, err := c.Put(p.element, p.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fitsInline reports whether an inline collection can take an element, which

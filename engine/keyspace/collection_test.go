@@ -175,7 +175,7 @@ func (m collModel) change(tx *keyspace.Tx, r *rand.Rand, e keyspace.Entry, name 
 	if c.Len() != int64(len(old.elements)) {
 		panic(fmt.Sprintf("%s: %d elements, want %d", name, c.Len(), len(old.elements)))
 	}
-	c.Save()
+	check(c.Save())
 	if len(old.elements) == 0 {
 		delete(m, name)
 	}
@@ -277,6 +277,7 @@ func (m collModel) checkRecords(t *testing.T, s *keyspacetest.Store) {
 // a model.
 func TestCollectionsAgainstModel(t *testing.T) {
 	random := seed(t)
+	t.Cleanup(keyspace.RebuildAfter(100))
 	s := keyspacetest.New(t)
 	m := collModel{}
 	rounds := 600
@@ -315,4 +316,26 @@ func TestCollectionsAgainstModel(t *testing.T) {
 	s.Write(func(tx *keyspace.Tx) { must(tx.FlushAll()) })
 	clear(m)
 	m.check(t, s, random)
+}
+
+// A follower has the same collections, and goes on with them when it becomes the
+// leader.
+func TestCollectionsOfFollower(t *testing.T) {
+	random := seed(t)
+	leader, follower := keyspacetest.New(t), keyspacetest.New(t)
+	m := collModel{}
+	for range 6 {
+		leader.Applied = follower.Follow
+		for range 30 {
+			leader.Write(func(tx *keyspace.Tx) {
+				for range 1 + random.IntN(5) {
+					m.step(tx, random)
+				}
+			})
+		}
+		m.check(t, follower, random)
+		leader.Applied = nil
+		check(follower.Keyspace().Reload(follower.Engine()))
+		leader, follower = follower, leader
+	}
 }

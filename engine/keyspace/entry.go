@@ -26,6 +26,10 @@ type Entry struct {
 // Exists reports whether the key is there.
 func (e *Entry) Exists() bool { return e.Type != TypeNone }
 
+// Separate reports whether the key is a collection whose elements are records of
+// their own, so that reading several of them wants a Tx that sees one state.
+func (e *Entry) Separate() bool { return e.Exists() && e.wasHead.separate }
+
 // Read looks a key up for a command that reads its value: counted as a hit or
 // miss, and noted as a use of the key.
 func (tx *Tx) Read(db int, key []byte) (Entry, error) {

@@ -9,10 +9,10 @@ import (
 // elements are inline, the elements (see inline.go), otherwise numbers of the
 // type's own (a list's ends, a stream's last id).
 //
-//	+-------+----------+---------+----------------+----------------+------
-//	| flags | encoding | home    | moves          | size           | rest
-//	| 4 bit | 4 bit    | 2, if away | uvarint     | uvarint        | ...
-//	+-------+----------+---------+----------------+----------------+------
+//	+-------+----------+------------+---------+---------+---------+------
+//	| flags | encoding | home       | moves   | size    | dead    | rest
+//	| 4 bit | 4 bit    | 2, if away | uvarint | uvarint | uvarint | ...
+//	+-------+----------+------------+---------+---------+---------+------
 //
 // Flags: 0x01 elements are records of their own, 0x02 home is there; 0x04 and 0x08
 // are 0. Inline collections have version 0, others a version of their own.
@@ -28,6 +28,9 @@ type head struct {
 	// and count again knows that it was the same key's all the time between.
 	moves uint64
 	size  uint64
+	// dead is how many elements were removed one by one since the version was made:
+	// their tombstones may still be there. 0 for inline ones.
+	dead uint64
 }
 
 const (
@@ -74,7 +77,8 @@ func (h *head) append(dst []byte) []byte {
 		dst = append(dst, flags)
 	}
 	dst = binary.AppendUvarint(dst, h.moves)
-	return binary.AppendUvarint(dst, h.size)
+	dst = binary.AppendUvarint(dst, h.size)
+	return binary.AppendUvarint(dst, h.dead)
 }
 
 // parseHead parses the body of a collection of that type. rest points into body. An
@@ -101,15 +105,17 @@ func parseHead(t Type, body []byte) (h head, rest []byte, err error) {
 	}
 	ok := false
 	if h.moves, rest, ok = takeUvarint(rest); ok {
-		h.size, rest, ok = takeUvarint(rest)
+		if h.size, rest, ok = takeUvarint(rest); ok {
+			h.dead, rest, ok = takeUvarint(rest)
+		}
 	}
-	if !ok || h.size > maxSize {
+	if !ok || h.size > maxSize || h.dead > maxSize {
 		return h, nil, fmt.Errorf("%w: %s with a bad size", ErrCorrupt, t)
 	}
 	return h, rest, nil
 }
 
-const maxSize = 1<<63 - 1
+const maxSize = 1<<62 - 1
 
 func takeUvarint(b []byte) (n uint64, rest []byte, ok bool) {
 	n, w := binary.Uvarint(b)

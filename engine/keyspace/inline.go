@@ -8,11 +8,11 @@ import (
 // Bounds of collections whose elements are kept in the Meta record: one read, one
 // write, no other record. What outgrows them gets element records, for good. Every
 // change rewrites the record, so it must stay small; the bound on bytes is about
-// what an element record and a Meta record cost together in the log, times ten.
+// ten times what an element record and a Meta record cost together in the log.
 const (
 	maxInlineEntries = 128
 	maxInlineElement = 64 // bytes of an element, and of its value
-	maxInlineBytes   = 2 << 10
+	maxInlineBytes   = 1 << 10
 )
 
 // Inline elements, one after the other:

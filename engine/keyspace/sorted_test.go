@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"dkv/engine/keyspace"
@@ -101,7 +104,7 @@ func TestGetDuringChanges(t *testing.T) {
 		for i := range 200 {
 			must(c.Put(fmt.Appendf(nil, "field%d", i), []byte(value)))
 		}
-		c.Save()
+		check(c.Save())
 	}
 	s.Write(func(tx *keyspace.Tx) { fill(tx, "a", "1") })
 	s.ReadLive(func(tx *keyspace.Tx) {
@@ -131,6 +134,94 @@ func TestGetDuringChanges(t *testing.T) {
 		s.Write(func(tx *keyspace.Tx) { setKey(tx, 0, "a", "string", 0) })
 		if _, _, err := c.Get(nil, []byte("field7")); err != keyspace.ErrWrongType {
 			t.Errorf("a string now: %v", err)
+		}
+	})
+}
+
+// Readers of the live engine, beside a writer that overwrites, replaces and renames a
+// hash, find in every field what some batch left there: none that was over before
+// they began, and never nothing.
+func TestGetBesideWriter(t *testing.T) {
+	random := seed(t)
+	s := keyspacetest.New(t)
+	const fields = 200
+	var began, over atomic.Int64
+	move := func(tx *keyspace.Tx, from, to string) {
+		src := must(tx.Find(0, []byte(from)))
+		dst := must(tx.FindTarget(0, []byte(to)))
+		check(tx.Move(&src, &dst))
+	}
+	write := func(n int64, how int) {
+		began.Store(n)
+		s.Write(func(tx *keyspace.Tx) {
+			if how == 1 {
+				move(tx, "a", "b")
+				move(tx, "b", "a")
+			}
+			c := must(tx.Collection(must(tx.Find(0, []byte("a"))), keyspace.TypeHash))
+			if how == 2 {
+				c.Clear()
+			}
+			for i := range fields {
+				must(c.Put(fmt.Appendf(nil, "field%d", i), fmt.Appendf(nil, "%d", n)))
+			}
+			check(c.Save())
+		})
+		over.Store(n)
+	}
+	write(1, 0)
+	var readers sync.WaitGroup
+	var stop atomic.Bool
+	for r := range 2 {
+		readers.Go(func() {
+			for i := r; !stop.Load() && !t.Failed(); i++ {
+				lower := over.Load()
+				s.ReadLive(func(tx *keyspace.Tx) {
+					c := must(tx.Collection(must(tx.Read(0, []byte("a"))), keyspace.TypeHash))
+					v, found, err := c.Get(nil, fmt.Appendf(nil, "field%d", i*31%fields))
+					n, _ := strconv.ParseInt(string(v), 10, 64)
+					if upper := began.Load(); err != nil || !found || n < lower || n > upper {
+						t.Errorf("%q, %v, %v; want between %d and %d", v, found, err, lower, upper)
+					}
+				})
+			}
+		})
+	}
+	for n := int64(2); n < 600 && !t.Failed(); n++ {
+		write(n, random.IntN(3))
+	}
+	stop.Store(true)
+	readers.Wait()
+}
+
+// What is read after Freeze stays as it was, until Thaw.
+func TestFreeze(t *testing.T) {
+	s := keyspacetest.New(t)
+	s.Write(func(tx *keyspace.Tx) { setKey(tx, 0, "k", "old", 0) })
+	s.ReadLive(func(tx *keyspace.Tx) {
+		if !tx.Freeze() || tx.Freeze() {
+			t.Error("a live Tx freezes, once")
+		}
+		s.Write(func(tx *keyspace.Tx) {
+			setKey(tx, 0, "k", "new", 0)
+			tx.SwapDB(0, 1)
+		})
+		if v, _ := getKey(tx, 0, "k"); v != "old" {
+			t.Errorf("frozen: %q", v)
+		}
+		check(tx.Thaw())
+		check(tx.Thaw())
+		if v, ok := getKey(tx, 0, "k"); ok {
+			t.Errorf("thawed: %q", v)
+		}
+		if v, _ := getKey(tx, 1, "k"); v != "new" {
+			t.Errorf("thawed: %q", v)
+		}
+		tx.Freeze() // Close thaws
+	})
+	s.Read(func(tx *keyspace.Tx) {
+		if tx.Freeze() {
+			t.Error("a snapshot is frozen already")
 		}
 	})
 }

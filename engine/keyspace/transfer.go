@@ -9,7 +9,7 @@ import (
 // dropByElement is the most elements that are deleted one by one. A delete-range is
 // cheap to write, but many of them are slow to read past, and the hot layer forgets
 // all that it knows at each.
-const dropByElement = 256
+const dropByElement = 1024
 
 // dropElements deletes the element records of the collection that e's record was
 // found to be.
@@ -18,11 +18,11 @@ func (tx *Tx) dropElements(e *Entry) {
 	if e.wasHead.away {
 		slot = e.wasHead.home
 	}
-	tx.dropRecords(e.was.Type, e.db, slot, e.was.Version, e.wasHead.size)
+	tx.dropRecords(e.was.Type, e.db, slot, e.was.Version, e.wasHead.size+e.wasHead.dead)
 }
 
-// dropRecords deletes all element records of an incarnation, of which there are
-// size. Millions go as fast as hundreds.
+// dropRecords deletes all element records of an incarnation; size is how many there
+// are, tombstones included. Millions go as fast as hundreds.
 func (tx *Tx) dropRecords(t Type, db physical, slot Slot, version Version, size uint64) {
 	kinds := []byte{kindElement, kindScore}
 	if t != TypeZSet {
@@ -95,7 +95,7 @@ func (tx *Tx) Copy(src, dst *Entry) error {
 			return err
 		}
 	}
-	h.away, h.moves = false, 0
+	h.away, h.moves, h.dead = false, 0, 0
 	tx.body = append(h.append(tx.body[:0]), rest...)
 	m.Body = tx.body
 	tx.put(dst, &m)

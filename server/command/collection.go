@@ -44,11 +44,23 @@ func (c *Ctx) limits() *Limits {
 // readCollection looks a key up for reading and refuses other types than t.
 func (c *Ctx) readCollection(key []byte, t keyspace.Type) (keyspace.Collection, error) {
 	e, err := c.Tx.Read(c.DB, key)
+	if err == nil && c.Spec.Elements {
+		e, err = c.settle(e, key)
+	}
 	if err != nil {
 		return keyspace.Collection{}, err
 	}
 	col, err := c.Tx.Collection(e, t)
 	return col, typed(err)
+}
+
+// settle looks a collection up again, in a state that stays, if its elements will be
+// read one after the other.
+func (c *Ctx) settle(e keyspace.Entry, key []byte) (keyspace.Entry, error) {
+	if e.Separate() && c.Tx.Freeze() {
+		return c.Tx.Inspect(c.DB, key)
+	}
+	return e, nil
 }
 
 // findCollection looks a key up for writing and refuses other types than t.
@@ -69,6 +81,19 @@ func typed(err error) error {
 	return err
 }
 
+// maxScratch is how large a value may be whose memory a Ctx keeps.
+const maxScratch = 16 << 10
+
+// get returns the value of an element; it is valid until get is called again.
+func (c *Ctx) get(col *keyspace.Collection, element []byte) (value []byte, found bool, err error) {
+	if cap(c.scratch) > maxScratch {
+		c.scratch = nil
+	}
+	value, found, err = col.Get(c.scratch[:0], element)
+	c.scratch = value
+	return value, found, typed(err)
+}
+
 // replyLen replies the number of elements of the key in the first argument.
 func (c *Ctx) replyLen(t keyspace.Type) error {
 	col, err := c.readCollection(c.Args[1], t)
@@ -85,9 +110,9 @@ func (c *Ctx) replyHas(t keyspace.Type) error {
 	if err != nil {
 		return err
 	}
-	_, found, err := col.Get(nil, c.Args[2])
+	_, found, err := c.get(&col, c.Args[2])
 	if err != nil {
-		return typed(err)
+		return err
 	}
 	c.Out.Int(boolInt(found))
 	return nil
@@ -108,7 +133,9 @@ func (c *Ctx) removeAll(t keyspace.Type) error {
 		}
 		n += boolInt(removed)
 	}
-	col.Save()
+	if err := col.Save(); err != nil {
+		return err
+	}
 	c.Out.Int(n)
 	return nil
 }

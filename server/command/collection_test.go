@@ -60,8 +60,11 @@ func scanReply(n int) func([]string, string) string {
 	}
 }
 
-// shape is a reply without its bulk strings.
+// shape is a reply without its bulk strings and numbers.
 func shape(_ []string, reply string) string {
+	if strings.HasPrefix(reply, ",") {
+		return "a number"
+	}
 	if strings.HasPrefix(reply, "$") && reply != "$-1\r\n" {
 		return "a bulk string"
 	}

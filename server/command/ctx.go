@@ -24,6 +24,8 @@ type Ctx struct {
 	MaxStringLen int64
 	// Limits are those of compact encodings; nil: the default.
 	Limits *Limits
+
+	scratch []byte // of get
 }
 
 func (c *Ctx) maxStringLen() int64 {

@@ -55,8 +55,7 @@ func (c *Ctx) setFields() (added int64, err error) {
 		}
 		added += boolInt(fresh)
 	}
-	h.Save()
-	return added, nil
+	return added, h.Save()
 }
 
 func hsetnx(c *Ctx) error {
@@ -64,7 +63,7 @@ func hsetnx(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	_, found, err := h.Get(nil, c.Args[2])
+	_, found, err := c.get(&h, c.Args[2])
 	if err != nil {
 		return err
 	}
@@ -72,7 +71,9 @@ func hsetnx(c *Ctx) error {
 		if _, err := c.putField(&h, c.Args[2], c.Args[3]); err != nil {
 			return err
 		}
-		h.Save()
+		if err := h.Save(); err != nil {
+			return err
+		}
 	}
 	c.Out.Int(boolInt(!found))
 	return nil
@@ -87,9 +88,9 @@ func hget(c *Ctx) error {
 }
 
 func (c *Ctx) replyField(h *keyspace.Collection, field []byte) error {
-	value, found, err := h.Get(nil, field)
+	value, found, err := c.get(h, field)
 	if err != nil {
-		return typed(err)
+		return err
 	}
 	if found {
 		c.Out.Bulk(value)
@@ -122,9 +123,9 @@ func hstrlen(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	value, _, err := h.Get(nil, c.Args[2])
+	value, _, err := c.get(&h, c.Args[2])
 	if err != nil {
-		return typed(err)
+		return err
 	}
 	c.Out.Int(int64(len(value)))
 	return nil
@@ -166,7 +167,7 @@ func hincrby(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	value, found, err := h.Get(nil, c.Args[2])
+	value, found, err := c.get(&h, c.Args[2])
 	if err != nil {
 		return err
 	}
@@ -183,7 +184,9 @@ func hincrby(c *Ctx) error {
 	if _, err := c.putField(&h, c.Args[2], strconv.AppendInt(nil, n, 10)); err != nil {
 		return err
 	}
-	h.Save()
+	if err := h.Save(); err != nil {
+		return err
+	}
 	c.Out.Int(n)
 	return nil
 }
@@ -200,7 +203,7 @@ func hincrbyfloat(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	old, found, err := h.Get(nil, c.Args[2])
+	old, found, err := c.get(&h, c.Args[2])
 	if err != nil {
 		return err
 	}
@@ -217,7 +220,9 @@ func hincrbyfloat(c *Ctx) error {
 	if _, err := c.putField(&h, c.Args[2], text); err != nil {
 		return err
 	}
-	h.Save()
+	if err := h.Save(); err != nil {
+		return err
+	}
 	c.Out.Bulk(text)
 	return nil
 }

@@ -121,6 +121,9 @@ func memoryUsage(c *Ctx) error {
 		samples = n
 	}
 	e, err := c.Tx.Inspect(c.DB, c.Args[2])
+	if err == nil {
+		e, err = c.settle(e, c.Args[2])
+	}
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,9 @@ func sadd(c *Ctx) error {
 		}
 		n += boolInt(added)
 	}
-	s.Save()
+	if err := s.Save(); err != nil {
+		return err
+	}
 	c.Out.Int(n)
 	return nil
 }
@@ -66,7 +68,7 @@ func smismember(c *Ctx) error {
 	}
 	c.Out.Array(len(c.Args) - 2)
 	for _, member := range c.Args[2:] {
-		_, found, err := s.Get(nil, member)
+		_, found, err := c.get(&s, member)
 		if err != nil {
 			return err
 		}
@@ -152,8 +154,7 @@ func (c *Ctx) popMembers(s *keyspace.Collection, n int64) error {
 			return err
 		}
 		s.Clear()
-		s.Save()
-		return nil
+		return s.Save()
 	}
 	members := make([][]byte, 0, n)
 	err := sample(s, n, func(member, _ []byte) error {
@@ -173,8 +174,7 @@ func removeMembers(s *keyspace.Collection, members [][]byte) error {
 			return err
 		}
 	}
-	s.Save()
-	return nil
+	return s.Save()
 }
 
 func smove(c *Ctx) error {
@@ -200,7 +200,7 @@ func smove(c *Ctx) error {
 	}
 	member := c.Args[3]
 	if string(c.Args[1]) == string(c.Args[2]) {
-		_, found, err := from.Get(nil, member)
+		_, found, err := c.get(&from, member)
 		c.Out.Int(boolInt(found))
 		return err
 	}
@@ -210,11 +210,15 @@ func smove(c *Ctx) error {
 	}
 	if removed {
 		to.Own() // from's record is written first
-		from.Save()
+		if err := from.Save(); err != nil {
+			return err
+		}
 		if _, err := c.addMember(&to, member); err != nil {
 			return err
 		}
-		to.Save()
+		if err := to.Save(); err != nil {
+			return err
+		}
 	}
 	c.Out.Int(boolInt(removed))
 	return nil
@@ -284,7 +288,9 @@ func (c *Ctx) storeSets(op setOperation) error {
 			return err
 		}
 	}
-	s.Save()
+	if err := s.Save(); err != nil {
+		return err
+	}
 	c.Out.Int(int64(len(members)))
 	return nil
 }

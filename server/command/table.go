@@ -14,6 +14,7 @@ var groups = []struct {
 	{GroupGeneric, genericTable},
 	{GroupHash, hashTable},
 	{GroupSet, setTable},
+	{GroupSortedSet, zsetTable},
 	{GroupConnection, connectionTable},
 	{GroupConnection, clientTable},
 	{GroupServer, serverTable},
