@@ -78,10 +78,11 @@ func shape(_ []string, reply string) string {
 	return head + fmt.Sprint(list)
 }
 
-// knownEncoding reports whether a reply is the name that Redis has for a small set
-// since 7.2.
-func (c *client) knownEncoding(args []string, got string) bool {
-	return args[0] == "object" && got == "$8\r\nlistpack\r\n" && c.do("type", args[2]) == "+set\r\n"
+// knownEncoding reports whether a reply is the name that Redis has since 7.2 for a
+// small set, or for the result of SINTERSTORE when it has nothing but integers.
+func (c *client) knownEncoding(args []string, got, want string) bool {
+	return args[0] == "object" && (got == "$8\r\nlistpack\r\n" || got == "$6\r\nintset\r\n") && want == "$9\r\nhashtable\r\n" &&
+		c.do("type", args[2]) == "+set\r\n"
 }
 
 func (g generator) field() string {

@@ -15,22 +15,18 @@ const (
 	errZmpopCount resp.Error = "ERR count should be greater than 0"
 )
 
-// putScore sets a member's score and keeps the encoding up.
-func (c *Ctx) putScore(z *keyspace.Collection, member []byte, score float64) error {
+// putScore sets the score of a member, which is fresh or not, and keeps the encoding
+// up.
+func (c *Ctx) putScore(z *keyspace.Collection, member []byte, score float64, fresh bool) error {
 	l := c.limits()
-	if int64(len(member)) > l.ZSetListpackValue.Load() {
+	if fresh && (z.Len() >= l.ZSetListpackEntries.Load() || int64(len(member)) > l.ZSetListpackValue.Load()) {
 		z.Encode(keyspace.ZSetSkiplist)
 	}
 	if score == 0 && z.RedisEncoding() == keyspace.ZSetListpack {
 		score = 0 // a listpack keeps integers, which have no -0
 	}
-	if _, err := z.PutScore(member, score); err != nil {
-		return err
-	}
-	if z.Len() > l.ZSetListpackEntries.Load() {
-		z.Encode(keyspace.ZSetSkiplist)
-	}
-	return nil
+	_, err := z.PutScore(member, score)
+	return err
 }
 
 // zaddOptions are the options of ZADD.
@@ -145,7 +141,7 @@ func (c *Ctx) addScore(z *keyspace.Collection, o zaddOptions, member []byte, sco
 		if o.xx {
 			return zaddRefused, 0, nil
 		}
-		return zaddAdded, score, c.putScore(z, member, score)
+		return zaddAdded, score, c.putScore(z, member, score, true)
 	}
 	if o.nx {
 		return zaddRefused, 0, nil
@@ -161,7 +157,7 @@ func (c *Ctx) addScore(z *keyspace.Collection, o zaddOptions, member []byte, sco
 	if score == old { // 0 and -0 too
 		return zaddSame, score, nil
 	}
-	return zaddUpdated, score, c.putScore(z, member, score)
+	return zaddUpdated, score, c.putScore(z, member, score, false)
 }
 
 func zrem(c *Ctx) error  { return c.removeAll(keyspace.TypeZSet) }

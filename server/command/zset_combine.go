@@ -47,7 +47,7 @@ type source struct {
 	weight float64
 }
 
-// score returns a member's score times the weight.
+// score returns a member's score times the weight, which may be no number.
 func (s *source) score(member []byte) (score float64, found bool, err error) {
 	if s.Type == keyspace.TypeZSet {
 		score, found, err = s.Collection.Score(member)
@@ -55,17 +55,11 @@ func (s *source) score(member []byte) (score float64, found bool, err error) {
 		score = 1
 		_, found, err = s.Get(nil, member)
 	}
-	return s.weighted(score), found, err
+	return score * s.weight, found, err
 }
 
-func (s *source) weighted(score float64) float64 {
-	if score *= s.weight; !math.IsNaN(score) {
-		return score
-	}
-	return 0 // inf times 0
-}
-
-// each calls emit for every member, with its score times the weight.
+// each calls emit for every member, with its score times the weight, or 0 when that is
+// no number.
 func (s *source) each(emit func(member []byte, score float64) error) error {
 	var failed error
 	err := s.Each(func(member, value []byte) bool {
@@ -75,7 +69,10 @@ func (s *source) each(emit func(member []byte, score float64) error) error {
 				return false
 			}
 		}
-		failed = emit(member, s.weighted(score))
+		if score *= s.weight; math.IsNaN(score) {
+			score = 0 // inf times 0
+		}
+		failed = emit(member, score)
 		return failed == nil
 	})
 	if failed != nil {
@@ -218,7 +215,7 @@ func (c *Ctx) storeCombined(f combineFunc, weights bool) error {
 	if err != nil {
 		return err
 	}
-	return c.storeScored(members)
+	return c.storeScored(members, true)
 }
 
 func (o *combination) collect(f combineFunc) (members []scoredMember, err error) {

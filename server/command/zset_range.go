@@ -317,7 +317,7 @@ func zrangestore(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.storeScored(members)
+	return c.storeScored(members, false)
 }
 
 func collectRange(z *keyspace.Collection, q *zrangeQuery) (members []scoredMember, err error) {
@@ -329,14 +329,18 @@ func collectRange(z *keyspace.Collection, q *zrangeQuery) (members []scoredMembe
 }
 
 // storeScored makes the key in the first argument a sorted set of these members, or
-// none when there are none, and replies how many.
-func (c *Ctx) storeScored(members []scoredMember) error {
+// none when there are none, and replies how many. atOnce: Redis chooses the encoding
+// by the whole, which shows in what becomes of -0.
+func (c *Ctx) storeScored(members []scoredMember, atOnce bool) error {
 	z, err := c.replace(c.Args[1], keyspace.TypeZSet)
 	if err != nil {
 		return err
 	}
+	if atOnce && !c.fitsListpack(members) {
+		z.Encode(keyspace.ZSetSkiplist)
+	}
 	for _, m := range members {
-		if err := c.putScore(&z, m.member, m.score); err != nil {
+		if err := c.putScore(&z, m.member, m.score, true); err != nil {
 			return err
 		}
 	}
@@ -345,6 +349,12 @@ func (c *Ctx) storeScored(members []scoredMember) error {
 	}
 	c.Out.Int(int64(len(members)))
 	return nil
+}
+
+func (c *Ctx) fitsListpack(members []scoredMember) bool {
+	l := c.limits()
+	long := func(m scoredMember) bool { return int64(len(m.member)) > l.ZSetListpackValue.Load() }
+	return int64(len(members)) <= l.ZSetListpackEntries.Load() && !slices.ContainsFunc(members, long)
 }
 
 func zcount(c *Ctx) error    { return c.countRange(byScore) }
