@@ -136,7 +136,7 @@ func TestMetaFormat(t *testing.T) {
 }
 
 func FuzzDecodeMeta(f *testing.F) {
-	for _, s := range []string{"", "\x01", "\x01abc", "\x11abcdefgh", "\x71", "\x05abcdefgh", "\x80", "\x07"} {
+	for _, s := range []string{"", "\x01", "\x01abc", "\x11abcdefgh", "\x71", "\x05abcdefgh", "\x0500000000\x30", "\x80", "\x07"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -165,6 +165,18 @@ func (m collModel) change(tx *keyspace.Tx, r *rand.Rand, e keyspace.Entry, name 
 		}
 		old.elements[string(element)] = string(value)
 	}
+	if kind == keyspace.TypeSet && r.IntN(3) == 0 {
+		for range r.IntN(5) {
+			if c.Len() == 0 {
+				break
+			}
+			element := must(c.PopRandom())
+			if _, there := old.elements[string(element)]; !there {
+				panic("popped what is not there")
+			}
+			delete(old.elements, string(element))
+		}
+	}
 	if kind == keyspace.TypeZSet && r.IntN(3) == 0 {
 		old.pop(&c, r.IntN(2) == 0, int64(r.IntN(20)))
 	}

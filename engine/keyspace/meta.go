@@ -146,7 +146,10 @@ func (m *Meta) expired(nowMS int64) bool {
 func (m *Meta) Encoding() (string, error) {
 	if m.Type != TypeString {
 		h, _, err := parseHead(m.Type, m.Body)
-		return encodingNames[m.Type][h.encoding], err
+		if err != nil {
+			return "", err
+		}
+		return encodingNames[m.Type][h.encoding], nil
 	}
 	if m.Form == FormRaw || len(m.Body) > maxEmbeddedString {
 		return "raw", nil

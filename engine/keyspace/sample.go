@@ -65,3 +65,69 @@ func (c *Collection) Random(element, value []byte) ([]byte, []byte, error) {
 	}
 	return element, value, err
 }
+
+// popWindow is how many elements PopRandom looks up at once.
+const popWindow = 64
+
+// popQueue holds elements of a collection that random pops take next. They are only
+// proposals: each must be looked up before it counts, so nothing that happens
+// in between, a lost batch included, does harm.
+type popQueue struct {
+	version  Version
+	elements [][]byte
+}
+
+// PopRandom removes a random element of a collection that is not empty, and returns
+// it. It is for collections without values. Of a large one it takes elements that
+// follow each other by their hashes, from a random place on, in random order: a pop
+// then costs a look-up instead of an iterator. All elements are about equally likely,
+// but those that are popped in a row are neighbours in the order of the hashes.
+func (c *Collection) PopRandom() ([]byte, error) {
+	if !c.separate {
+		element, _, err := c.Random(nil, nil)
+		if err == nil {
+			_, err = c.Remove(element)
+		}
+		return element, err
+	}
+	q := &c.tx.ks.popped
+	for fills := 0; ; {
+		if q.version != c.Version {
+			q.version, q.elements = c.Version, nil
+		}
+		if len(q.elements) == 0 {
+			if fills++; fills > 2 {
+				return nil, errLostElements
+			}
+			if err := c.fillPops(q); err != nil {
+				return nil, err
+			}
+		}
+		for len(q.elements) != 0 {
+			last := len(q.elements) - 1
+			element := q.elements[last]
+			q.elements = q.elements[:last]
+			if removed, err := c.Remove(element); removed || err != nil {
+				return element, err
+			}
+		}
+	}
+}
+
+func (c *Collection) fillPops(q *popQueue) error {
+	take := func(_ uint32, element, _ []byte) bool {
+		q.elements = append(q.elements, append([]byte(nil), element...))
+		return len(q.elements) < popWindow
+	}
+	first := rand.Uint32()
+	_, stopped, err := c.eachRecord(first, math.MaxUint32, take)
+	if err == nil && !stopped && first > 0 { // around the end
+		_, _, err = c.eachRecord(0, first-1, take)
+	}
+	if err != nil {
+		q.elements = nil
+		return err
+	}
+	rand.Shuffle(len(q.elements), func(i, j int) { q.elements[i], q.elements[j] = q.elements[j], q.elements[i] })
+	return nil
+}

@@ -133,12 +133,12 @@ func spop(c *Ctx) error {
 		c.Out.Set(0)
 		return nil
 	case count < 0:
-		member, _, err := s.Random(nil, nil)
+		member, err := s.PopRandom()
 		if err != nil {
 			return err
 		}
 		c.Out.Bulk(member)
-		return removeMembers(&s, [][]byte{member})
+		return s.Save()
 	}
 	return c.popMembers(&s, min(count, s.Len()))
 }
@@ -156,23 +156,12 @@ func (c *Ctx) popMembers(s *keyspace.Collection, n int64) error {
 		s.Clear()
 		return s.Save()
 	}
-	members := make([][]byte, 0, n)
-	err := sample(s, n, func(member, _ []byte) error {
-		members = append(members, slices.Clone(member))
-		c.Out.Bulk(member)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return removeMembers(s, members)
-}
-
-func removeMembers(s *keyspace.Collection, members [][]byte) error {
-	for _, member := range members {
-		if _, err := s.Remove(member); err != nil {
+	for range n {
+		member, err := s.PopRandom()
+		if err != nil {
 			return err
 		}
+		c.Out.Bulk(member)
 	}
 	return s.Save()
 }
