@@ -65,7 +65,7 @@ func (ws *workspace) has(id raftlog.ShardID) bool {
 // one for each change between them. The writer's time is everybody's, so only
 // fast reads do, and not many.
 func (ws *workspace) joins(spec *command.Spec) bool {
-	if len(ws.order) == 0 || spec.Flags&command.FlagFast == 0 || ws.riders == maxTaskReads {
+	if len(ws.order) == 0 || !spec.Quick() || ws.riders == maxTaskReads {
 		return false
 	}
 	ws.riders++

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"dkv/server/command"
 )
 
 // Config holds every parameter of the server. There is one registry of them
@@ -34,6 +36,8 @@ type Config struct {
 	ProtectedMode           atomic.Bool
 	ClusterRedirect         atomic.Bool
 	RequirePass             atomic.Pointer[string] // never nil; "" is no password
+
+	Encodings command.Limits // of OBJECT ENCODING
 
 	OutputLimitNormal  OutputLimit
 	OutputLimitReplica OutputLimit
@@ -318,6 +322,20 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.SlowlogMaxLen
 	case "latency-monitor-threshold":
 		return &c.LatencyMonitorThreshold
+	case "hash-max-listpack-entries":
+		return &c.Encodings.HashListpackEntries
+	case "hash-max-listpack-value":
+		return &c.Encodings.HashListpackValue
+	case "set-max-intset-entries":
+		return &c.Encodings.SetIntsetEntries
+	case "set-max-listpack-entries":
+		return &c.Encodings.SetListpackEntries
+	case "set-max-listpack-value":
+		return &c.Encodings.SetListpackValue
+	case "zset-max-listpack-entries":
+		return &c.Encodings.ZSetListpackEntries
+	case "zset-max-listpack-value":
+		return &c.Encodings.ZSetListpackValue
 	}
 	return nil
 }

@@ -4,6 +4,11 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
 
 	"dkv/engine/keyspace"
 	"dkv/server/command"
@@ -37,15 +42,89 @@ func (d *digest) mixUint32(n uint32) {
 func (d *digest) String() string { return hex.EncodeToString(d[:]) }
 
 // Numbers of types in a digest.
-const digestString = 0
+const (
+	digestString = 0
+	digestSet    = 2
+	digestZSet   = 3
+	digestHash   = 4
+)
 
-// value mixes in the value of a key; only strings exist yet.
-func (d *digest) value(e *keyspace.Entry) {
-	d.mixUint32(digestString)
-	d.mix(e.Body)
+// value mixes in the value of a key. e must be the latest that tx found.
+func (d *digest) value(tx *keyspace.Tx, e *keyspace.Entry) error {
+	var err error
+	switch e.Type {
+	case keyspace.TypeString:
+		d.mixUint32(digestString)
+		d.mix(e.Body)
+	case keyspace.TypeSet:
+		d.mixUint32(digestSet)
+		err = eachElement(tx, e, func(member, _ []byte) error {
+			d.add(member)
+			return nil
+		})
+	case keyspace.TypeZSet:
+		d.mixUint32(digestZSet)
+		err = eachElement(tx, e, func(member, value []byte) error {
+			score, err := keyspace.ScoreOf(value)
+			d.addPair(member, []byte(formatG17(score)))
+			return err
+		})
+	case keyspace.TypeHash:
+		d.mixUint32(digestHash)
+		err = eachElement(tx, e, func(field, value []byte) error {
+			d.addPair(field, value)
+			return nil
+		})
+	default:
+		return fmt.Errorf("no digest of a %s", e.Type)
+	}
 	if e.ExpireAt != 0 {
 		d.add([]byte("!!expire!!"))
 	}
+	return err
+}
+
+// addPair adds an element and its value.
+func (d *digest) addPair(element, value []byte) {
+	var one digest
+	one.mix(element)
+	one.mix(value)
+	d.add(one[:])
+}
+
+func eachElement(tx *keyspace.Tx, e *keyspace.Entry, f func(element, value []byte) error) error {
+	c, err := tx.Collection(*e, e.Type)
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = c.Each(func(element, value []byte) bool {
+		failed = f(element, value)
+		return failed == nil
+	})
+	return errors.Join(err, failed)
+}
+
+// formatG17 formats a score as C's "%.17g" does.
+func formatG17(f float64) string {
+	switch {
+	case math.IsInf(f, 1):
+		return "inf"
+	case math.IsInf(f, -1):
+		return "-inf"
+	}
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', 16, 64), "e")
+	if n, _ := strconv.Atoi(exponent); n >= -4 && n < 17 {
+		return trimZeros(strconv.FormatFloat(f, 'f', 16-n, 64))
+	}
+	return trimZeros(mantissa) + "e" + exponent
+}
+
+func trimZeros(digits string) string {
+	if strings.Contains(digits, ".") {
+		digits = strings.TrimRight(strings.TrimRight(digits, "0"), ".")
+	}
+	return digits
 }
 
 func debugDigest(c *Conn, x *command.Ctx, _ [][]byte) error {
@@ -95,7 +174,9 @@ func (d *digest) database(tx *keyspace.Tx, db int, there *bool) error {
 		}
 		var one digest
 		one.mix(key)
-		one.value(&e)
+		if err := one.value(tx, &e); err != nil {
+			return err
+		}
 		tx.Trim()
 		d.add(one[:])
 	}
@@ -112,7 +193,9 @@ func debugDigestValue(c *Conn, x *command.Ctx, args [][]byte) error {
 			}
 			var d digest
 			if e.Exists() {
-				d.value(&e)
+				if err := d.value(tx, &e); err != nil {
+					return err
+				}
 			}
 			x.Out.Simple(d.String())
 			return nil

@@ -107,7 +107,7 @@ func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 
 // leaveFor leaves the loop for a command that may take long.
 func (c *Conn) leaveFor(spec *command.Spec) {
-	if spec.Flags&command.FlagFast == 0 {
+	if !spec.Quick() {
 		c.leave()
 	}
 }

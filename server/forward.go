@@ -240,9 +240,27 @@ func (r *shardRequest) warm() {
 			last += len(args)
 		}
 		for arg := spec.FirstKey; arg <= last && arg < len(args); arg += spec.KeyStep {
-			if _, err := tx.Inspect(k.db, args[arg]); err != nil {
+			e, err := tx.Inspect(k.db, args[arg])
+			if err != nil || warmElements(tx, e, spec, args) != nil {
 				return
 			}
 		}
 	}
+}
+
+// warmElements looks up the elements that a call names.
+func warmElements(tx *keyspace.Tx, e keyspace.Entry, spec *command.Spec, args [][]byte) error {
+	if spec.ElementArg == 0 || !e.Exists() || e.Type == keyspace.TypeString {
+		return nil
+	}
+	col, err := tx.Collection(e, e.Type)
+	if err != nil || col.Inline() {
+		return err
+	}
+	for i := spec.ElementArg; i < len(args); i += spec.ElementStep {
+		if _, _, err := col.Get(nil, args[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -19,7 +19,7 @@ func (c *Conn) defers(id raftlog.ShardID, spec *command.Spec, args [][]byte) boo
 	if c.muting() || spec.WantsSnapshot(args) {
 		return false
 	}
-	if c.host != nil && spec.Flags&command.FlagFast != 0 && !c.stale(id) && !c.srv.node.ReadsAtOnce(id) {
+	if c.host != nil && spec.Quick() && !c.stale(id) && !c.srv.node.ReadsAtOnce(id) {
 		return true
 	}
 	return c.ws.slots.Shards() > 1 && (len(c.ws.reads) > 0 || c.reader.Buffered() > 0)

@@ -90,6 +90,7 @@ func (ws *workspace) countLookups(st *Stats) {
 func (ws *workspace) ctx(spec *command.Spec, args [][]byte) *command.Ctx {
 	x := &ws.x
 	x.Spec, x.Args, x.DB, x.Tx, x.Out, x.MaxStringLen = spec, args, ws.conn.db, nil, &ws.out, ws.maxStr
+	x.Limits = &ws.conn.srv.config.Encodings
 	return x
 }
 
@@ -193,6 +194,9 @@ func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte)
 		ws.readAt = nanotime()
 	}
 	err := c.srv.guard(x)
+	if thawed := rd.tx.Thaw(); err == nil {
+		err = thawed
+	}
 	if err != nil {
 		ws.out.Buf = ws.out.Buf[:mark]
 		ws.error(errorText(err))

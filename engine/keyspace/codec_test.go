@@ -136,7 +136,7 @@ func TestMetaFormat(t *testing.T) {
 }
 
 func FuzzDecodeMeta(f *testing.F) {
-	for _, s := range []string{"", "\x01", "\x01abc", "\x11abcdefgh", "\x71", "\x05abcdefgh", "\x80", "\x07"} {
+	for _, s := range []string{"", "\x01", "\x01abc", "\x11abcdefgh", "\x71", "\x05abcdefgh", "\x0500000000\x30", "\x80", "\x07"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -150,8 +150,8 @@ func FuzzDecodeMeta(f *testing.F) {
 		if again := m.AppendTo(nil); !bytes.Equal(again, b) {
 			t.Fatalf("%x decoded and encoded is %x", b, again)
 		}
-		if m.Type == TypeString {
-			m.Encoding()
+		if _, err := m.Encoding(); err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("error %v", err)
 		}
 	})
 }
@@ -169,7 +169,7 @@ func TestEncoding(t *testing.T) {
 		{long, FormAuto, "embstr"}, {long + "x", FormAuto, "raw"}, {long + "x", FormText, "raw"},
 	} {
 		m := Meta{Type: TypeString, Form: c.form, Body: []byte(c.value)}
-		if got := m.Encoding(); got != c.want {
+		if got, err := m.Encoding(); got != c.want || err != nil {
 			t.Errorf("%q, form %d: %s, want %s", c.value, c.form, got, c.want)
 		}
 	}

@@ -9,6 +9,8 @@
 //   - Tx is a view of the keyspace for one command or one batch of commands. It is
 //     owned by one goroutine and reused, so that a GET or SET allocates nothing.
 //   - Entry is a key as a Tx found it; Meta is its decoded record.
+//   - Collection is what an Entry of a hash, set or sorted set holds: elements with
+//     values, inline in the Meta record or in records of their own.
 //
 // # Use
 //
@@ -31,7 +33,8 @@
 // # Records
 //
 // keys.go draws the engine's keys, meta.go the value of a key's Meta record,
-// state.go the shard's own records.
+// state.go the shard's own records. head.go, inline.go and element.go draw those of
+// collections; docs/adr/0009-collections.md says why they are so.
 //
 // # Invariants
 //
@@ -39,6 +42,8 @@
 //     index. An index record without a matching Meta record is stale and harmless.
 //   - A database's count record equals the Meta records that it has, those
 //     included whose time has come but which the reaper has not met yet.
+//   - A collection has at least one element. Element records whose version is no
+//     Meta record's do not exist.
 //   - At most one write Tx is open at a time, and only its owner calls BeginWrite,
 //     Finish, Publish, Discard, Reload, Reap, Changed and ResetChanges, one after
 //     the other. Everything else is safe for concurrent use.

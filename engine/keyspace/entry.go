@@ -19,10 +19,16 @@ type Entry struct {
 	dbNum  uint8 // logical
 	stored bool  // there is a record, maybe of an expired key
 	was    Meta  // that record, without its body
+	// wasHead is the head of that record, if it is a collection's.
+	wasHead head
 }
 
 // Exists reports whether the key is there.
 func (e *Entry) Exists() bool { return e.Type != TypeNone }
+
+// Separate reports whether the key is a collection whose elements are records of
+// their own, so that reading several of them wants a Tx that sees one state.
+func (e *Entry) Separate() bool { return e.Exists() && e.wasHead.separate }
 
 // Read looks a key up for a command that reads its value: counted as a hit or
 // miss, and noted as a use of the key.
@@ -112,6 +118,11 @@ func (tx *Tx) find(db int, key []byte, buf *[]byte) (e Entry, err error) {
 	m, err := DecodeMeta(*buf)
 	if err != nil {
 		return e, err
+	}
+	if m.Type != TypeString {
+		if e.wasHead, _, err = parseHead(m.Type, m.Body); err != nil {
+			return e, err
+		}
 	}
 	if !m.expired(tx.now) {
 		e.Meta = m

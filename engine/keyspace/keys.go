@@ -13,9 +13,9 @@ const Databases = 16
 // it name the record.
 var ErrCorrupt = errors.New("keyspace: corrupt record")
 
-// The first byte of an engine key. 'e' (elements of collections) and 'z' (score
-// order of sorted sets) are laid out with the types that use them; they start
-// with the database and the slot as 'm' does.
+// The first byte of an engine key. The keys of 'e' (elements of collections) and 'z'
+// (score order of sorted sets) are drawn in element.go; they start with the database
+// and a slot as those of 'm' do.
 const (
 	kindElement = 'e'
 	kindMeta    = 'm'

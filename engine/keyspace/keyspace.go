@@ -35,6 +35,7 @@ type Keyspace struct {
 	nextVersion Version
 	versionCeil Version // what the version record holds
 	reaped      int64   // the expiry index has been walked up to this time, ms
+	popped      popQueue
 
 	// foreign is held while the published state follows what was not evaluated
 	// here: another leader's batch, or Reload.

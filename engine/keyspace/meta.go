@@ -142,15 +142,22 @@ func (m *Meta) expired(nowMS int64) bool {
 	return m.ExpireAt != 0 && m.ExpireAt < nowMS
 }
 
-// Encoding returns what OBJECT ENCODING replies for a string.
-func (m *Meta) Encoding() string {
+// Encoding returns what OBJECT ENCODING replies. An error wraps ErrCorrupt.
+func (m *Meta) Encoding() (string, error) {
+	if m.Type != TypeString {
+		h, _, err := parseHead(m.Type, m.Body)
+		if err != nil {
+			return "", err
+		}
+		return encodingNames[m.Type][h.encoding], nil
+	}
 	if m.Form == FormRaw || len(m.Body) > maxEmbeddedString {
-		return "raw"
+		return "raw", nil
 	}
 	if m.Form == FormAuto {
 		if _, ok := ParseInt(m.Body); ok {
-			return "int"
+			return "int", nil
 		}
 	}
-	return "embstr"
+	return "embstr", nil
 }

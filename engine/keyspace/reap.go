@@ -55,8 +55,12 @@ func (ks *Keyspace) Reap(tx *Tx, from []byte, limit int) (n int, next []byte, mo
 	if more, err = tx.collectDue(o, limit); err != nil {
 		return 0, nil, false, err
 	}
-	start := 0
+	start, done := 0, 0
 	for _, end := range tx.reapEnds {
+		if done > 0 && tx.ov.Batch().Len() >= maxReapBytes {
+			more = true
+			break
+		}
 		deleted, err := tx.reapOne(tx.reapKeys[start:end])
 		if err != nil {
 			return 0, nil, false, err
@@ -65,6 +69,7 @@ func (ks *Keyspace) Reap(tx *Tx, from []byte, limit int) (n int, next []byte, mo
 			n++
 		}
 		start = end
+		done++
 	}
 	tx.reapedFrom = min(tx.reapedFrom, ks.reapBehind.Swap(noReapBehind))
 	ks.reaped = max(ks.reaped, tx.now)
@@ -72,8 +77,8 @@ func (ks *Keyspace) Reap(tx *Tx, from []byte, limit int) (n int, next []byte, mo
 		return n, o.Upper, false, nil
 	}
 	last := tx.reapKeys[:start]
-	if k := len(tx.reapEnds); k > 1 {
-		last = tx.reapKeys[tx.reapEnds[k-2]:start]
+	if done > 1 {
+		last = tx.reapKeys[tx.reapEnds[done-2]:start]
 	}
 	return n, append(last[:len(last):len(last)], 0), true, nil
 }
@@ -120,6 +125,10 @@ func (tx *Tx) collectDue(o engine.IterOptions, limit int) (more bool, err error)
 	}
 	return more, nil
 }
+
+// maxReapBytes is the size of the batch from which Reap leaves the rest for the next
+// call: a key may be a collection with a thousand elements to delete.
+const maxReapBytes = 1 << 20
 
 // maxReapScratch is how much memory Reap keeps for the next call.
 const maxReapScratch = 1 << 20

@@ -28,6 +28,7 @@ type Tx struct {
 	r    engine.Reader   // what reads see
 	ov   *engine.Overlay // nil when read-only
 	snap engine.Snapshot // closed by Close
+	thaw engine.Reader   // r before Freeze
 	// owner is told by Close.
 	owner Releaser
 	live  bool   // r is the engine itself, which moves on while tx reads
@@ -39,6 +40,10 @@ type Tx struct {
 	// of the latest FindTarget, so that a command can hold two. record and spare
 	// take turns to hold the record being written.
 	key, value, aside, record, spare []byte
+	// elem holds the key of an element record, old the value that it had, body a
+	// collection's Meta body that is being written.
+	elem, old, body []byte
+	score           []byte // scratch of Score
 
 	// The write side: what this batch changes.
 	dbMap       dbMap
@@ -92,7 +97,7 @@ func (ks *Keyspace) BeginWrite(tx *Tx, ov *engine.Overlay, nowMS int64, pos uint
 
 func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
 	tx.ks, tx.r, tx.now = ks, r, nowMS
-	tx.ov, tx.snap, tx.live = nil, nil, false
+	tx.ov, tx.snap, tx.thaw, tx.live = nil, nil, nil, false
 	tx.view = dbView{}
 	ks.access.begin(nowMS)
 }
@@ -111,7 +116,7 @@ func (tx *Tx) end() {
 // Close ends a read Tx and releases its snapshot, if it has one. It may be called
 // again.
 func (tx *Tx) Close() (err error) {
-	tx.r = nil
+	tx.r, tx.thaw = nil, nil
 	tx.Trim()
 	if snap := tx.snap; snap != nil {
 		tx.snap = nil
@@ -124,10 +129,35 @@ func (tx *Tx) Close() (err error) {
 	return err
 }
 
+// Freeze makes a Tx that reads a live engine see one state from now on, until Thaw,
+// and reports whether it did: other Txs see one state anyway. Entries that were found
+// before are of an earlier one.
+func (tx *Tx) Freeze() bool {
+	if !tx.live {
+		return false
+	}
+	tx.thaw = tx.r
+	tx.snap = tx.r.(engine.Engine).NewSnapshot()
+	tx.r, tx.live, tx.view = tx.snap, false, dbView{}
+	return true
+}
+
+// Thaw ends what Freeze began, if it did. Entries found before are not valid after.
+func (tx *Tx) Thaw() error {
+	if tx.thaw == nil {
+		return nil
+	}
+	snap := tx.snap
+	tx.r, tx.live, tx.view = tx.thaw, true, dbView{}
+	tx.snap, tx.thaw = nil, nil
+	return snap.Close()
+}
+
 // Trim gives back scratch memory that a large value took. Entries found before
 // are invalid after it.
 func (tx *Tx) Trim() {
-	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record, &tx.spare} {
+	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record, &tx.spare,
+		&tx.elem, &tx.old, &tx.body} {
 		if cap(*buf) > maxScratchBytes {
 			*buf = nil
 		}

@@ -33,6 +33,12 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 func setKey(tx *keyspace.Tx, db int, key, value string, expireAt int64) {
 	e := must(tx.Find(db, []byte(key)))
 	tx.SetString(&e, []byte(value), expireAt, keyspace.FormAuto)
@@ -115,9 +121,9 @@ func (m *model) step(tx *keyspace.Tx, random *rand.Rand) {
 		}
 		dst := must(tx.FindTarget(toDB, []byte(toKey)))
 		if random.IntN(2) == 0 {
-			tx.Copy(&e, &dst)
+			check(tx.Copy(&e, &dst))
 		} else {
-			tx.Move(&e, &dst)
+			check(tx.Move(&e, &dst))
 			delete(m.dbs[db], key)
 		}
 		m.dbs[toDB][toKey] = old
@@ -465,7 +471,7 @@ func TestLargeValues(t *testing.T) {
 	s.Write(func(tx *keyspace.Tx) {
 		src := must(tx.Find(0, []byte("large")))
 		dst := must(tx.FindTarget(1, []byte("copy")))
-		tx.Copy(&src, &dst)
+		check(tx.Copy(&src, &dst))
 	})
 	s.ReadLive(func(tx *keyspace.Tx) {
 		if v, ok := getKey(tx, 1, "copy"); !ok || v != large {

@@ -15,7 +15,8 @@ func (tx *Tx) SetExpireAt(e *Entry, expireAt int64) {
 	tx.put(e, &m)
 }
 
-// Delete removes the key's record, if there is one (maybe of an expired key).
+// Delete removes the key's record, if there is one (maybe of an expired key), and the
+// elements of a collection.
 func (tx *Tx) Delete(e *Entry) {
 	if !e.stored {
 		return
@@ -29,6 +30,9 @@ func (tx *Tx) Delete(e *Entry) {
 // put writes a key's record and what depends on it: the expiry index, the counts,
 // the change table. e is then the key as it was written.
 func (tx *Tx) put(e *Entry, m *Meta) {
+	if e.wasHead.separate && e.was.Version != m.Version {
+		tx.dropElements(e)
+	}
 	tx.record = m.AppendTo(tx.record[:0])
 	tx.key = appendMetaKey(tx.key[:0], e.db, e.slot, e.key)
 	tx.ov.Put(tx.key, tx.record)
@@ -60,6 +64,9 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 	e.stored = true
 	e.Meta = Meta{Type: m.Type, Form: m.Form, ExpireAt: m.ExpireAt, Version: m.Version}
 	e.was = e.Meta
+	if e.wasHead = (head{}); m.Type != TypeString {
+		e.wasHead, _, _ = parseHead(m.Type, m.Body) // written by this package
+	}
 	// Not m.Body: a caller's buffer would then have to be on the heap. The next
 	// record gets the other buffer, since it may be made from this one.
 	e.Body = tx.record[len(tx.record)-len(m.Body):]
@@ -71,6 +78,9 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 
 // remove deletes a stored record and what depends on it.
 func (tx *Tx) remove(e *Entry) {
+	if e.wasHead.separate {
+		tx.dropElements(e)
+	}
 	tx.key = appendMetaKey(tx.key[:0], e.db, e.slot, e.key)
 	tx.ov.Delete(tx.key)
 	by := count{keys: -1, ttlSum: -ttlWeight(e.was.ExpireAt)}
@@ -80,24 +90,10 @@ func (tx *Tx) remove(e *Entry) {
 	}
 	tx.addCount(e.db, by)
 	tx.changed(int(e.dbNum), e.hash)
-	e.stored, e.Meta, e.was = false, Meta{}, Meta{}
+	e.stored, e.Meta, e.was, e.wasHead = false, Meta{}, Meta{}, head{}
 }
 
 func (tx *Tx) dropExpiry(e *Entry) {
 	tx.key = appendExpiryKey(tx.key[:0], e.was.ExpireAt, e.db, e.slot, e.key)
 	tx.ov.Delete(tx.key)
-}
-
-// Copy makes dst the same as src: type, value and expiry. dst must come from
-// FindTarget, found after src.
-func (tx *Tx) Copy(src, dst *Entry) {
-	m := src.Meta
-	tx.put(dst, &m)
-}
-
-// Move makes dst what src is, and removes src. dst must be another key, and come
-// from FindTarget, found after src.
-func (tx *Tx) Move(src, dst *Entry) {
-	tx.Copy(src, dst)
-	tx.Delete(src)
 }

@@ -125,7 +125,7 @@ func shortenOne(r string) (text, rest string) {
 		return rest[:n], strings.TrimPrefix(rest[n:], "\r\n")
 	case ':':
 		return line[1:], rest
-	case '*', '%':
+	case '*', '%', '~':
 		if n < 0 {
 			return "nil", rest
 		}
@@ -136,7 +136,7 @@ func shortenOne(r string) (text, rest string) {
 		for i := range items {
 			items[i], rest = shortenOne(rest)
 		}
-		open := map[byte]string{'*': "[", '%': "%["}[line[0]]
+		open := map[byte]string{'*': "[", '%': "%[", '~': "~["}[line[0]]
 		return open + strings.Join(items, " ") + "]", rest
 	case '_':
 		return "null", rest

@@ -22,6 +22,10 @@ type Ctx struct {
 	Spec *Spec
 	// MaxStringLen is proto-max-bulk-len; 0: the default.
 	MaxStringLen int64
+	// Limits are those of compact encodings; nil: the default.
+	Limits *Limits
+
+	scratch []byte // of get
 }
 
 func (c *Ctx) maxStringLen() int64 {

@@ -99,8 +99,7 @@ func (c *Ctx) rename(replace bool) (renamed bool, err error) {
 	if dst.Exists() && !replace {
 		return false, nil
 	}
-	c.Tx.Move(&src, &dst)
-	return true, nil
+	return true, c.Tx.Move(&src, &dst)
 }
 
 func copyKey(c *Ctx) error {
@@ -138,7 +137,9 @@ func copyKey(c *Ctx) error {
 		c.Out.Int(0)
 		return nil
 	}
-	c.Tx.Copy(&src, &dst)
+	if err := c.Tx.Copy(&src, &dst); err != nil {
+		return err
+	}
 	c.Out.Int(1)
 	return nil
 }
@@ -167,7 +168,9 @@ func move(c *Ctx) error {
 		c.Out.Int(0)
 		return nil
 	}
-	c.Tx.Move(&src, &dst)
+	if err := c.Tx.Move(&src, &dst); err != nil {
+		return err
+	}
 	c.Out.Int(1)
 	return nil
 }

@@ -79,6 +79,11 @@ func every(step, index int, flags KeyFlags) KeySpec {
 	return KeySpec{Flags: flags, Index: index, LastKey: -1, Step: step}
 }
 
+// counted are keys that follow their number, which is at a position.
+func counted(index int, flags KeyFlags) KeySpec {
+	return KeySpec{Flags: flags, Index: index, Counted: true, FirstKey: 1, Step: 1}
+}
+
 func (k KeySpec) note(text string) KeySpec {
 	k.Notes = text
 	return k

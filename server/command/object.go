@@ -20,11 +20,16 @@ func (c *Ctx) inspect() (e keyspace.Entry, ok bool, err error) {
 
 func objectEncoding(c *Ctx) error {
 	e, ok, err := c.inspect()
-	if ok {
-		c.Out.BulkString(e.Encoding())
-		c.Tx.Trim()
+	if !ok {
+		return err
 	}
-	return err
+	name, err := e.Encoding()
+	if err != nil {
+		return err
+	}
+	c.Out.BulkString(name)
+	c.Tx.Trim()
+	return nil
 }
 
 const errNoLFU resp.Error = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
@@ -60,7 +65,9 @@ func objectRefcount(c *Ctx) error {
 		return err
 	}
 	refs := int64(1)
-	if e.Type == keyspace.TypeString && e.Encoding() == "int" {
+	if name, err := e.Encoding(); err != nil {
+		return err
+	} else if name == "int" {
 		if n, _ := keyspace.ParseInt(e.Body); n >= 0 && n < sharedIntegers {
 			refs = sharedReferences
 		}
@@ -99,6 +106,7 @@ func (c *Ctx) help(container string, lines ...string) {
 const recordOverhead = 24
 
 func memoryUsage(c *Ctx) error {
+	samples := int64(defaultSamples)
 	for i := 3; i < len(c.Args); i += 2 {
 		if !isWord(c.Args[i], "SAMPLES") || i+1 == len(c.Args) {
 			return resp.ErrSyntax
@@ -110,8 +118,12 @@ func memoryUsage(c *Ctx) error {
 		if n < 0 {
 			return resp.ErrSyntax
 		}
+		samples = n
 	}
 	e, err := c.Tx.Inspect(c.DB, c.Args[2])
+	if err == nil {
+		e, err = c.settle(e, c.Args[2])
+	}
 	if err != nil {
 		return err
 	}
@@ -119,7 +131,44 @@ func memoryUsage(c *Ctx) error {
 		c.Out.Null()
 		return nil
 	}
-	c.Out.Int(int64(recordOverhead + len(c.Args[2]) + len(e.Body)))
+	size := int64(recordOverhead + len(c.Args[2]) + len(e.Body))
+	if e.Type != keyspace.TypeString {
+		col, err := c.Tx.Collection(e, e.Type)
+		if err != nil {
+			return err
+		}
+		elements, err := elementBytes(&col, samples)
+		if err != nil {
+			return err
+		}
+		size += elements
+	}
+	c.Out.Int(size)
 	c.Tx.Trim()
 	return nil
+}
+
+// defaultSamples is how many elements MEMORY USAGE looks at; 0 means all.
+const defaultSamples = 5
+
+// elementBytes is about what the element records of a collection take: the first
+// samples of them, times their number.
+func elementBytes(col *keyspace.Collection, samples int64) (int64, error) {
+	if col.Inline() {
+		return 0, nil
+	}
+	const elementKey = 16 // what comes before the element in its key
+	var n, total int64
+	err := col.Each(func(element, value []byte) bool {
+		n++
+		total += int64(recordOverhead + elementKey + len(element) + len(value))
+		if col.Type == keyspace.TypeZSet {
+			total += int64(recordOverhead + elementKey + 4 + len(element))
+		}
+		return n != samples
+	})
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return int64(float64(total) / float64(n) * float64(col.Len())), nil
 }

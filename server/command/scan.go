@@ -130,6 +130,17 @@ func (l *list) add(item []byte) {
 func (l *list) end(first []byte) {
 	head := resp.Writer{Buf: first}
 	head.Array(l.n)
+	l.prepend(head)
+}
+
+// endSet makes it a set.
+func (l *list) endSet() {
+	head := resp.Writer{Proto: l.out.Proto}
+	head.Set(l.n)
+	l.prepend(head)
+}
+
+func (l *list) prepend(head resp.Writer) {
 	items := len(l.out.Buf) - l.start
 	l.out.Raw(head.Buf)
 	at := l.out.Buf[l.start:]

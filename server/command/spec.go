@@ -17,6 +17,14 @@ type Spec struct {
 	FirstKey, LastKey, KeyStep int
 	// Snapshot: a read that looks at more than one key, see WantsSnapshot.
 	Snapshot bool
+	// Elements: a read that looks at several elements of a collection. Its handler
+	// asks for a snapshot itself, when they are records of their own.
+	Elements bool
+	// Slow: its time grows with the collection, although Redis has it flagged fast.
+	Slow bool
+	// A write's arguments from ElementArg on, ElementStep apart, are elements of the
+	// collections in its keys; those that are not there do not matter. 0: unknown.
+	ElementArg, ElementStep int
 	// Handler is nil for rows that package server serves, and for containers
 	// that do nothing themselves.
 	Handler     Handler
@@ -56,6 +64,9 @@ func (s *Spec) IsContainer() bool {
 func (s *Spec) GoodArity(n int) bool {
 	return n == s.Arity || s.Arity < 0 && n >= -s.Arity
 }
+
+// Quick reports whether the command may run where others wait for it.
+func (s *Spec) Quick() bool { return s.Flags&FlagFast != 0 && !s.Slow }
 
 // WantsSnapshot reports whether a read with these arguments must see one state of
 // the data, because it looks at more than one key of it.
@@ -182,7 +193,10 @@ const (
 	GroupCluster      Group = "cluster"
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
+	GroupHash         Group = "hash"
 	GroupServer       Group = "server"
+	GroupSet          Group = "set"
+	GroupSortedSet    Group = "sorted-set"
 	GroupString       Group = "string"
 	GroupTransactions Group = "transactions"
 	GroupDKV          Group = "dkv" // dkv's own

@@ -12,6 +12,9 @@ var groups = []struct {
 }{
 	{GroupString, stringTable},
 	{GroupGeneric, genericTable},
+	{GroupHash, hashTable},
+	{GroupSet, setTable},
+	{GroupSortedSet, zsetTable},
 	{GroupConnection, connectionTable},
 	{GroupConnection, clientTable},
 	{GroupServer, serverTable},

@@ -113,8 +113,8 @@ var adminTable = []*Spec{
 			{
 				Name: "memory|usage", Arity: -3, Flags: FlagReadOnly,
 				KeySpecs: []KeySpec{at(2, KeyRO)},
-				Handler:  memoryUsage,
-				Since:    "4.0.0", Summary: "Estimates the bytes that a key takes.", Complexity: "O(N) for N samples of a collection",
+				Elements: true, Handler: memoryUsage,
+				Since: "4.0.0", Summary: "Estimates the bytes that a key takes.", Complexity: "O(N) for N samples of a collection",
 				Args: []Arg{key("key"), integer("count").after("SAMPLES").opt()},
 			},
 		},

@@ -28,9 +28,12 @@ var comparers = map[string]comparer{
 	// when it has time; !dbsize waits for it.
 	"DBSIZE": shape,
 	// An order that Redis does not define, or a choice that it makes at random.
-	"KEYS":       asSet,
-	"!SCAN":      asSet,
-	"RANDOMKEY":  shape,
+	"KEYS":      asSet,
+	"!SCAN":     asSet,
+	"RANDOMKEY": shape,
+	"HGETALL":   asPairs, "HKEYS": asSet, "HVALS": asSet, "SMEMBERS": asSet, "SINTER": asSet, "SUNION": asSet, "SDIFF": asSet, "SPOP": asSet,
+	"HSCAN": scanOf(asPairs), "SSCAN": scanOf(asSet), "ZSCAN": scanOf(asPairs),
+	"HRANDFIELD": shape, "SRANDMEMBER": shape, "ZRANDMEMBER": shape,
 	"SCAN":       shape, // cursors belong to the server; !SCAN compares whole loops
 	"CONFIG GET": shape, // the values are each server's own
 	// Figures and texts of each server's own.
@@ -138,6 +141,36 @@ func asSet(redis, dkv harness.Reply) string {
 		return fmt.Sprintf("other elements: %d and %d", len(a), len(b))
 	}
 	return ""
+}
+
+// asPairs is asSet for elements that belong together two by two.
+func asPairs(redis, dkv harness.Reply) string {
+	if why := shape(redis, dkv); why != "" {
+		return why
+	}
+	a, b := rawPairs(redis), rawPairs(dkv)
+	if !slices.Equal(a, b) {
+		return fmt.Sprintf("other pairs: %d and %d", len(a), len(b))
+	}
+	return ""
+}
+
+func rawPairs(r harness.Reply) (out []string) {
+	for pair := range slices.Chunk(rawElems(r), 2) {
+		out = append(out, strings.Join(pair, ""))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// scanOf compares the replies of a scan that is over in one call.
+func scanOf(elements comparer) comparer {
+	return func(redis, dkv harness.Reply) string {
+		if len(redis.Elems) != 2 || len(dkv.Elems) != 2 || !bytes.Equal(redis.Elems[0].Raw, dkv.Elems[0].Raw) {
+			return "another cursor"
+		}
+		return elements(redis.Elems[1], dkv.Elems[1])
+	}
 }
 
 func rawElems(r harness.Reply) []string {

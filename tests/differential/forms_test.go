@@ -67,6 +67,57 @@ DBSIZE
 FLUSHDB [ASYNC|SYNC]
 FLUSHALL [ASYNC|SYNC]
 SCAN <number> [MATCH <pattern>] [COUNT <count>] [TYPE (string|hash|<odd>)]
+HSET <key> {<field> <value>}
+HSET <key> {<field> <value>}
+HMSET <key> {<field> <value>}
+HSETNX <key> <field> <value>
+HGET <key> <field>
+HMGET <key> {<field>}
+HDEL <key> {<field>}
+(HLEN|HGETALL|HKEYS|HVALS) <key>
+(HEXISTS|HSTRLEN) <key> <field>
+HINCRBY <key> <field> <number>
+HINCRBYFLOAT <key> <field> <float>
+HRANDFIELD <key> [(<count>|-2|0) [WITHVALUES]]
+HSCAN <key> 0 COUNT 10000
+SADD <key> {<field>}
+SADD <key> {<field>}
+SREM <key> {<field>}
+(SCARD|SMEMBERS) <key>
+SISMEMBER <key> <field>
+SMISMEMBER <key> {<field>}
+SMOVE <key> <key> <field>
+SRANDMEMBER <key> [(<count>|-2|0)]
+SPOP <key> (0|10000|-1|abc)
+(SINTER|SUNION|SDIFF) {<key>}
+(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) <key> {<key>}
+SINTERCARD (1 <key>|2 <key> <key>|<odd> <key>) [LIMIT <index>]
+SSCAN <key> 0 COUNT 10000
+ZADD <key> [NX|XX] [GT|LT] [CH] {<score> <field>}
+ZADD <key> {<score> <field>}
+ZADD <key> [NX|XX] INCR <score> <field>
+ZINCRBY <key> <score> <field>
+ZREM <key> {<field>}
+ZSCORE <key> <field>
+ZMSCORE <key> {<field>}
+ZCARD <key>
+ZCOUNT <key> <score> <score>
+(ZRANK|ZREVRANK) <key> <field>
+(ZRANGE|ZREVRANGE) <key> <index> <index> [WITHSCORES]
+ZRANGE <key> <score> <score> BYSCORE [REV] [LIMIT <index> <index>] [WITHSCORES]
+(ZRANGEBYSCORE|ZREVRANGEBYSCORE) <key> <score> <score> [WITHSCORES] [LIMIT <index> <index>]
+ZRANGESTORE <key> <key> <index> <index> [REV]
+ZREMRANGEBYRANK <key> <index> <index>
+ZREMRANGEBYSCORE <key> <score> <score>
+(ZPOPMIN|ZPOPMAX) <key> [<count>]
+ZMPOP 2 <key> <key> (MIN|MAX) [COUNT <count>]
+(ZUNION|ZINTER) 2 <key> <key> [WEIGHTS <score> <score>] [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
+(ZUNIONSTORE|ZINTERSTORE) <key> 2 <key> <key> [WEIGHTS (1|-1|0|inf) (1|-1)] [AGGREGATE (SUM|MIN|MAX)]
+ZDIFF 2 <key> <key> [WITHSCORES]
+ZDIFFSTORE <key> 2 <key> <key>
+ZINTERCARD 2 <key> <key> [LIMIT <index>]
+ZRANDMEMBER <key> [(<count>|-2|0) [WITHSCORES]]
+ZSCAN <key> 0 COUNT 10000
 PING [<value>]
 ECHO <value>
 SELECT <db>
@@ -119,9 +170,9 @@ NOSUCHCOMMAND {<odd>}
 `), "\n")
 
 // fragile commands are never spoiled: one argument too few or another number
-// and they would block, or stop the server. (HELLO: 7.0 does what stands before
+// and they would block, or stop the server, or take a member at random. (HELLO: 7.0 does what stands before
 // a wrong word, 7.2 does nothing.)
-var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true}
+var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true}
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
@@ -138,6 +189,10 @@ func (g *generator) token(kind string) string {
 		return pick(g, values...)
 	case "number":
 		return pick(g, numbers...)
+	case "field":
+		return pick(g, fields...)
+	case "score":
+		return pick(g, scores...)
 	case "float":
 		return pick(g, floats...)
 	case "index":
@@ -178,6 +233,12 @@ var numbers = []string{"0", "1", "-1", "2", "10", "100", "9999", "10000", "12345
 var floats = []string{"1", "-1", "0", "0.1", "0.2", "-0.3", "1.5", "1e3", "1.23e-5", "3.0e3", "1e17", "1e18", "123456789.123456789",
 	"1e-17", "5e-324", "1e300", "-1e300", "1e400", "1e4932", "1e5000", "inf", "-inf", "+inf", "infinity", "nan", "0x1p3", "0x10", ".5", "5.", "",
 	" 1", "1 ", "1e", "--1", "3.999999999999999999", "10.05", "9223372036854775807", "0.30000000000000004", "-0", "-0.0"}
+
+var fields = []string{"f", "g", "h", "1", "2", "-3", "007", "", "bin\x00\xff\r\n", strings.Repeat("x", 64), strings.Repeat("y", 65)}
+
+// scores are numbers that 7.0, with seventeen digits, and 7.2, with as few as will
+// do, write alike.
+var scores = []string{"0", "1", "2", "-1", "3.5", "-0.25", "10", "inf", "-inf", "+inf", "1e3", "0x10"}
 
 var patterns = []string{"*", "*", "k*", "k?", "?", "[a-b]", "[^a]", "[ab", "[", "[a-", "\\*", "\\", "{tag}*", "", "*a*", "h\\[a\\]llo",
 	"foo:*", "foo:[0-9]", "**", "*\xff*", "?*?", "[^a-c]*", "[z-a]", "with space", "A", "*:1"}

@@ -26,11 +26,20 @@ command|docs command|info command|count command|getkeys command|list command|hel
 memory|usage memory|doctor memory|stats memory|help
 slowlog|get slowlog|len slowlog|reset slowlog|help
 latency|latest latency|history latency|reset latency|doctor latency|graph latency|help
+hset hmset hsetnx hget hmget hdel hlen hexists hgetall hkeys hvals hincrby hincrbyfloat hstrlen hrandfield hscan
+sadd srem smembers sismember smismember scard spop srandmember smove sinter sintercard sinterstore sunion
+sunionstore sdiff sdiffstore sscan
+zadd zrem zscore zmscore zcard zcount zlexcount zincrby zrank zrevrank zrange zrangestore zrangebyscore zrangebylex
+zrevrange zrevrangebyscore zrevrangebylex zremrangebyrank zremrangebyscore zremrangebylex zpopmin zpopmax zmpop
+zunion zunionstore zinter zinterstore zintercard zdiff zdiffstore zrandmember zscan
 `)
 
 // rowDiffers are fields of COMMAND INFO that 7.2 has otherwise than 7.0, as
 // "command field".
-var rowDiffers = map[string]string{}
+var rowDiffers = map[string]string{
+	"zrank arity":    "WITHSCORE is new in 7.2",
+	"zrevrank arity": "WITHSCORE is new in 7.2",
+}
 
 // rowFields are the places in a row of COMMAND INFO. The sets are unordered.
 var rowFields = []struct {

@@ -15,6 +15,8 @@ type Store struct {
 	Now int64
 	// Position is the number of batches applied.
 	Position uint64
+	// Applied, if set, gets each batch that Write applies; it keeps nothing of it.
+	Applied func(repr []byte)
 
 	tb testing.TB
 	ks *keyspace.Keyspace
@@ -29,8 +31,17 @@ func New(tb testing.TB) *Store {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return Over(tb, db)
+}
+
+// Over returns a store over an engine, which stays the caller's.
+func Over(tb testing.TB, db engine.Engine) *Store {
 	s := &Store{Now: 1_700_000_000_000, tb: tb, db: db, ov: engine.NewOverlay(db)}
-	tb.Cleanup(func() { s.check(db.Close()) })
 	s.Reopen()
 	return s
 }
@@ -60,6 +71,30 @@ func (s *Store) Write(f func(tx *keyspace.Tx)) {
 	s.tx.Finish()
 	s.check(s.db.Apply(s.ov.Batch().Repr()))
 	s.ks.Publish(&s.tx)
+	s.Position++
+	if s.Applied != nil {
+		s.Applied(s.ov.Batch().Repr())
+	}
+}
+
+// Follow applies a batch that another store evaluated, as a follower does.
+func (s *Store) Follow(repr []byte) {
+	var f keyspace.Foreign
+	records, err := engine.ReadBatch(repr)
+	s.check(err)
+	for {
+		kind, key, value, ok, err := records.Next()
+		s.check(err)
+		if !ok {
+			break
+		}
+		if kind == engine.KindPut {
+			s.check(f.Record(key, value))
+		}
+	}
+	s.ks.BeginForeign(&f)
+	s.check(s.db.Apply(repr))
+	s.ks.EndForeign(&f)
 	s.Position++
 }
 

@@ -1,0 +1,133 @@
+package keyspace
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+const (
+	// exactSample is the size up to which a random pick counts off elements.
+	exactSample = 256
+	// sampleWindow is how many elements a look into a larger collection meets on
+	// average; sampleMost is how many it hardly ever meets more than (Poisson:
+	// once in ten million).
+	sampleWindow = 16
+	sampleMost   = 40
+	// maxSampleLooks is the most looks before a pick takes what comes next. Four in
+	// ten succeed, unless elements were made to have odd hashes.
+	maxSampleLooks = 64
+)
+
+var errLostElements = fmt.Errorf("%w: a collection has fewer elements than its size", ErrCorrupt)
+
+// Random returns a random element of a collection that is not empty, and its value,
+// both appended to slices of the caller's. All elements are equally likely.
+//
+// In a large collection it looks at all elements whose hashes are in a window that
+// begins anywhere, and takes the j-th, where j is random too; when there is none it
+// looks elsewhere. So a crowded window is taken from as often as it has elements.
+func (c *Collection) Random(element, value []byte) ([]byte, []byte, error) {
+	var err error
+	skip := 0
+	found := false
+	take := func(e, v []byte) bool {
+		if skip--; skip >= 0 {
+			return true
+		}
+		element, value, found = append(element, e...), append(value, v...), true
+		return false
+	}
+	if !c.separate || c.size <= exactSample {
+		skip = rand.IntN(int(c.size))
+		if err = c.Each(take); err == nil && !found {
+			err = errLostElements
+		}
+		return element, value, err
+	}
+	look := func(_ uint32, e, v []byte) bool { return take(e, v) }
+	span := max(uint64(float64(1<<32)/float64(c.size)*sampleWindow), 1)
+	for try := 0; !found && err == nil; try++ {
+		first := uint64(rand.Uint32())
+		last := first + span - 1
+		skip = rand.IntN(sampleMost)
+		if try > maxSampleLooks {
+			err = errLostElements
+			break
+		}
+		if try == maxSampleLooks {
+			last, skip = first+math.MaxUint32, 0
+		}
+		_, _, err = c.eachRecord(uint32(first), uint32(min(last, math.MaxUint32)), look)
+		if err == nil && !found && last > math.MaxUint32 { // around the end
+			_, _, err = c.eachRecord(0, uint32(last), look)
+		}
+	}
+	return element, value, err
+}
+
+// popWindow is how many elements PopRandom looks up at once.
+const popWindow = 64
+
+// popQueue holds elements of a collection that random pops take next. They are only
+// proposals: each must be looked up before it counts, so nothing that happens
+// in between, a lost batch included, does harm.
+type popQueue struct {
+	version  Version
+	elements [][]byte
+}
+
+// PopRandom removes a random element of a collection that is not empty, and returns
+// it. It is for collections without values. Of a large one it takes elements that
+// follow each other by their hashes, from a random place on, in random order: a pop
+// then costs a look-up instead of an iterator. All elements are about equally likely,
+// but those that are popped in a row are neighbours in the order of the hashes.
+func (c *Collection) PopRandom() ([]byte, error) {
+	if !c.separate {
+		element, _, err := c.Random(nil, nil)
+		if err == nil {
+			_, err = c.Remove(element)
+		}
+		return element, err
+	}
+	q := &c.tx.ks.popped
+	for fills := 0; ; {
+		if q.version != c.Version {
+			q.version, q.elements = c.Version, nil
+		}
+		if len(q.elements) == 0 {
+			if fills++; fills > 2 {
+				return nil, errLostElements
+			}
+			if err := c.fillPops(q); err != nil {
+				return nil, err
+			}
+		}
+		for len(q.elements) != 0 {
+			last := len(q.elements) - 1
+			element := q.elements[last]
+			q.elements = q.elements[:last]
+			if removed, err := c.Remove(element); removed || err != nil {
+				return element, err
+			}
+		}
+	}
+}
+
+func (c *Collection) fillPops(q *popQueue) error {
+	take := func(_ uint32, element, _ []byte) bool {
+		q.elements = append(q.elements, append([]byte(nil), element...))
+		return len(q.elements) < popWindow
+	}
+	first := rand.Uint32()
+	_, stopped, err := c.eachRecord(first, math.MaxUint32, take)
+	if err == nil && !stopped && first > 0 { // around the end
+		_, _, err = c.eachRecord(0, first-1, take)
+	}
+	if err != nil {
+		q.elements = nil
+		return err
+	}
+	rand.Shuffle(len(q.elements), func(i, j int) { q.elements[i], q.elements[j] = q.elements[j], q.elements[i] })
+	return nil
+}
