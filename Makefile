@@ -19,6 +19,10 @@ CHAOSFLAGS  ?=
 # Pure Go programs: the same everywhere, and caches on the Go heap stay within
 # their limit, which those of malloc do not. Only the race detector needs cgo.
 export CGO_ENABLED := 0
+# dkvsrv has RocksDB when the library is there (ROCKSDB=no: never), and only then is
+# it linked with C. Asked when it is needed: `make test` installs the library first.
+ROCKSDB  ?= $(shell tests/tools.sh has-rocksdb)
+TAGS      = $(if $(filter yes,$(ROCKSDB)),-tags rocksdb)
 # VERSION=1.2.3 is what the programs call themselves.
 LDFLAGS  := $(if $(VERSION),-ldflags "-X main.release=$(VERSION) -X main.version=$(VERSION)")
 
@@ -33,17 +37,17 @@ TESTFLAGS  ?=
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build the programs into bin/
+build: ## build the programs into bin/, dkvsrv with RocksDB where librocksdb is installed (ROCKSDB=no: without)
+	@echo "$(if $(TAGS),dkvsrv has RocksDB: librocksdb is installed (ROCKSDB=no leaves it out),dkvsrv has no RocksDB: librocksdb-dev is not installed, or ROCKSDB=no)"
 	$(GO) build $(LDFLAGS) -o $(BIN)/ ./cmd/...
+	$(if $(TAGS),CGO_ENABLED=1 $(GO) build $(TAGS) $(LDFLAGS) -o $(BIN)/ ./cmd/dkvsrv)
 
-run: ## build dkvsrv and serve on 127.0.0.1:6379 with data in ./dkv-data (ADDR=, DATA=, RUNFLAGS=)
-	$(GO) build $(LDFLAGS) -o $(BIN)/ ./cmd/...
+run: build ## build dkvsrv and serve on 127.0.0.1:6379 with data in ./dkv-data (ADDR=, DATA=, RUNFLAGS=)
 	$(BIN)/dkvsrv -listen-addr $(ADDR) -db-folder $(DATA) $(RUNFLAGS)
 
 # Three nodes on ports 7001 to 7003, and 7101 to 7103 between them. A terminal's
 # Ctrl-C reaches the nodes as well, to whom a second signal so soon is the same.
-cluster: ## build dkvsrv and run a cluster of three nodes here until Ctrl-C, data in ./dkv-cluster (CLUSTER=, RUNFLAGS=)
-	$(GO) build $(LDFLAGS) -o $(BIN)/ ./cmd/...
+cluster: build ## build dkvsrv and run a cluster of three nodes here until Ctrl-C, data in ./dkv-cluster (CLUSTER=, RUNFLAGS=)
 	@mkdir -p $(CLUSTER)
 	@pids=; trap 'trap "" INT TERM; kill $$pids 2>/dev/null; wait; echo "all nodes have stopped"; exit 0' INT TERM; \
 	for n in 1 2 3; do \
@@ -60,7 +64,9 @@ cluster: ## build dkvsrv and run a cluster of three nodes here until Ctrl-C, dat
 
 test: test-tools build ## vet, all tests, concurrent packages under the race detector
 	$(GO) vet ./...
+	$(if $(TAGS),CGO_ENABLED=1 $(GO) vet $(TAGS) ./engine/rocksdb ./cluster ./cmd/dkvsrv)
 	race=$$(CGO_ENABLED=1 tests/tools.sh race-flag) && CGO_ENABLED=$${race:+1} $(GO) test $$race -timeout 15m $(TESTFLAGS) $(CONCURRENT)
+	$(if $(TAGS),CGO_ENABLED=1 $(GO) test $(TAGS) -race -timeout 15m $(TESTFLAGS) ./engine/rocksdb && CGO_ENABLED=1 $(GO) test $(TAGS) -race -timeout 15m -run Engine $(TESTFLAGS) ./cluster)
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 5m $(TESTFLAGS) ./cmd/... ./tests/harness/... ./tests/tidy ./tests/bench ./tests/chaos/...
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -p 1 -count=1 -timeout 15m $(TESTFLAGS) $(BLACKBOX)
 

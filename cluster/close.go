@@ -185,9 +185,7 @@ func (n *Node) release() error {
 	if n.log != nil {
 		errs = append(errs, n.log.Close())
 	}
-	if n.cache != nil {
-		n.cache.Close()
-	}
+	errs = append(errs, n.engines.close())
 	if n.lock != nil {
 		errs = append(errs, n.lock.Close())
 	}

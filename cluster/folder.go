@@ -9,7 +9,6 @@ import (
 	"dkv/cluster/shard"
 	"dkv/engine"
 	"dkv/engine/hot"
-	"dkv/engine/pebbledb"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -172,21 +171,11 @@ func (n *Node) openEngine(id raftlog.ShardID, dir string, current bool) (engine.
 		}
 		records /= shards
 	}
-	o := pebbledb.Options{
-		FS:               n.o.FS,
-		BlockCacheBytes:  n.o.BlockCacheBytes,
-		Cache:            n.cache,
-		MemtableBytes:    memtable,
-		Compression:      n.o.Compression,
-		ReserveDiskBytes: n.o.ReserveDiskBytes,
-		Logger:           n.o.Logger,
-		OnFatal:          n.stop,
-	}
+	var h hooks
 	if current {
-		o.BeforeFlush = n.log.Sync
-		o.OnFlush = func() { n.onFlush(id) }
+		h = n.hooksOf(id)
 	}
-	db, err := pebbledb.Open(dir, o)
+	db, err := n.openDB(dir, memtable, h)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: open engine: %w", err)
 	}

@@ -17,7 +17,6 @@ import (
 	"dkv/cluster/transport"
 	"dkv/engine"
 	"dkv/engine/hot"
-	"dkv/engine/pebbledb"
 )
 
 // Node is one process's part of a cluster: a folder, a log store, shards.
@@ -26,7 +25,7 @@ type Node struct {
 	id        atomic.Pointer[identity]
 	lock      io.Closer
 	log       *raftlog.Log
-	cache     *pebbledb.Cache      // shared by the shards' engines; nil: there is one
+	engines   engines              // what the shards' engines share
 	transport *transport.Transport // nil: no peer address
 	shards    atomic.Pointer[[]openShard]
 	opened    chan struct{}                          // closed when shards is set
@@ -102,6 +101,9 @@ func Open(o Options) (*Node, error) {
 }
 
 func (n *Node) open() error {
+	if err := n.prepareEngines(); err != nil {
+		return err
+	}
 	if err := n.openFolder(); err != nil {
 		return err
 	}
@@ -143,9 +145,7 @@ func (n *Node) listen() (err error) {
 // and lets the other members in.
 func (n *Node) openShards() error {
 	id := n.identity()
-	if id.Shards > 1 && n.cache == nil && n.o.BlockCacheBytes > 0 {
-		n.cache = pebbledb.NewCache(n.o.BlockCacheBytes)
-	}
+	n.shareCaches(id.Shards)
 	parent, err := n.shardsDir()
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func TestFolderErrors(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(Options{Dir: made, Engine: "rocksdb"}); !errors.Is(err, ErrUnsupported) {
+	if _, err := Open(Options{Dir: made, Engine: "leveldb"}); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("unknown engine: %v, want ErrUnsupported", err)
 	}
 	identityFile := filepath.Join(made, identityName)

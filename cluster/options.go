@@ -14,9 +14,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// EnginePebble names the default engine.
-const EnginePebble = "pebble"
-
 const (
 	defaultHotCacheBytes = 192 << 20
 	defaultTimeout       = 5 * time.Second
@@ -78,6 +75,8 @@ type Options struct {
 	Dir string
 	// Engine is the storage engine's name; default EnginePebble.
 	Engine string
+	// EngineFile is the path of a file of engine options, see tuning; empty: none.
+	EngineFile string
 	// Diskless keeps log and engine in memory: nothing outlives the process.
 	Diskless bool
 	// Fsync says when the log is synced; default raftlog.FsyncAlways.
@@ -209,8 +208,8 @@ func (o Options) validate() error {
 	if o.Dir == "" {
 		return errors.New("cluster: Options.Dir is empty")
 	}
-	if o.Engine != EnginePebble {
-		return fmt.Errorf("cluster: engine %q: %w", o.Engine, ErrUnsupported)
+	if err := o.validateEngine(); err != nil {
+		return err
 	}
 	if o.Shards < 0 || o.Shards > MaxShards {
 		return fmt.Errorf("cluster: %d shards: there can be 1 to %d", o.Shards, MaxShards)

@@ -62,7 +62,7 @@ func TestConfigSetTexts(t *testing.T) {
 		{"maxmemory-clients", "500%", "percentage argument must be less or equal to 100"},
 		{"oom-score-adj-values", "1 2", "wrong number of arguments"},
 		{"cluster-enabled", "yes", "a cluster of dkv is made with cluster-peers or join instead; see docs/cluster.md"},
-		{"db-engine", "rocksdb", "db-engine rocksdb is not supported yet"},
+		{"db-engine", "leveldb", "argument(s) must be one of the following: pebble, rocksdb, badger"},
 		{"listen-addr", "nonsense", "must be host:port, for example 127.0.0.1:6379"},
 	}
 	c := NewConfig()
@@ -319,7 +319,7 @@ func TestConfigArgs(t *testing.T) {
 		{"-port 1 2", `unexpected argument "2" after flag -port`},
 		{"-port x", "flag -port x: argument couldn't be parsed into an integer"},
 		{"-role slave", "role slave is not supported yet"},
-		{"-db-engine badger", "db-engine badger is not supported yet"},
+		{"-db-engine leveldb", "must be one of the following: pebble, rocksdb, badger"},
 		{"-repl-master-addr h:1", "repl-master-addr h:1 is not supported yet"},
 		{"-nexus-node-url http://h", "argument must be host:port"},
 		{"-nexus-cluster-url a:1,a:1", "a:1 stands there twice"},

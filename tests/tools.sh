@@ -5,6 +5,7 @@
 #                           possible (root and apt), otherwise says what to install
 #   tools.sh install-etcd   the same for the etcd that `make bench-cluster` compares
 #                           with, and which no test needs
+#   tools.sh has-rocksdb    prints yes when a program with RocksDB can be built here
 #   tools.sh race-flag      prints -race when this machine can build with it
 #
 # Debian's packages start services: a Redis on the port that dkvsrv wants, an
@@ -24,7 +25,23 @@ missing() {
 	command -v redis-cli >/dev/null 2>&1 && command -v redis-benchmark >/dev/null 2>&1 || packages="$packages redis-tools"
 	# The race detector is linked with a C compiler.
 	command -v "${CC:-gcc}" >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
+	# The rocksdb engine is tested with its library.
+	[ "$(has_rocksdb)" = yes ] || packages="$packages $rocksdb_packages"
 	echo $packages
+}
+
+rocksdb_packages="librocksdb-dev g++ libsnappy-dev liblz4-dev libzstd-dev zlib1g-dev"
+
+# has_rocksdb compiles and links what the bindings do, with functions that older and
+# later versions of the library than 7.8 lack.
+has_rocksdb() {
+	command -v "${CC:-gcc}" >/dev/null 2>&1 || return 0
+	out=$(mktemp)
+	if printf '#include <rocksdb/c.h>\nint main(void) { rocksdb_options_t *o = rocksdb_options_create(); rocksdb_options_set_prepopulate_blob_cache(o, 0); rocksdb_options_set_access_hint_on_compaction_start(o, 0); return 0; }\n' |
+		"${CC:-gcc}" -x c - -o "$out" -lrocksdb -lstdc++ -lm -lzstd -llz4 -lz -lsnappy >/dev/null 2>&1; then
+		echo yes
+	fi
+	rm -f "$out"
 }
 
 install_packages() {
@@ -59,6 +76,10 @@ install_packages() {
 		fi
 	done
 	left=$(missing "$1")
+	if [ "$left" = "$rocksdb_packages" ] && [ "${CI:-}" != true ]; then
+		echo "tools.sh: librocksdb is not version 7.8 here: the rocksdb engine is not tested" >&2
+		left=""
+	fi
 	[ -z "$left" ] || {
 		echo "tools.sh: still missing after apt-get: $left" >&2
 		return 1
@@ -79,9 +100,10 @@ race_flag() {
 case "${1:-}" in
 install) install_packages tests ;;
 install-etcd) install_packages etcd ;;
+has-rocksdb) has_rocksdb ;;
 race-flag) race_flag ;;
 *)
-	echo "usage: tools.sh install | install-etcd | race-flag" >&2
+	echo "usage: tools.sh install | install-etcd | has-rocksdb | race-flag" >&2
 	exit 2
 	;;
 esac

@@ -35,6 +35,14 @@ func dataFolder(config *server.Config) string {
 	return inDir(config, config.String("db-folder"))
 }
 
+// engineFile is the path of the file of engine options; empty: none.
+func engineFile(config *server.Config) string {
+	if path := config.String("db-engine-ini"); path != "" {
+		return inDir(config, path)
+	}
+	return ""
+}
+
 // nodeOptions turns parameters into a node's options.
 func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, error) {
 	fsync, err := raftlog.ParseFsyncMode(config.String("fsync"))
@@ -44,6 +52,7 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 	o := cluster.Options{
 		Dir:              dataFolder(config),
 		Engine:           config.String("db-engine"),
+		EngineFile:       engineFile(config),
 		Diskless:         config.Bool("diskless"),
 		Fsync:            fsync,
 		BlockCacheBytes:  config.Int("block-cache-size"),

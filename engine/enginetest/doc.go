@@ -14,6 +14,11 @@
 //		})
 //	}
 //
+// An engine that keeps its data in a folder of the machine's (Factory.RealFolder) is
+// run in processes that are stopped and killed, on a disk of which only what was
+// written is kept, and on a small one. A Run that finds itself in such a process
+// does nothing but write.
+//
 // Random tests print their seed; DKV_SEED=n repeats one. Model is the reference:
 // a sorted slice that is an engine.Reader, of use to the tests of other packages
 // as well. CompareReaders and CompareIterators compare anything with it.

@@ -190,6 +190,9 @@ func testSnapshots(t *testing.T, f Factory) {
 		case 2:
 			must(t, e.Flush())
 		case 5:
+			if len(open) < 4 {
+				continue // some stay open for long
+			}
 			i := rng.IntN(len(open))
 			CompareReaders(t, open[i].s, open[i].m)
 			must(t, open[i].s.Close())

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -34,6 +35,10 @@ type Factory struct {
 	// CustomFS says that all file access goes through Options.FS, which the
 	// crash and full-disk tests need.
 	CustomFS bool
+	// RealFolder says that the engine keeps its data in a folder of the machine's:
+	// crash tests are run on one, in processes of their own, and full-disk tests on
+	// a small disk (Linux, root).
+	RealFolder bool
 	// Hooks says that BeforeFlush and OnFlush are called.
 	Hooks bool
 	// Volatile says that nothing survives Close, and that there are no
@@ -43,6 +48,10 @@ type Factory struct {
 
 // Run runs the suite.
 func Run(t *testing.T, f Factory) {
+	if os.Getenv(childDirEnv) != "" {
+		runChild(t, f)
+		return
+	}
 	tests := []struct {
 		name string
 		run  func(*testing.T, Factory)
@@ -70,6 +79,11 @@ func Run(t *testing.T, f Factory) {
 		{"Checkpoint", testCheckpoint, !f.Volatile},
 		{"Locked", testLocked, !f.Volatile},
 		{"Hooks", testHooks, f.Hooks},
+		{"Foreign", testForeign, f.RealFolder},
+		{"ReopenLeavesNothing", testReopenLeavesNothing, f.RealFolder},
+		{"SmallDisk", testSmallDisk, f.RealFolder},
+		{"Killed", testKilled, f.RealFolder},
+		{"PowerCut", testPowerCut, f.RealFolder},
 		{"Crash", testCrash, f.CustomFS && !f.Volatile},
 		{"FullDisk", testFullDisk, f.CustomFS && !f.Volatile},
 		{"FullDiskAnywhere", testFullDiskAnywhere, f.CustomFS && !f.Volatile},

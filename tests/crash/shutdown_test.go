@@ -143,7 +143,7 @@ func TestStartRefused(t *testing.T) {
 	})
 	for _, flags := range [][]string{
 		{"-role", "slave", "-repl-master-addr", "127.0.0.1:1"},
-		{"-db-engine", "rocksdb"}, {"-replPollInterval", "1s", "-role", "slave"},
+		{"-replPollInterval", "1s", "-role", "slave"},
 	} {
 		t.Run("later issue "+flags[0], func(t *testing.T) {
 			refused(t, t.TempDir(), "", append([]string{"not supported yet"}, flags...)...)
