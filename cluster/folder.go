@@ -95,9 +95,11 @@ func (n *Node) upgrade(id identity) error {
 		return nil
 	}
 	id.Format = formatVersion
-	var err error
-	if id.Incarnation, err = randomID(); err != nil {
-		return err
+	if id.Incarnation == "" {
+		var err error
+		if id.Incarnation, err = randomID(); err != nil {
+			return err
+		}
 	}
 	return n.setIdentity(id)
 }

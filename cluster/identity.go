@@ -17,10 +17,11 @@ import (
 )
 
 // formatVersion is the version of the folder's layout, the log and the key
-// encoding together. A node refuses a folder of a later one; one of version 1,
-// from before there were clusters, becomes one of this version when it is opened.
+// encoding together. A node refuses a folder of a later one; one of version 1, from
+// before there were clusters, or 2, from before there were replicas, becomes one of
+// this version when it is opened.
 const (
-	formatVersion      = 2
+	formatVersion      = 3
 	firstFormatVersion = 1
 )
 
@@ -73,6 +74,8 @@ type identity struct {
 	// Table is a copy of the newest members table that was seen, so that the
 	// others can be reached before the log has been replayed.
 	Table memberTable `json:"table,omitzero"`
+	// Source says whom the node follows; nil: nobody ever.
+	Source *sourceSetting `json:"source,omitempty"`
 }
 
 const (

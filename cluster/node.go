@@ -13,6 +13,7 @@ import (
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
 	"dkv/cluster/raftsnap"
+	"dkv/cluster/replica"
 	"dkv/cluster/shard"
 	"dkv/cluster/transport"
 	"dkv/engine"
@@ -44,6 +45,9 @@ type Node struct {
 	removed   chan struct{} // a member says that this node is none
 	welcomes  chan welcomeRequest
 	heldUntil atomic.Int64 // unix ms: until then no leadership is moved for balance
+
+	source   *replica.Source // serves those who follow this node
+	follower follower        // this node's own following
 
 	mu struct {
 		sync.Mutex
@@ -91,6 +95,7 @@ func Open(o Options) (*Node, error) {
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.setDown("The node is being opened")
+	n.source = n.newSource()
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -118,7 +123,8 @@ func (n *Node) open() error {
 	if n.transport != nil {
 		n.goes(n.keep)
 	}
-	return nil
+	n.goes(n.sweepCopies)
+	return n.goOnFollowing()
 }
 
 // listen starts the transport. Members are let in once there is an identity.
@@ -239,6 +245,7 @@ func (n *Node) openShard(s *openShard) error {
 		PinnedBytes:   func() int64 { return n.pinnedBytes(s.id) },
 		MaxLogBytes:   n.o.MaxLogBytes,
 		OnFatal:       n.stop,
+		Following:     n.identity().follows(),
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: open shard %d: %w", s.id, err)
@@ -278,13 +285,16 @@ func (n *Node) sweep(s *openShard) {
 	}
 }
 
-// goes runs f on a goroutine that Close waits for. f returns when its context ends.
-func (n *Node) goes(f func(context.Context)) {
+// goes runs f on a goroutine that Close waits for, unless the node is closed. f
+// returns when its context ends.
+func (n *Node) goes(f func(context.Context)) (started bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.mu.closed {
-		n.running.Go(func() { f(n.ctx) })
+	if n.mu.closed {
+		return false
 	}
+	n.running.Go(func() { f(n.ctx) })
+	return true
 }
 
 // stop records what ended the node. Whoever runs the node reads it from Fatal.

@@ -21,6 +21,7 @@ const (
 	defaultTimeout       = 5 * time.Second
 	defaultTickInterval  = 50 * time.Millisecond
 	defaultElectionTicks = 15
+	defaultMaxLogBytes   = 512 << 20 // as package shard has it
 
 	// As pebbledb has them: the free space that is left alone, and the part of a
 	// small disk that it is at most.
@@ -125,6 +126,8 @@ type Options struct {
 	ReadMode ReadMode
 	// TLS makes the nodes prove to each other who they are; nil: plain.
 	TLS *TLS
+	// Follow says whom this node follows as a replica, and how.
+	Follow FollowOptions
 	// TickInterval is raft's unit of time, ElectionTicks how many of them
 	// without a word from the leader start an election; see consensus.Options.
 	TickInterval  time.Duration
@@ -167,6 +170,7 @@ func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
+	o.Follow = o.Follow.withDefaults()
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

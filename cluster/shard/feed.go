@@ -98,13 +98,7 @@ func (h *Hold) Release() {
 // Pin returns the present state of the shard, which the caller closes, its place
 // in the log, and a hold of the log after it.
 func (s *Shard) Pin() (*Pinned, Position, *Hold, error) {
-	h := &Hold{s: s, index: s.Applied()}
-	s.pins.Lock()
-	if s.pins.kept == nil {
-		s.pins.kept = make(map[*Hold]struct{})
-	}
-	s.pins.kept[h] = struct{}{}
-	s.pins.Unlock()
+	h := s.KeepFrom(s.Applied())
 	st := s.acquire()
 	p := &Pinned{Snapshot: st.eng.NewSnapshot(), s: s}
 	p.pin = pin{snap: p.Snapshot, st: st, made: s.o.Clock()}
@@ -124,3 +118,15 @@ func (s *Shard) Pin() (*Pinned, Position, *Hold, error) {
 
 // SyncLog makes all that the log holds durable, whatever the mode of its syncs.
 func (s *Shard) SyncLog() error { return s.o.Log.Sync() }
+
+// KeepFrom is a hold of the log after index, which another hold has kept until now.
+func (s *Shard) KeepFrom(index raftlog.Index) *Hold {
+	h := &Hold{s: s, index: index}
+	s.pins.Lock()
+	defer s.pins.Unlock()
+	if s.pins.kept == nil {
+		s.pins.kept = make(map[*Hold]struct{})
+	}
+	s.pins.kept[h] = struct{}{}
+	return h
+}
