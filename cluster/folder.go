@@ -139,6 +139,7 @@ func (n *Node) openLog() (err error) {
 		Fsync:        n.o.Fsync,
 		SegmentBytes: n.o.LogSegmentBytes,
 		RetainBytes:  n.o.LogRetainBytes,
+		RetainTime:   n.o.LogRetainTime,
 		CacheBytes:   n.o.LogCacheBytes,
 		Logger:       n.o.Logger,
 		Clock:        n.o.Clock,

@@ -7,14 +7,11 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"dkv/cluster/raftsnap"
 	"dkv/cluster/replica"
 	"dkv/cluster/shard"
-
-	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 )
 
 // Errors of Follow. Their texts are replies.
@@ -27,9 +24,7 @@ var (
 const (
 	defaultFollowTimeout = 60 * time.Second
 	sweepInterval        = time.Second
-	// applyRetryPause is how long a replica that cannot write waits.
-	applyRetryPause = 100 * time.Millisecond
-	maxSources      = 64 // addresses
+	maxSources           = 64 // addresses
 )
 
 // FollowOptions are those of a replica. The functions are asked each time; nil: the
@@ -83,6 +78,7 @@ func (id *identity) follows() bool { return id.Source != nil && len(id.Source.Ad
 // follower is a node's following of a source.
 type follower struct {
 	id string // names this run of the node to its source
+	on atomic.Bool
 
 	mu struct {
 		sync.Mutex // held while whom to follow changes
@@ -98,6 +94,19 @@ type Following struct {
 	Addrs []string
 	Links []replica.LinkStatus // one a shard
 }
+
+// Up says whether all shards are being followed.
+func (f *Following) Up() bool {
+	for i := range f.Links {
+		if !f.Links[i].Up {
+			return false
+		}
+	}
+	return len(f.Links) > 0
+}
+
+// Follows says whether this node is a replica.
+func (n *Node) Follows() bool { return n.follower.on.Load() }
 
 // newSource makes the node's side that serves replicas.
 func (n *Node) newSource() *replica.Source {
@@ -121,10 +130,13 @@ func (n *Node) newSource() *replica.Source {
 // Source serves the replicas of this node.
 func (n *Node) Source() *replica.Source { return n.source }
 
-// sweepCopies lets go of copies that nobody comes back for.
+// sweepCopies lets go of copies that nobody comes back for, and of old log.
 func (n *Node) sweepCopies(ctx context.Context) {
 	for pause(ctx, sweepInterval) == nil {
 		n.source.Sweep()
+		if err := n.log.DropOld(); err != nil && ctx.Err() == nil {
+			n.o.Logger.Error("cannot cut the log", "err", err)
+		}
 	}
 	n.source.Close()
 }
@@ -132,10 +144,6 @@ func (n *Node) sweepCopies(ctx context.Context) {
 // goOnFollowing is called when the node is open: it follows whom the folder says, or
 // the options if they have changed since.
 func (n *Node) goOnFollowing() error {
-	var err error
-	if n.follower.id, err = randomID(); err != nil {
-		return err
-	}
 	id, given := n.identity(), n.o.Follow.Addrs
 	var before []string
 	if id.Source != nil {
@@ -148,6 +156,49 @@ func (n *Node) goOnFollowing() error {
 		return n.follow(id.Source.Addrs, before)
 	}
 	return n.forgetSource()
+}
+
+// awaitSource has a new replica ask its source how many shards there are, make them,
+// and follow it, in the background.
+func (n *Node) awaitSource() {
+	n.follower.on.Store(true)
+	n.setDownReply("LOADING This replica has not reached its master yet")
+	n.goes(func(ctx context.Context) {
+		l := replica.NewLink(n.linkOptions(n.o.Follow.Addrs))
+		shards, err := l.AskShards(ctx)
+		if err != nil {
+			return // the node closes
+		}
+		id := *n.identity()
+		id.State, id.Shards, id.NodeID = stateCreating, shards, 1
+		if shards > MaxShards {
+			err = fmt.Errorf("cluster: the source has %d shards, there can be 1 to %d: %w", shards, MaxShards, ErrShards)
+		}
+		if err == nil {
+			id.ClusterID, err = randomID()
+		}
+		if err == nil {
+			err = n.setIdentity(id)
+		}
+		if err == nil {
+			err = n.openShards()
+		}
+		if err == nil {
+			err = n.goOnFollowing()
+		}
+		if err != nil && ctx.Err() == nil {
+			n.stop(err)
+		}
+	})
+}
+
+// linkOptions are those of all links.
+func (n *Node) linkOptions(addrs []string) replica.LinkOptions {
+	o := n.o.Follow
+	return replica.LinkOptions{
+		Addrs: addrs, Replica: n.follower.id, Addr: o.Addr, Auth: o.Auth, Timeout: o.Timeout, Interval: o.Interval,
+		Dial: o.Dial, Clock: n.o.Clock, Logger: n.o.Logger,
+	}
 }
 
 // Follow makes this node a replica of the node at addrs, host:port: of one node, or of
@@ -174,6 +225,9 @@ func (n *Node) follow(addrs, given []string) error {
 			return fmt.Errorf("%w %q", ErrFollowAddr, a)
 		}
 	}
+	if _, err := n.serving(0); err != nil {
+		return err
+	}
 	f := &n.follower
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -184,6 +238,7 @@ func (n *Node) follow(addrs, given []string) error {
 	if err := n.setSource(addrs, given); err != nil {
 		return err
 	}
+	f.on.Store(true)
 	for i := range n.list() {
 		n.list()[i].Follow(true)
 	}
@@ -206,6 +261,9 @@ func (n *Node) setSource(addrs, given []string) error {
 // disk, after which it follows as before or, when the process is started again,
 // nobody.
 func (n *Node) Unfollow() error {
+	if _, err := n.serving(0); err != nil {
+		return err
+	}
 	f := &n.follower
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -225,6 +283,7 @@ func (n *Node) Unfollow() error {
 	for i := range n.list() {
 		n.list()[i].Follow(false)
 	}
+	f.on.Store(false)
 	n.o.Logger.Info("no replica any more: clients may write")
 	return nil
 }
@@ -249,17 +308,15 @@ func (n *Node) forgetSource() error {
 // startLinksLocked follows a source.
 func (n *Node) startLinksLocked(addrs []string) {
 	f := &n.follower
-	list, o := n.list(), n.o.Follow
+	list := n.list()
 	ctx, cancel := context.WithCancel(n.ctx)
 	f.mu.addrs, f.mu.stop, f.mu.running = slices.Clone(addrs), cancel, new(sync.WaitGroup)
 	f.mu.links = make([]*replica.Link, len(list))
 	n.o.Logger.Info("following a source", "addrs", addrs)
 	for i := range list {
-		l := replica.NewLink(replica.LinkOptions{
-			Shard: list[i].id, Shards: len(list), Local: &localShard{n: n, s: &list[i]},
-			Addrs: f.mu.addrs, Replica: f.id, Addr: o.Addr, Auth: o.Auth, Timeout: o.Timeout, Interval: o.Interval,
-			Dial: o.Dial, Clock: n.o.Clock, Logger: n.o.Logger,
-		})
+		o := n.linkOptions(f.mu.addrs)
+		o.Shard, o.Shards, o.Local = list[i].id, len(list), &localShard{n: n, s: &list[i]}
+		l := replica.NewLink(o)
 		f.mu.links[i] = l
 		running := f.mu.running
 		running.Add(1)
@@ -289,66 +346,12 @@ func (n *Node) Following() (Following, bool) {
 	addrs, links := f.mu.addrs, f.mu.links
 	f.mu.Unlock()
 	if addrs == nil {
-		return Following{}, false
+		awaiting := n.identity().State == stateAwaiting
+		return Following{Addrs: n.o.Follow.Addrs}, awaiting
 	}
 	out := Following{Addrs: addrs, Links: make([]replica.LinkStatus, len(links))}
 	for i, l := range links {
 		out.Links[i] = l.Status()
 	}
 	return out, true
-}
-
-// localShard is a shard as a link sees it.
-type localShard struct {
-	n *Node
-	s *openShard
-}
-
-// Source implements replica.Local.
-func (l *localShard) Source() (shard.SourcePosition, bool) { return l.s.Source() }
-
-// Apply implements replica.Local. A disk that cannot be written is waited for.
-func (l *localShard) Apply(ctx context.Context, b *shard.SourceBatch) error {
-	for said := false; ; {
-		t := shard.Task{Source: b}
-		l.s.Submit(&t)
-		err := t.Wait()
-		if !errors.Is(err, shard.ErrNoSpace) && !errors.Is(err, shard.ErrNotWritable) && !errors.Is(err, shard.ErrNotLeader) {
-			return err
-		}
-		if !said {
-			l.n.o.Logger.Warn("a replica cannot write what its source sends", "shard", l.s.id, "err", err)
-			said = true
-		}
-		if err := pause(ctx, applyRetryPause); err != nil {
-			return err
-		}
-	}
-}
-
-// BeginCopy implements replica.Local.
-func (l *localShard) BeginCopy(id uint64, at shard.SourcePosition, estimatedBytes uint64) (*raftsnap.Receiver, error) {
-	m := &pb.Message{Type: pb.MsgSnap.Enum(), Snapshot: l.s.Replacement(at)}
-	meta, err := proto.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("cluster: encode a copy's announcement: %w", err)
-	}
-	return l.s.store.Receive(id, meta, estimatedBytes)
-}
-
-// EndCopy implements replica.Local.
-func (l *localShard) EndCopy(ctx context.Context, r *raftsnap.Receiver) error {
-	m, err := decodeSnapshot(r.Meta())
-	if err != nil {
-		return err
-	}
-	st := l.s.store
-	st.installing.Lock()
-	defer st.installing.Unlock()
-	st.setComplete(r)
-	err = l.s.Replace(ctx, m.GetSnapshot())
-	if left := st.setComplete(nil); left != nil {
-		err = errors.Join(err, left.Discard())
-	}
-	return err
 }

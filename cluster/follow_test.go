@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -122,9 +123,13 @@ func (sn *sourceNet) sync(n *Node, c net.Conn, r *bufio.Reader, args []string, i
 				return
 			}
 			index, _ := strconv.ParseUint(args[2], 10, 64)
-			ss.Ack(raftlog.Index(index))
+			ss.Ack(raftlog.Index(index), len(args) > 3 && args[3] == "FACK")
 		}
 	}()
+	if ss == nil {
+		_, err = fmt.Fprintf(c, "+%s\r\n", reply)
+		return err
+	}
 	left := sn.cutAfter.Load()
 	var buf []byte
 	_, err = fmt.Fprintf(c, "+%s\r\n", reply)
@@ -161,7 +166,7 @@ func readTestCommand(r *bufio.Reader) ([]string, error) {
 // openReplicating opens a node with small sizes, which follows addrs.
 func openReplicating(sn *sourceNet, fs vfs.FS, mode raftlog.FsyncMode, addrs ...string) (*Node, error) {
 	return Open(Options{
-		Dir: "data", FS: fs, Fsync: mode,
+		Dir: "data", FS: fs, Fsync: mode, Shards: 1,
 		MemtableBytes: 64 << 10, LogSegmentBytes: 32 << 10, LogRetainBytes: 64 << 10, MaxLogBytes: 256 << 10,
 		BlockCacheBytes: 1 << 20, ReserveDiskBytes: -1,
 		Follow: FollowOptions{Addrs: addrs, Dial: sn.dial}, Logger: sn.logger,
@@ -230,7 +235,7 @@ func TestFollow(t *testing.T) {
 	if err := chainStep(r, step+1); !errors.Is(err, shard.ErrReadOnly) {
 		t.Errorf("a client's write on a replica: %v", err)
 	}
-	waitFor(t, func() bool { return source.Source().Has([]raftlog.Index{source.Shard(0).Applied()}) == 1 })
+	waitFor(t, func() bool { return source.Source().Has([]raftlog.Index{source.Shard(0).Applied()}, true) == 1 })
 
 	// The replica is away for a while that the log covers.
 	sn.set("r:1", nil)
@@ -401,4 +406,102 @@ func checkReplicaPoint(t *testing.T, sn *sourceNet, p crashPoint, mode raftlog.F
 		t.Fatal(err)
 	}
 	waitStep(t, n, last)
+}
+
+// TestReplicaTakesTheNumberOfShards: a new replica has as many as its source, for
+// which it waits; one that has another number says so.
+func TestReplicaTakesTheNumberOfShards(t *testing.T) {
+	sn := newSourceNet()
+	options := func(shards int, addrs ...string) Options {
+		return Options{
+			Dir: "data", FS: vfs.NewMem(), Shards: shards, BlockCacheBytes: 1 << 20, ReserveDiskBytes: -1,
+			Follow: FollowOptions{Addrs: addrs, Dial: sn.dial},
+		}
+	}
+	source := openNode(t, options(3))
+	r := openNode(t, options(0, "s:1"))
+	one := openNode(t, options(1, "s:1"))
+	t.Cleanup(sn.close)
+	if _, err := r.serving(0); err == nil || r.Follow([]string{"s:1"}) == nil {
+		t.Error("it has shards before it can know how many")
+	}
+	for i := range 3 {
+		task := putTask("k=v" + strconv.Itoa(i))
+		source.Shard(raftlog.ShardID(i)).Submit(task)
+		if err := task.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sn.set("s:1", source)
+	waitFor(t, func() bool {
+		f, ok := r.Following()
+		return ok && f.Up() && r.Shards() == 3
+	})
+	upTo := make([]raftlog.Index, 3)
+	for i := range upTo {
+		upTo[i] = source.Shard(raftlog.ShardID(i)).Applied()
+	}
+	waitFor(t, func() bool { return source.Source().Has(upTo, false) == 1 })
+	waitFor(t, func() bool {
+		f, _ := one.Following()
+		return strings.Contains(f.Links[0].Err, "number of shards differs: this node has 3, the replica 1")
+	})
+}
+
+// TestSourceLosesItsEnd: a source that a power failure has cost entries which its
+// replica has got, and that then writes others under the same indexes, is copied:
+// nothing is mixed.
+func TestSourceLosesItsEnd(t *testing.T) {
+	sn := newSourceNet()
+	disk := enginetest.NewCrashFS()
+	source, err := openReplicating(sn, disk, raftlog.FsyncNo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := set(source, "kept", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := source.SyncLog(); err != nil {
+		t.Fatal(err)
+	}
+	sn.set("s:1", source)
+	r := sn.open(t, vfs.NewMem(), "s:1")
+	// A session begins with a sync.
+	waitFor(t, func() bool { _, found := getString(t, r, "kept"); return found })
+	for i := range 20 {
+		if err := set(source, "gone"+strconv.Itoa(i), "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, func() bool { _, found := getString(t, r, "gone19"); return found })
+	crashed := disk.Crash(vfs.CrashCloneCfg{})
+	sn.set("s:1", nil)
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := sn.open(t, crashed)
+	if _, found := getString(t, again, "gone19"); found {
+		t.Fatal("the crash has lost nothing")
+	}
+	// Beyond what the replica has.
+	for i := range 40 {
+		if err := set(again, "new"+strconv.Itoa(i), "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sn.set("s:1", again)
+	waitFor(t, func() bool { _, found := getString(t, r, "new39"); return found })
+	for _, key := range []string{"gone0", "gone19"} {
+		if _, found := getString(t, r, key); found {
+			t.Errorf("%s is there: two histories were mixed", key)
+		}
+	}
+	for _, key := range []string{"kept", "new0"} {
+		if _, found := getString(t, r, key); !found {
+			t.Errorf("%s is missing", key)
+		}
+	}
+	if got := fullCopies(r); got != 2 {
+		t.Errorf("%d full copies, want the first one and another", got)
+	}
 }

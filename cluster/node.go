@@ -76,7 +76,7 @@ type Node struct {
 // Errors: ErrVersion, ErrEngine, ErrForeign, ErrShards, ErrRemoved, ErrRecovering,
 // ErrPeerList, ErrBadAddr, engine.ErrLocked, ErrUnsupported, raftlog's and shard's,
 // all wrapped.
-func Open(o Options) (*Node, error) {
+func Open(o Options) (_ *Node, err error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -96,6 +96,9 @@ func Open(o Options) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.setDown("The node is being opened")
 	n.source = n.newSource()
+	if n.follower.id, err = randomID(); err != nil {
+		return nil, err
+	}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -124,6 +127,10 @@ func (n *Node) open() error {
 		n.goes(n.keep)
 	}
 	n.goes(n.sweepCopies)
+	if n.identity().State == stateAwaiting {
+		n.awaitSource()
+		return nil
+	}
 	return n.goOnFollowing()
 }
 
@@ -337,7 +344,11 @@ func (n *Node) serving(id raftlog.ShardID) (*openShard, error) {
 
 // setDown says why there are no shards.
 func (n *Node) setDown(why string) {
-	var err error = &remoteError{"CLUSTERDOWN " + why, shard.ErrNotLeader}
+	n.setDownReply("CLUSTERDOWN " + why)
+}
+
+func (n *Node) setDownReply(text string) {
+	var err error = &remoteError{text, shard.ErrNotLeader}
 	n.down.Store(&err)
 }
 

@@ -93,6 +93,8 @@ type Options struct {
 	// LogRetainBytes of log are kept beyond what a restart needs, for replicas;
 	// default 64 MiB.
 	LogRetainBytes int64
+	// LogRetainTime, when above zero, is the age from which such log is not kept.
+	LogRetainTime time.Duration
 	// MaxLogBytes is the size at which the engine is flushed so that the log
 	// can be cut; default 512 MiB.
 	MaxLogBytes int64

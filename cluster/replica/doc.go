@@ -22,7 +22,7 @@
 //	                                          <--  +CONTINUE history shards
 //	                                               or +COPY history shards id index term bytes
 //	                                          <--  frames, each a bulk string, see Frame
-//	  REPLCONF ACK index, for what is applied -->
+//	  REPLCONF ACK index [FACK index]         -->   applied, and on disk
 //
 // # Bounds
 //

@@ -28,18 +28,24 @@ type Session struct {
 	hold  *shard.Hold    // until the replica has caught up after the copy
 	buf   []byte
 	send  func(frame []byte) error
+	// orphaned counts the heartbeats since the shard has had no leader.
+	orphaned int
 
-	copies atomic.Bool
-	acked  atomic.Uint64
-	heard  atomic.Int64 // unix ns
+	copies  atomic.Bool
+	acked   atomic.Uint64
+	durable atomic.Uint64 // likewise, and on the replica's disk
+	heard   atomic.Int64  // unix ns
 }
 
-// Ack notes that the replica has applied everything up to index. Any goroutine may
-// call it.
-func (ss *Session) Ack(index raftlog.Index) {
+// Ack notes that the replica has applied everything up to index, and that it has it on
+// its disk. Any goroutine may call it.
+func (ss *Session) Ack(index raftlog.Index, durable bool) {
 	ss.heard.Store(ss.src.o.Clock().UnixNano())
-	old := ss.acked.Swap(uint64(index))
-	if old == uint64(index) {
+	news := ss.acked.Swap(uint64(index)) != uint64(index)
+	if durable {
+		news = ss.durable.Swap(uint64(index)) != uint64(index) || news
+	}
+	if !news {
 		return
 	}
 	ss.src.mu.Lock()
@@ -51,9 +57,17 @@ func (ss *Session) Ack(index raftlog.Index) {
 // why. send writes one frame; it may block for as long as SourceOptions.Timeout,
 // and does not keep it.
 func (ss *Session) Run(ctx context.Context, send func(frame []byte) error) error {
-	s := ss.src
 	ss.send = send
 	err := ss.run(ctx)
+	ss.end(err)
+	return err
+}
+
+// Cancel ends a session that is not going to be run.
+func (ss *Session) Cancel() { ss.end(nil) }
+
+func (ss *Session) end(err error) {
+	s := ss.src
 	s.mu.Lock()
 	delete(s.mu.sessions, ss)
 	s.changedLocked()
@@ -68,7 +82,6 @@ func (ss *Session) Run(ctx context.Context, send func(frame []byte) error) error
 		// What failed on the way can be resumed; a log that cannot be held cannot.
 		s.endCopy(ss.copy, !errors.Is(err, errCopyHeld))
 	}
-	return err
 }
 
 // slow says whether a session ended because its replica could not keep up.
@@ -125,17 +138,34 @@ func (ss *Session) run(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-idle.C:
-			if silent := ss.src.o.Clock().UnixNano() - ss.heard.Load(); time.Duration(silent) > ss.src.o.Timeout() {
-				return errStuck
-			}
-			if err := ss.sendFrame(&Frame{Type: FrameHeartbeat, At: ss.at, Prev: ss.at.Index}); err != nil {
+			if err := ss.beat(); err != nil {
 				return err
 			}
+		case <-ss.shard.Group().Done():
+			return errClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
+
+// beat is what there is to do each second when nothing is sent.
+func (ss *Session) beat() error {
+	if silent := ss.src.o.Clock().UnixNano() - ss.heard.Load(); time.Duration(silent) > ss.src.o.Timeout() {
+		return errStuck
+	}
+	// A member that is cut off from its cluster has nothing new for long: another
+	// one may.
+	if ss.shard.Group().Status().Leader != 0 {
+		ss.orphaned = 0
+	} else if ss.orphaned++; ss.orphaned > maxOrphaned {
+		return errNoLeader
+	}
+	return ss.sendFrame(&Frame{Type: FrameHeartbeat, At: ss.at, Prev: ss.at.Index})
+}
+
+// maxOrphaned is for how many heartbeats a shard without a leader is served.
+const maxOrphaned = 5
 
 // sendEntries sends a frame of what comes next, if there is anything.
 func (ss *Session) sendEntries() (sent bool, err error) {

@@ -2,18 +2,15 @@ package replica
 
 import (
 	"cmp"
-	"encoding/hex"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"dkv/cluster/raftlog"
-	"dkv/cluster/raftsnap"
 	"dkv/cluster/shard"
 )
 
@@ -25,6 +22,8 @@ const (
 	resumeTime = 30 * time.Second
 	// frameBytes is how much of the log a frame takes, unless one entry is larger.
 	frameBytes = 1 << 20
+	// behindTimeout is how long a node may take to catch up with its leader.
+	behindTimeout = 2 * time.Second
 	// heartbeat is the time between two frames when there is nothing to send.
 	heartbeat = time.Second
 )
@@ -34,9 +33,12 @@ var (
 	ErrVersion  = errors.New("ERR DKV.SYNC: this version of the protocol is not known here")
 	ErrShards   = errors.New("ERR DKV.SYNC: the number of shards differs")
 	ErrShard    = errors.New("ERR DKV.SYNC: there is no such shard, or it is not open yet")
+	ErrBehind   = errors.New("ERR DKV.SYNC: this node is behind the replica and has no leader to ask; later")
 	ErrTooMany  = errors.New("ERR DKV.SYNC: too many replicas are connected")
 	ErrBusy     = errors.New("ERR DKV.SYNC: enough full copies are under way; later")
 	ErrRequest  = errors.New("ERR DKV.SYNC: wrong arguments")
+	errClosed   = errors.New("the shard is closed")
+	errNoLeader = errors.New("the shard has no leader")
 	errStuck    = errors.New("it has acknowledged nothing for too long")
 	errCopyHeld = errors.New("the log that has to be kept for the copy has become too large")
 )
@@ -93,103 +95,17 @@ func NewSource(o SourceOptions) *Source {
 	return s
 }
 
-// Request is what a replica asks for.
-type Request struct {
-	Version, Shards int
-	Shard           raftlog.ShardID
-	From            shard.SourcePosition // zero: nowhere yet
-	// CopyID and Place are of a copy that is to be resumed; empty: none.
-	CopyID string
-	Place  []byte
-	// Replica names the node, the same for all its shards; Addr is where it is for
-	// clients, "" when it does not say.
-	Replica, Addr string
-}
-
-// ParseRequest reads the arguments of DKV.SYNC, the command's name left out. More
-// than are known are passed over. Errors: ErrRequest, ErrVersion.
-func ParseRequest(args []string) (r Request, err error) {
-	const known = 6
-	if len(args) < 1 {
-		return r, ErrRequest
-	}
-	if r.Version, err = strconv.Atoi(args[0]); err != nil {
-		return r, ErrRequest
-	}
-	if r.Version != ProtocolVersion {
-		return r, ErrVersion
-	}
-	if len(args) < known {
-		return r, ErrRequest
-	}
-	var n [4]uint64
-	for i, arg := range []string{args[1], args[2], args[4], args[5]} {
-		if n[i], err = strconv.ParseUint(arg, 10, 64); err != nil {
-			return r, ErrRequest
-		}
-	}
-	if n[0] > 1<<16 || n[1] > 1<<16 {
-		return r, ErrRequest
-	}
-	r.Shards, r.Shard = int(n[0]), raftlog.ShardID(n[1])
-	if args[3] != unknownHistory {
-		r.From = shard.SourcePosition{History: args[3], Position: shard.Position{Index: raftlog.Index(n[2]), Term: raftlog.Term(n[3])}}
-	}
-	if len(args) >= known+2 {
-		r.CopyID = args[known]
-		if r.Place, err = hex.DecodeString(args[known+1]); err != nil {
-			return r, ErrRequest
-		}
-	}
-	return r, nil
-}
-
-// unknownHistory stands for the history of a replica that has followed nobody.
-const unknownHistory = "?"
-
-// args returns what ParseRequest reads.
-func (r *Request) args() []string {
-	history := r.From.History
-	if history == "" {
-		history = unknownHistory
-	}
-	args := []string{
-		strconv.Itoa(ProtocolVersion), strconv.Itoa(r.Shards), strconv.Itoa(int(r.Shard)),
-		history, strconv.FormatUint(uint64(r.From.Index), 10), strconv.FormatUint(uint64(r.From.Term), 10),
-	}
-	if r.CopyID != "" {
-		args = append(args, r.CopyID, hex.EncodeToString(r.Place))
-	}
-	return args
-}
-
-// copying is a full copy that is under way, or waits to be resumed.
-type copying struct {
-	id       string
-	shard    raftlog.ShardID
-	pinned   *shard.Pinned
-	src      *raftsnap.Source
-	at       shard.Position
-	hold     *shard.Hold
-	bytes    uint64 // about
-	logBytes int64  // when it began
-	inUse    bool
-	left     time.Time // when it was last not in use any more
-}
-
-func (c *copying) close(log *slog.Logger) {
-	c.hold.Release()
-	if err := c.src.Close(); err != nil {
-		log.Error("cannot close the snapshot of a copy", "err", err)
-	}
-}
-
-// Open begins a session. The reply is to be sent before Run. Errors are replies.
+// Open begins a session. The reply is to be sent before Run. Errors are replies. A
+// replica that has no shards yet asks how many there are: then there is no session.
 func (s *Source) Open(r Request) (*Session, string, error) {
 	if r.Version != ProtocolVersion {
 		return nil, "", ErrVersion
 	}
-	if n := s.o.Shards(); r.Shards != n {
+	n := s.o.Shards()
+	if r.Shards == 0 && s.o.Shard(0) != nil {
+		return nil, fmt.Sprintf("SHARDS %s %d", s.o.History(), n), nil
+	}
+	if r.Shards != n {
 		return nil, "", fmt.Errorf("%w: this node has %d, the replica %d", ErrShards, n, r.Shards)
 	}
 	if int(r.Shard) >= r.Shards {
@@ -204,10 +120,20 @@ func (s *Source) Open(r Request) (*Session, string, error) {
 	if err := sh.SyncLog(); err != nil {
 		return nil, "", fmt.Errorf("ERR DKV.SYNC: %w", err)
 	}
+	history := s.o.History()
+	if r.From.History == history && r.From.Index > sh.Applied() {
+		// This member is behind another one that the replica has followed, or the
+		// entries are lost.
+		ctx, cancel := context.WithTimeout(context.Background(), behindTimeout)
+		err := sh.Group().ReadBarrier(ctx)
+		cancel()
+		if err != nil {
+			return nil, "", ErrBehind
+		}
+	}
 	ss := &Session{src: s, shard: sh, req: r, began: s.o.Clock(), at: r.From.Position}
 	ss.acked.Store(uint64(r.From.Index))
 	ss.heard.Store(s.o.Clock().UnixNano())
-	history := s.o.History()
 	reply := fmt.Sprintf("CONTINUE %s %d", history, r.Shards)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -226,86 +152,6 @@ func (s *Source) Open(r Request) (*Session, string, error) {
 	}
 	s.mu.sessions[ss] = struct{}{}
 	return ss, reply, nil
-}
-
-// beginCopyLocked gives the session the copy that it resumes, or a new one.
-func (s *Source) beginCopyLocked(ss *Session) error {
-	s.sweepLocked()
-	if c := s.mu.copies[ss.req.CopyID]; c != nil && !c.inUse && c.shard == ss.req.Shard {
-		c.inUse, ss.copy, ss.place = true, c, ss.req.Place
-		return nil
-	}
-	if ss.req.From.History != "" {
-		s.mu.metrics.PartialRefused++
-	}
-	if len(s.mu.copies) >= maxCopies && !s.evictLocked() {
-		return ErrBusy
-	}
-	pinned, at, hold, err := ss.shard.Pin()
-	if err != nil {
-		return fmt.Errorf("ERR DKV.SYNC: %w", err)
-	}
-	c := &copying{
-		id: strconv.FormatUint(rand.Uint64(), 16), shard: ss.req.Shard, pinned: pinned, at: at, hold: hold,
-		src: raftsnap.NewSource(pinned), bytes: ss.shard.Metrics().Engine.DiskBytes, logBytes: s.o.LogBytes(), inUse: true,
-	}
-	s.mu.copies[c.id] = c
-	s.mu.metrics.Full++
-	ss.copy = c
-	return nil
-}
-
-// sweepLocked ends the copies that nobody has come back for.
-func (s *Source) sweepLocked() {
-	now := s.o.Clock()
-	for id, c := range s.mu.copies {
-		if !c.inUse && (now.Sub(c.left) > resumeTime || s.tooMuchHeld(c)) {
-			c.close(s.o.Logger)
-			delete(s.mu.copies, id)
-		}
-	}
-}
-
-// evictLocked ends the copy that has waited longest to be resumed, if there is one.
-func (s *Source) evictLocked() bool {
-	var oldest *copying
-	for _, c := range s.mu.copies {
-		if !c.inUse && (oldest == nil || c.left.Before(oldest.left)) {
-			oldest = c
-		}
-	}
-	if oldest == nil {
-		return false
-	}
-	oldest.close(s.o.Logger)
-	delete(s.mu.copies, oldest.id)
-	return true
-}
-
-// Sweep is to be called from time to time: it ends the copies that nobody has come
-// back for, whose log need not be kept any more.
-func (s *Source) Sweep() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sweepLocked()
-}
-
-// tooMuchHeld says whether the log has grown for a copy beyond what may be. A log
-// that is larger than what is copied would have the replica never catch up.
-func (s *Source) tooMuchHeld(c *copying) bool {
-	return s.o.DiskFull() || s.o.LogBytes()-c.logBytes > s.o.MaxHeldBytes+int64(c.bytes)
-}
-
-// endCopy ends a session's copy. One that was broken off can be resumed.
-func (s *Source) endCopy(c *copying, resumable bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if resumable && !s.mu.closed {
-		c.inUse, c.left = false, s.o.Clock()
-		return
-	}
-	c.close(s.o.Logger)
-	delete(s.mu.copies, c.id)
 }
 
 // Changed returns a channel that is closed when an acknowledgement comes or a
@@ -329,6 +175,8 @@ type Replica struct {
 	// Acked are the indexes that it has applied, by shard; zero: of a shard that is
 	// not connected.
 	Acked []raftlog.Index
+	// Durable are likewise those that it has on its disk.
+	Durable []raftlog.Index
 	// Heard is when the shard that has been silent for the longest time was last
 	// heard of, zero when a shard is not connected.
 	Heard time.Time
@@ -345,13 +193,14 @@ func (s *Source) Replicas() []Replica {
 	for ss := range s.mu.sessions {
 		r := byID[ss.req.Replica]
 		if r == nil {
-			r = &Replica{ID: ss.req.Replica, Addr: ss.req.Addr, State: "online", Acked: make([]raftlog.Index, n)}
+			r = &Replica{ID: ss.req.Replica, Addr: ss.req.Addr, State: "online", Acked: make([]raftlog.Index, n), Durable: make([]raftlog.Index, n)}
 			byID[r.ID] = r
 			ids = append(ids, r.ID)
 		}
 		parts[r.ID]++
 		if int(ss.req.Shard) < n {
 			r.Acked[ss.req.Shard] = raftlog.Index(ss.acked.Load())
+			r.Durable[ss.req.Shard] = raftlog.Index(ss.durable.Load())
 		}
 		if ss.copies.Load() {
 			r.State = "send_bulk"
@@ -377,12 +226,17 @@ func (s *Source) Replicas() []Replica {
 	return list
 }
 
-// Has says how many replicas have applied all shards up to these indexes.
-func (s *Source) Has(upTo []raftlog.Index) (n int) {
+// Has says how many replicas have applied all shards up to these indexes, and, when
+// durable is asked for, have them on their disks.
+func (s *Source) Has(upTo []raftlog.Index, durable bool) (n int) {
 	for _, r := range s.Replicas() {
-		all := len(r.Acked) >= len(upTo)
+		has := r.Acked
+		if durable {
+			has = r.Durable
+		}
+		all := len(has) >= len(upTo)
 		for i := 0; all && i < len(upTo); i++ {
-			all = r.Acked[i] >= upTo[i]
+			all = has[i] >= upTo[i]
 		}
 		if all {
 			n++

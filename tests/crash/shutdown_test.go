@@ -142,8 +142,7 @@ func TestStartRefused(t *testing.T) {
 			"-nexus-node-url", "http://127.0.0.1:1", "-nexus-cluster-url", "http://127.0.0.1:2")
 	})
 	for _, flags := range [][]string{
-		{"-role", "slave", "-repl-master-addr", "127.0.0.1:1"},
-		{"-db-engine", "rocksdb"}, {"-replPollInterval", "1s", "-role", "slave"},
+		{"-db-engine", "rocksdb"},
 	} {
 		t.Run("later issue "+flags[0], func(t *testing.T) {
 			refused(t, t.TempDir(), "", append([]string{"not supported yet"}, flags...)...)
