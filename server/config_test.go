@@ -203,7 +203,7 @@ save 900 1
 save 300 10
 include `+inc+`
 client-output-buffer-limit normal 1kb 0 0
-repl-diskless-sync-delay 1
+acllog-max-len 1
 some-directive-of-tomorrow a b
 bind 127.0.0.1 -::1
 dir '`+dir+`'
@@ -221,7 +221,7 @@ dir '`+dir+`'
 		}
 	}
 	if got, want := strings.Join(warnings, "; "), "unknown parameters were ignored: some-directive-of-tomorrow; "+
-		"parameters without an effect in dkv: save, save, maxmemory; parameters of features that are not built yet: repl-diskless-sync-delay"; got != want {
+		"parameters without an effect in dkv: save, save, maxmemory; parameters of features that are not built yet: acllog-max-len"; got != want {
 		t.Errorf("warnings: %s", got)
 	}
 }

@@ -100,6 +100,7 @@ func dkvSync(c *Conn, x *command.Ctx) error {
 	c.awaitEmpty()
 	c.closing = true
 	c.setFlag(flagReplica, true)
+	c.shared.last.Store(int32(x.Spec.ID) + 1)
 	c.serveReplica(ss, &req)
 	c.ws.spent = 0
 	return nil

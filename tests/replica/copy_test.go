@@ -38,6 +38,10 @@ func TestAwayTooLong(t *testing.T) {
 	awaitUp(t, replica)
 	replica.Kill()
 	fill(source.Dial(t), rng, 24)
+	harness.Until(t, patience, "the log to be cut", func() bool {
+		n, err := strconv.Atoi(infoField(source, "dkv", "log_bytes"))
+		return err == nil && n < 12<<20
+	})
 	replica.MustStart(t)
 	awaitUp(t, replica)
 	awaitSame(t, source, replica)
