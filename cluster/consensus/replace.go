@@ -30,6 +30,9 @@ func (g *Group) Replace(ctx context.Context, snap *pb.Snapshot) error {
 			return nil
 		}
 		err := c.replace(snap)
+		if err == nil {
+			err = c.settle() // it leads again
+		}
 		result <- err
 		return err
 	})
