@@ -257,6 +257,9 @@ func TestFollow(t *testing.T) {
 	if err := r.Unfollow(); err != nil {
 		t.Fatal(err)
 	}
+	if at, ok := r.Shard(0).Source(); ok {
+		t.Errorf("promoted, it knows its place in the source's log: %+v", at)
+	}
 	write(r, 10)
 	waitStep(t, chained, step)
 	sn.set("r:1", nil)
