@@ -35,6 +35,18 @@ func (n *Node) SetActiveExpire(on bool) {
 // SetFsync changes when the log is synced.
 func (n *Node) SetFsync(m raftlog.FsyncMode) { n.log.SetFsync(m) }
 
+// SyncLog makes all that has been applied durable, whatever the mode of the log's
+// syncs.
+func (n *Node) SyncLog() error {
+	if err := n.log.Sync(); err != nil {
+		return fmt.Errorf("cluster: sync log: %w", err)
+	}
+	return nil
+}
+
+// LogSynced says whether all that has been applied is on disk.
+func (n *Node) LogSynced() bool { return !n.o.Diskless && n.log.Metrics().UnsyncedBytes == 0 }
+
 // Dir is the node's folder.
 func (n *Node) Dir() string { return n.o.Dir }
 

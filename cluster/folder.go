@@ -94,9 +94,11 @@ func (n *Node) upgrade(id identity) error {
 		return nil
 	}
 	id.Format = formatVersion
-	var err error
-	if id.Incarnation, err = randomID(); err != nil {
-		return err
+	if id.Incarnation == "" {
+		var err error
+		if id.Incarnation, err = randomID(); err != nil {
+			return err
+		}
 	}
 	return n.setIdentity(id)
 }
@@ -136,6 +138,7 @@ func (n *Node) openLog() (err error) {
 		Fsync:        n.o.Fsync,
 		SegmentBytes: n.o.LogSegmentBytes,
 		RetainBytes:  n.o.LogRetainBytes,
+		RetainTime:   n.o.LogRetainTime,
 		CacheBytes:   n.o.LogCacheBytes,
 		Logger:       n.o.Logger,
 		Clock:        n.o.Clock,

@@ -17,10 +17,11 @@ import (
 )
 
 // formatVersion is the version of the folder's layout, the log and the key
-// encoding together. A node refuses a folder of a later one; one of version 1,
-// from before there were clusters, becomes one of this version when it is opened.
+// encoding together. A node refuses a folder of a later one; one of version 1, from
+// before there were clusters, or 2, from before there were replicas, becomes one of
+// this version when it is opened.
 const (
-	formatVersion      = 2
+	formatVersion      = 3
 	firstFormatVersion = 1
 )
 
@@ -44,13 +45,15 @@ var (
 //	forming     a list of peers was given; Incarnation is told to them,     -> creating
 //	            and who the members are to be once all have been heard
 //	joining     waits to be added to a cluster                              -> creating
+//	awaiting    a replica that has to hear from its source how many         -> creating
+//	            shards there are
 //	creating    everything below is decided; log and engines are being      -> ready
 //	            made, and hold nothing yet that anybody was promised
 //	ready       a member                                                    -> removed, recovering
 //	recovering  being made a cluster of its own                             -> ready
 //	removed     the cluster goes on without it
 //
-// A new identity begins as forming, joining or, alone, as creating.
+// A new identity begins as forming, joining, awaiting or, alone, as creating.
 type identity struct {
 	Format int `json:"format"`
 	// ClusterID and NodeID are empty while forming or joining.
@@ -73,11 +76,14 @@ type identity struct {
 	// Table is a copy of the newest members table that was seen, so that the
 	// others can be reached before the log has been replayed.
 	Table memberTable `json:"table,omitzero"`
+	// Source says whom the node follows; nil: nobody ever.
+	Source *sourceSetting `json:"source,omitempty"`
 }
 
 const (
 	stateForming    = "forming"
 	stateJoining    = "joining"
+	stateAwaiting   = "awaiting"
 	stateCreating   = "creating"
 	stateReady      = "ready"
 	stateRecovering = "recovering"
@@ -100,6 +106,9 @@ func newIdentity(o Options) (identity, error) {
 		return id, nil
 	case len(o.Peers) > 1:
 		id.State, id.Peers = stateForming, o.Peers
+		return id, nil
+	case len(o.Follow.Addrs) > 0 && o.Shards == 0 && o.PeerAddr == "":
+		id.State, id.Shards = stateAwaiting, 0
 		return id, nil
 	}
 	id.State, id.NodeID = stateCreating, 1
@@ -135,6 +144,7 @@ func (id *identity) members(o *Options) memberTable {
 // them for the new ones, so a change is another incarnation.
 func (id identity) reconsider(o Options) (identity, error) {
 	switch {
+	case id.State == stateAwaiting:
 	case id.State != stateForming && id.State != stateJoining:
 		return id, nil
 	case id.State == stateForming && !o.Join && len(o.Peers) == 0:
@@ -187,7 +197,7 @@ func (id identity) check(o Options) error {
 	case id.State == stateRecovering:
 		return fmt.Errorf("cluster: %s: %w", o.Dir, ErrRecovering)
 	case member && (id.NodeID == 0 || id.ClusterID == "" || id.Shards < 1 || id.Shards > MaxShards),
-		!member && (id.State != stateForming && id.State != stateJoining || id.Incarnation == ""):
+		!member && (id.State != stateForming && id.State != stateJoining && id.State != stateAwaiting || id.Incarnation == ""):
 		return fmt.Errorf("cluster: %s: %s is damaged", o.Dir, identityName)
 	case member && o.Shards != 0 && o.Shards != id.Shards:
 		return fmt.Errorf("cluster: %s: %w: it was created with %d, asked for %d", o.Dir, ErrShards, id.Shards, o.Shards)

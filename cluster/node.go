@@ -13,6 +13,7 @@ import (
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
 	"dkv/cluster/raftsnap"
+	"dkv/cluster/replica"
 	"dkv/cluster/shard"
 	"dkv/cluster/transport"
 	"dkv/engine"
@@ -44,6 +45,9 @@ type Node struct {
 	welcomes  chan welcomeRequest
 	heldUntil atomic.Int64 // unix ms: until then no leadership is moved for balance
 
+	source   *replica.Source // serves those who follow this node
+	follower follower        // this node's own following
+
 	mu struct {
 		sync.Mutex
 		closed bool
@@ -74,7 +78,7 @@ type Node struct {
 // Errors: ErrVersion, ErrEngine, ErrForeign, ErrShards, ErrRemoved, ErrRecovering,
 // ErrPeerList, ErrBadAddr, engine.ErrLocked, ErrUnsupported, raftlog's and shard's,
 // all wrapped.
-func Open(o Options) (*Node, error) {
+func Open(o Options) (_ *Node, err error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -93,6 +97,10 @@ func Open(o Options) (*Node, error) {
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.setDown("The node is being opened")
+	n.source = n.newSource()
+	if n.follower.id, err = randomID(); err != nil {
+		return nil, err
+	}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -123,7 +131,12 @@ func (n *Node) open() error {
 	if n.transport != nil {
 		n.goes(n.keep)
 	}
-	return nil
+	n.goes(n.sweepCopies)
+	if n.identity().State == stateAwaiting {
+		n.awaitSource()
+		return nil
+	}
+	return n.goOnFollowing()
 }
 
 // listen starts the transport. Members are let in once there is an identity.
@@ -242,6 +255,7 @@ func (n *Node) openShard(s *openShard) error {
 		PinnedBytes:   func() int64 { return n.pinnedBytes(s.id) },
 		MaxLogBytes:   n.o.MaxLogBytes,
 		OnFatal:       n.stop,
+		Following:     n.identity().follows(),
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: open shard %d: %w", s.id, err)
@@ -281,13 +295,16 @@ func (n *Node) sweep(s *openShard) {
 	}
 }
 
-// goes runs f on a goroutine that Close waits for. f returns when its context ends.
-func (n *Node) goes(f func(context.Context)) {
+// goes runs f on a goroutine that Close waits for, unless the node is closed. f
+// returns when its context ends.
+func (n *Node) goes(f func(context.Context)) (started bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.mu.closed {
-		n.running.Go(func() { f(n.ctx) })
+	if n.mu.closed {
+		return false
 	}
+	n.running.Go(func() { f(n.ctx) })
+	return true
 }
 
 // stop records what ended the node. Whoever runs the node reads it from Fatal.
@@ -330,7 +347,11 @@ func (n *Node) serving(id raftlog.ShardID) (*openShard, error) {
 
 // setDown says why there are no shards.
 func (n *Node) setDown(why string) {
-	var err error = &remoteError{"CLUSTERDOWN " + why, shard.ErrNotLeader}
+	n.setDownReply("CLUSTERDOWN " + why)
+}
+
+func (n *Node) setDownReply(text string) {
+	var err error = &remoteError{text, shard.ErrNotLeader}
 	n.down.Store(&err)
 }
 

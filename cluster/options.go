@@ -19,6 +19,7 @@ const (
 	defaultTimeout       = 5 * time.Second
 	defaultTickInterval  = 50 * time.Millisecond
 	defaultElectionTicks = 15
+	defaultMaxLogBytes   = 512 << 20 // as package shard has it
 
 	// As pebbledb has them: the free space that is left alone, and the part of a
 	// small disk that it is at most.
@@ -92,6 +93,8 @@ type Options struct {
 	// LogRetainBytes of log are kept beyond what a restart needs, for replicas;
 	// default 64 MiB.
 	LogRetainBytes int64
+	// LogRetainTime, when above zero, is the age from which such log is not kept.
+	LogRetainTime time.Duration
 	// MaxLogBytes is the size at which the engine is flushed so that the log
 	// can be cut; default 512 MiB.
 	MaxLogBytes int64
@@ -125,6 +128,8 @@ type Options struct {
 	ReadMode ReadMode
 	// TLS makes the nodes prove to each other who they are; nil: plain.
 	TLS *TLS
+	// Follow says whom this node follows as a replica, and how.
+	Follow FollowOptions
 	// TickInterval is raft's unit of time, ElectionTicks how many of them
 	// without a word from the leader start an election; see consensus.Options.
 	TickInterval  time.Duration
@@ -178,6 +183,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxCallBytes == 0 {
 		o.MaxCallBytes = transport.MaxBytes
 	}
+	o.Follow = o.Follow.withDefaults()
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

@@ -23,7 +23,6 @@ func init() {
 	bind("bgsave", bgSave)
 	bind("bgrewriteaof", bgRewriteAOF)
 	bind("shutdown", shutdown)
-	bind("wait", wait)
 }
 
 // admin is what the administration commands keep for a server.

@@ -44,7 +44,12 @@ func parseClientType(arg []byte) (clientType, error) {
 }
 
 // is says whether c belongs to a class. Monitors are normal clients.
-func (c *Conn) is(t clientType) bool { return t == anyClient || t == normalClient }
+func (c *Conn) is(t clientType) bool {
+	if c.shared.flags.Load()&flagReplica != 0 {
+		return t == anyClient || t == replicaClient
+	}
+	return t == anyClient || t == normalClient
+}
 
 func clientInfo(c *Conn, x *command.Ctx) error {
 	x.Out.Verbatim("txt", string(c.appendInfo(nil, c)))
@@ -168,6 +173,7 @@ func (c *Conn) flagLetters() string {
 		letter byte
 	}{
 		{c.monitoring.Load(), 'O'},
+		{f&flagReplica != 0, 'S'},
 		{f&flagTransaction != 0, 'x'},
 		{f&flagPaused != 0, 'b'},
 		{c.unix, 'U'},

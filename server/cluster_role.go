@@ -10,8 +10,26 @@ import (
 func init() { bind("role", role) }
 
 // role is ROLE. Every member of a cluster takes writes, so it is a master; those
-// that it sends the log to, where it leads, are its replicas.
+// that it sends the log to, where it leads, are its replicas, and so are those that
+// follow it on their own.
 func role(c *Conn, x *command.Ctx) error {
+	if from, ok := c.srv.node.Following(); ok {
+		f := newFollowing(&from)
+		state := "connect"
+		switch {
+		case f.up:
+			state = "connected"
+		case f.copying:
+			state = "sync"
+		}
+		x.Out.Array(5)
+		x.Out.BulkString("slave")
+		x.Out.BulkString(f.host)
+		x.Out.Int(int64(f.port))
+		x.Out.BulkString(state)
+		x.Out.Uint(f.offset)
+		return nil
+	}
 	r := c.srv.replication()
 	x.Out.Array(3)
 	x.Out.BulkString("master")
@@ -42,10 +60,14 @@ type follower struct {
 	port   int
 	offset uint64 // comparable with replication.offset
 	state  string // online, send_bulk (it is sent a raft snapshot), wait_bgsave (not connected)
+	lag    int64  // seconds since it was heard of, of an asynchronous replica
 }
 
 func (s *Server) replication() replication {
-	return newReplication(s.topology(), s.node.Metrics())
+	m := s.node.Metrics()
+	r := newReplication(s.topology(), m)
+	r.addReplicas(s, m)
+	return r
 }
 
 func newReplication(t *topology, m cluster.Metrics) replication {

@@ -154,7 +154,7 @@ func TestReplicationFigures(t *testing.T) {
 	top := threeNodes()
 	var m cluster.Metrics
 	r := newReplication(top, m)
-	if got := fmt.Sprint(r.followers); got != "[{h1 1 100 online} { 0 90 wait_bgsave} {::1 7 5 send_bulk}]" {
+	if got := fmt.Sprint(r.followers); got != "[{h1 1 100 online 0} { 0 90 wait_bgsave 0} {::1 7 5 send_bulk 0}]" {
 		t.Error(got)
 	}
 	top.self = 2 // leads nothing

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -32,6 +33,9 @@ func (c *Config) CheckCluster(mine func(addr string) bool) error {
 	case role == "master" && !member:
 		return errors.New("role master needs cluster-peers (to found a cluster; nexus-cluster-url in the older store) " +
 			"or join (to be added to one; nexus-join)")
+	}
+	if err := c.checkSource(member); err != nil {
+		return err
 	}
 	if member && c.Bool("diskless") {
 		return errors.New("diskless: a node of a cluster needs a disk, or it would forget what it has acknowledged")
@@ -130,4 +134,63 @@ func (c *Config) ClientAddr(listening net.Addr) string {
 func isEveryAddress(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// SourceAddrs returns whom the parameters say that this node follows; nil: nobody.
+func (c *Config) SourceAddrs() []string {
+	if list := c.String("repl-master-addr"); list != "" {
+		return strings.Split(list, ",")
+	}
+	if f := strings.Fields(c.String("replicaof")); len(f) == 2 && !isNoOne(f) {
+		return []string{net.JoinHostPort(f[0], f[1])}
+	}
+	return nil
+}
+
+func isNoOne(words []string) bool {
+	return strings.EqualFold(words[0], "no") && strings.EqualFold(words[1], "one")
+}
+
+// checkSource checks what a replica is given.
+func (c *Config) checkSource(member bool) error {
+	f := strings.Fields(c.String("replicaof"))
+	if len(f) > 0 {
+		if len(f) != 2 {
+			return errors.New("replicaof needs a host and a port")
+		}
+		if port, err := strconv.ParseUint(f[1], 10, 16); !isNoOne(f) && (err != nil || port == 0) {
+			return errors.New("replicaof: Invalid master port")
+		}
+	}
+	addrs := c.SourceAddrs()
+	switch {
+	case c.String("role") == "slave" && len(addrs) == 0:
+		return errors.New("role slave needs repl-master-addr, the master's address for clients, for example -repl-master-addr 10.0.0.1:6379")
+	case len(addrs) == 0:
+	case c.Given("role") && c.String("role") != "slave":
+		return fmt.Errorf("role %s does not go with repl-master-addr or replicaof, which are for role slave", c.String("role"))
+	case member || c.String("peer-addr") != "":
+		return errors.New("a slave is no member of a cluster: repl-master-addr and replicaof do not go with cluster-peers, join and peer-addr")
+	case c.String("repl-master-addr") != "" && len(f) == 2:
+		return errors.New("repl-master-addr and replicaof say the same thing: give one of them")
+	}
+	return nil
+}
+
+// ReplicaAddr is where this node is for clients, as it tells its source. listening
+// is as ClientAddr's.
+func (c *Config) ReplicaAddr(listening net.Addr) string {
+	host, port, err := net.SplitHostPort(c.ClientAddr(listening))
+	if err != nil {
+		return ""
+	}
+	if ip := c.String("replica-announce-ip"); ip != "" {
+		host = ip
+	} else if c.String("client-addr") == "" {
+		host = "" // the source sees where the connection comes from
+	}
+	if p := c.Int("replica-announce-port"); p != 0 {
+		port = fmt.Sprint(p)
+	}
+	return net.JoinHostPort(host, port)
 }

@@ -30,6 +30,20 @@ func TestCheckCluster(t *testing.T) {
 		{args: "-recover-lost-majority -role master"},
 		{args: "-peer-addr h:1 -peer-listen :1 -peer-tls-cert-file c -peer-tls-key-file k -peer-tls-ca-file a", peer: "h:1"},
 
+		{args: "-role slave -repl-master-addr h:1,h:2"},
+		{args: "-repl-master-addr h:1"},
+		{args: "-replicaof h 1"},
+		{args: "-slaveof no one"},
+		{args: "-role slave -repl-master-addr h:1 -shards 4 -diskless"},
+
+		{args: "-role slave", error: "role slave needs repl-master-addr"},
+		{args: "-role slave -replicaof no one", error: "role slave needs repl-master-addr"},
+		{args: "-role none -repl-master-addr h:1", error: "role none does not go with repl-master-addr"},
+		{args: "-repl-master-addr h:1 -peer-addr h:2", error: "a slave is no member of a cluster"},
+		{args: "-role slave -repl-master-addr h:1 -join -peer-addr h:2", error: "a slave is no member of a cluster"},
+		{args: "-repl-master-addr h:1 -replicaof h 1", error: "say the same thing"},
+		{args: "-replicaof h", error: "replicaof needs a host and a port"},
+		{args: "-replicaof h http", error: "replicaof: Invalid master port"},
 		{args: "-role master", error: "role master needs cluster-peers"},
 		{args: "-role master -peer-addr h:1", error: "role master needs cluster-peers"},
 		{args: "-role none -join -peer-addr h:1", error: "role none: cluster-peers and join are for role master"},
@@ -56,6 +70,28 @@ func TestCheckCluster(t *testing.T) {
 		}
 		if got := c.String("peer-addr"); tc.error == "" && got != tc.peer {
 			t.Errorf("%s: peer-addr is %q, want %q", tc.args, got, tc.peer)
+		}
+	}
+}
+
+// TestSourceAddrs: whom a replica follows, and what it says of itself.
+func TestSourceAddrs(t *testing.T) {
+	for _, tc := range []struct{ args, source, addr string }{
+		{"", "", ":6379"},
+		{"-repl-master-addr h:1,h:2 -port 7", "h:1 h:2", ":7"},
+		{"-replicaof ::1 6379", "[::1]:6379", ":6379"},
+		{"-replicaof NO ONE -client-addr out:9", "", "out:9"},
+		{"-replica-announce-ip 10.0.0.9 -replica-announce-port 8 -client-addr out:9", "", "10.0.0.9:8"},
+	} {
+		c := NewConfig()
+		if _, err := c.LoadArgs(strings.Fields(tc.args)); err != nil {
+			t.Fatalf("%s: %v", tc.args, err)
+		}
+		if got := strings.Join(c.SourceAddrs(), " "); got != tc.source {
+			t.Errorf("%s: source %q, want %q", tc.args, got, tc.source)
+		}
+		if got := c.ReplicaAddr(nil); got != tc.addr {
+			t.Errorf("%s: address %q, want %q", tc.args, got, tc.addr)
 		}
 	}
 }
@@ -97,13 +133,16 @@ func TestClusterParameters(t *testing.T) {
 		{"cluster-peers", "a:1 b:2", "a:1,b:2"},
 		{"cluster-peers", "", ""},
 		{"role", "MASTER", "master"},
+		{"repl-master-addr", "h:1,http://h:2/", "h:1,h:2"},
+		{"slaveof", "h 1", "h 1"},
 	} {
 		if err := c.Set(tc.name, tc.value); err != nil || c.String(findParam(tc.name).name) != tc.want {
 			t.Errorf("%s %q: %v, %q", tc.name, tc.value, err, c.String(findParam(tc.name).name))
 		}
 	}
 	for _, tc := range []struct{ name, value, reason string }{
-		{"role", "slave", "role slave is not supported yet"},
+		{"role", "replica", "argument(s) must be one of the following: none, master, slave"},
+		{"repl-master-addr", "h", `"h": argument must be host:port or http://host:port`},
 		{"peer-addr", "nonsense", "argument must be host:port or http://host:port"},
 		{"peer-addr", "https://h:1", "argument must be host:port or http://host:port (TLS between nodes: peer-tls-cert-file)"},
 		{"peer-addr", "http://h:1/path", "argument must be host:port or http://host:port"},

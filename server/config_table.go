@@ -96,6 +96,8 @@ func dkvParams() []*param {
 			doc: "Size of the log from which the engine is flushed so that the log can be cut. A restart replays up to this much."},
 		{name: "repl-log-size", kind: kindMemory, def: fmt.Sprint(defReplLogSize), flags: imm, group: groupStorage,
 			doc: "Bytes of log kept beyond what a restart needs, for replicas that were away."},
+		{name: "repl-log-ttl", kind: kindDuration, def: "0s", flags: imm, group: groupStorage,
+			doc: "Age from which such log is not kept, counted from the last start where that is later. 0s: any age."},
 
 		{name: "log-format", kind: kindEnum, enum: []string{"text", "json"}, def: "text", flags: imm, group: groupObserve,
 			doc: "Form of log lines."},
@@ -106,10 +108,32 @@ func dkvParams() []*param {
 func replicaParams() []*param {
 	const imm = paramImmutable
 	return []*param{
-		{name: "repl-master-addr", kind: kindString, flags: imm | paramUnbuilt, group: groupRole,
-			doc: "Master that a slave follows."},
-		{name: "repl-poll-interval", aliases: []string{"replpollinterval"}, kind: kindDuration, def: "0s", flags: imm | paramUnbuilt, group: groupRole,
-			doc: "How often a slave asks its master."},
+		{name: "repl-master-addr", kind: kindPeers, flags: imm, group: groupRole,
+			doc: "Master that a slave follows, host:port of its port for clients; or those of several members of one cluster, separated by commas, which are tried in turn. What REPLICAOF has changed since it was given first is kept."},
+		{name: "repl-poll-interval", aliases: []string{"replpollinterval"}, kind: kindDuration, def: "0s", group: groupRole,
+			doc: "Least time between two batches that a slave applies, at most half of repl-timeout. 0s: as they come, within milliseconds."},
+		{name: "replicaof", aliases: []string{"slaveof"}, kind: kindWords, flags: imm, group: groupRole,
+			doc: "Master to follow, host and port, as in redis.conf; see repl-master-addr."},
+		{name: "masteruser", kind: kindString, flags: paramSensitive, group: groupRole,
+			doc: "User that a slave authenticates as, with masterauth. Empty: the default one."},
+		{name: "masterauth", kind: kindString, flags: paramSensitive, group: groupRole,
+			doc: "Password that a slave gives its master. Empty: none."},
+		{name: "repl-timeout", kind: kindInt, def: "60", min: 1, max: maxInt32, group: groupRole,
+			doc: "Seconds of silence after which a master and a slave give each other up."},
+		{name: "replica-serve-stale-data", aliases: []string{"slave-serve-stale-data"}, kind: kindBool, def: "yes", group: groupRole,
+			doc: "no: a slave answers MASTERDOWN while it does not follow its master."},
+		{name: "replica-priority", aliases: []string{"slave-priority"}, kind: kindInt, def: "100", max: maxInt32, group: groupRole,
+			doc: "Shown in INFO, for tools that choose a new master."},
+		{name: "replica-announced", kind: kindBool, def: "yes", group: groupRole,
+			doc: "Shown in INFO, for such tools."},
+		{name: "replica-announce-ip", aliases: []string{"slave-announce-ip"}, kind: kindString, group: groupRole,
+			doc: "Host that a slave tells its master, where it is not the address that it comes from."},
+		{name: "replica-announce-port", aliases: []string{"slave-announce-port"}, kind: kindInt, def: "0", max: 65535, group: groupRole,
+			doc: "Port that a slave tells its master. 0: that of listen-addr."},
+		{name: "min-replicas-to-write", aliases: []string{"min-slaves-to-write"}, kind: kindInt, def: "0", max: maxInt32, group: groupRole,
+			doc: "Slaves that must have been heard of within min-replicas-max-lag, or writes are answered NOREPLICAS. 0: none."},
+		{name: "min-replicas-max-lag", aliases: []string{"min-slaves-max-lag"}, kind: kindInt, def: "10", max: maxInt32, group: groupRole,
+			doc: "Seconds; see min-replicas-to-write. 0: writes are never refused for it."},
 	}
 }
 

@@ -10,38 +10,27 @@ func later(k kind, names string, def string, flags paramFlags, doc string) *para
 }
 
 // redisLaterParams belong to features that are not built yet. Those that a
-// user would rely on (TLS, ACL files, following a master) are refused; the others are read back as they were set.
+// user would rely on (TLS, ACL files) are refused; the others are read back as they were set.
 func redisLaterParams() []*param {
 	const imm, unbuilt = paramImmutable, paramUnbuilt
 	const (
-		repl = "Belongs to replication."
+		repl = "Replication is done in another way here; see docs/replication.md."
 		acl  = "Belongs to ACLs."
 		tls  = "Belongs to TLS."
 	)
 	return []*param{
-		later(kindWords, "replicaof slaveof", "", imm|unbuilt, "Master to follow."),
-		later(kindString, "masteruser", "", paramSensitive, repl),
-		later(kindString, "masterauth", "", paramSensitive, repl),
-		later(kindBool, "replica-serve-stale-data slave-serve-stale-data", "yes", 0, repl),
-		later(kindBool, "replica-read-only slave-read-only", "yes", 0, repl),
-		later(kindBool, "replica-lazy-flush slave-lazy-flush", "no", 0, repl),
+		stored(kindBool, "replica-read-only slave-read-only", "yes", 0, "A replica is always read only."),
+		stored(kindBool, "replica-lazy-flush slave-lazy-flush", "no", 0, repl),
 		later(kindBool, "replica-ignore-maxmemory slave-ignore-maxmemory", "yes", 0, repl),
-		later(kindBool, "replica-ignore-disk-write-errors", "no", 0, repl),
-		later(kindBool, "replica-announced", "yes", 0, repl),
-		later(kindInt, "replica-priority slave-priority", "100", 0, repl).bounds(0, maxInt32),
-		later(kindString, "replica-announce-ip slave-announce-ip", "", 0, repl),
-		later(kindInt, "replica-announce-port slave-announce-port", "0", 0, repl).bounds(0, 65535),
-		later(kindBool, "repl-disable-tcp-nodelay", "no", 0, repl),
-		later(kindBool, "repl-diskless-sync", "yes", 0, repl),
-		later(kindInt, "repl-diskless-sync-delay", "5", 0, repl).bounds(0, maxInt32),
-		later(kindInt, "repl-diskless-sync-max-replicas", "0", 0, repl).bounds(0, maxInt32),
-		later(kindEnum, "repl-diskless-load", "disabled", 0, repl).oneOf("disabled", "on-empty-db", "swapdb"),
-		later(kindInt, "repl-timeout", "60", 0, repl).bounds(1, maxInt32),
-		later(kindInt, "repl-ping-replica-period repl-ping-slave-period", "10", 0, repl).bounds(1, maxInt32),
-		later(kindMemory, "repl-backlog-size", fmt.Sprint(1<<20), 0, repl).bounds(1, 0),
-		later(kindInt, "repl-backlog-ttl", "3600", 0, repl),
-		later(kindInt, "min-replicas-to-write min-slaves-to-write", "0", 0, repl).bounds(0, maxInt32),
-		later(kindInt, "min-replicas-max-lag min-slaves-max-lag", "10", 0, repl).bounds(0, maxInt32),
+		stored(kindBool, "replica-ignore-disk-write-errors", "no", 0, repl),
+		stored(kindBool, "repl-disable-tcp-nodelay", "no", 0, repl),
+		stored(kindBool, "repl-diskless-sync", "yes", 0, repl),
+		stored(kindInt, "repl-diskless-sync-delay", "5", 0, repl).bounds(0, maxInt32),
+		stored(kindInt, "repl-diskless-sync-max-replicas", "0", 0, repl).bounds(0, maxInt32),
+		stored(kindEnum, "repl-diskless-load", "disabled", 0, repl).oneOf("disabled", "on-empty-db", "swapdb"),
+		stored(kindInt, "repl-ping-replica-period repl-ping-slave-period", "10", 0, repl).bounds(1, maxInt32),
+		stored(kindMemory, "repl-backlog-size", fmt.Sprint(1<<20), 0, repl).bounds(1, 0),
+		stored(kindInt, "repl-backlog-ttl", "3600", 0, repl),
 
 		later(kindString, "aclfile", "", imm|unbuilt, "File of users."),
 		later(kindInt, "acllog-max-len", "128", 0, acl),

@@ -203,7 +203,7 @@ save 900 1
 save 300 10
 include `+inc+`
 client-output-buffer-limit normal 1kb 0 0
-repl-diskless-sync-delay 1
+acllog-max-len 1
 some-directive-of-tomorrow a b
 bind 127.0.0.1 -::1
 dir '`+dir+`'
@@ -221,7 +221,7 @@ dir '`+dir+`'
 		}
 	}
 	if got, want := strings.Join(warnings, "; "), "unknown parameters were ignored: some-directive-of-tomorrow; "+
-		"parameters without an effect in dkv: save, save, maxmemory; parameters of features that are not built yet: repl-diskless-sync-delay"; got != want {
+		"parameters without an effect in dkv: save, save, maxmemory; parameters of features that are not built yet: acllog-max-len"; got != want {
 		t.Errorf("warnings: %s", got)
 	}
 }
@@ -318,9 +318,9 @@ func TestConfigArgs(t *testing.T) {
 		{"-port", "flag -port needs a value"},
 		{"-port 1 2", `unexpected argument "2" after flag -port`},
 		{"-port x", "flag -port x: argument couldn't be parsed into an integer"},
-		{"-role slave", "role slave is not supported yet"},
+		{"-role replica", "argument(s) must be one of the following: none, master, slave"},
 		{"-db-engine leveldb", "must be one of the following: pebble, rocksdb, badger"},
-		{"-repl-master-addr h:1", "repl-master-addr h:1 is not supported yet"},
+		{"-repl-master-addr h", "argument must be host:port"},
 		{"-nexus-node-url http://h", "argument must be host:port"},
 		{"-nexus-cluster-url a:1,a:1", "a:1 stands there twice"},
 		{"-port 1 -", `unexpected argument "-" after flag -port`},

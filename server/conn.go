@@ -77,6 +77,7 @@ const (
 	flagNoEvict
 	flagNoTouch
 	flagReadOnly
+	flagReplica // DKV.SYNC: the connection is a replica's
 )
 
 func newConn(s *Server, nc net.Conn) *Conn {
@@ -312,7 +313,7 @@ func (s *Server) checkClients() {
 	now := nanotime()
 	timeout := time.Duration(s.config.Timeout.Load()) * time.Second
 	s.clients.each(func(c *Conn) {
-		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() {
+		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&flagReplica == 0 {
 			if c.kill() {
 				s.log.Debug("idle client closed", "id", c.id, "addr", c.addr)
 			}

@@ -89,21 +89,3 @@ func applyLag(commit, applied raftlog.Index) uint64 {
 func infoCluster(w *infoWriter) {
 	w.line("cluster_enabled", oneIf(w.srv.clusterEnabled()))
 }
-
-func infoReplication(w *infoWriter) {
-	r := newReplication(w.srv.topology(), w.node)
-	w.line("role", "master")
-	w.line("connected_slaves", len(r.followers))
-	for i, f := range r.followers {
-		fmt.Fprintf(w, "slave%d:ip=%s,port=%d,state=%s,offset=%d,lag=0\r\n", i, f.host, f.port, f.state, f.offset)
-	}
-	w.line("master_failover_state", "no-failover")
-	w.line("master_replid", w.srv.replID(w.node.ClusterID))
-	w.line("master_replid2", strings.Repeat("0", 40))
-	w.line("master_repl_offset", r.offset)
-	w.line("second_repl_offset", -1)
-	w.line("repl_backlog_active", 0)
-	w.line("repl_backlog_size", w.srv.config.String("repl-backlog-size"))
-	w.line("repl_backlog_first_byte_offset", 0)
-	w.line("repl_backlog_histlen", 0)
-}

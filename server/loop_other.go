@@ -4,6 +4,7 @@ package server
 
 import (
 	"errors"
+	"net"
 	"sync/atomic"
 )
 
@@ -20,6 +21,7 @@ func (s *Server) takeSock(*Conn)       {}
 func (s *sock) read([]byte) (int, error)                   { return 0, errors.ErrUnsupported }
 func (s *sock) tryWrite([]byte) (int, error)               { return 0, errors.ErrUnsupported }
 func (s *sock) write([]byte, <-chan struct{}) (int, error) { return 0, errors.ErrUnsupported }
+func (s *sock) stream() (net.Conn, error)                  { return nil, errors.ErrUnsupported }
 func (s *sock) shut()                                      {}
 func (s *sock) close()                                     {}
 func (c *Conn) watch()                                     {}

@@ -123,6 +123,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		collectShard(s, strconv.Itoa(i), &m.Shards[i])
 	}
 	c.collectCluster(s, &m)
+	c.collectReplication(s)
 	s.put(mHotRecords, float64(m.Hot.Records))
 	s.put(mHotBytes, float64(m.Hot.Bytes))
 	s.put(mHotHits, float64(m.Hot.Hits))

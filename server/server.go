@@ -43,6 +43,7 @@ type Server struct {
 	clients  clients
 	monitors monitors
 	pause    pause
+	repl     replicating
 
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
@@ -105,6 +106,7 @@ func New(o Options) (*Server, error) {
 	s.admin = newAdmin(o)
 	s.clients.init()
 	s.pause.init()
+	s.repl.init(s)
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
 	return s, nil

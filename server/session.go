@@ -41,6 +41,8 @@ type session struct {
 
 	noTouch bool // CLIENT NO-TOUCH ON
 
+	replica replicaConf // what REPLCONF said
+
 	readOnly bool   // READONLY: reads take what this node has
 	wrote    uint64 // a bit a shard: writes since the last read barrier, which a read must wait for
 	fresh    uint64 // a bit a shard: a read barrier has passed since the requests arrived

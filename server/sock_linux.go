@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -161,6 +162,18 @@ func (s *sock) shut() {
 		s.hangup.Store(true)
 		_ = unix.Shutdown(s.fd, unix.SHUT_RDWR) // fails when the client was faster
 	}
+}
+
+// stream returns the socket as a connection that waits for bytes and for room by
+// itself: for one that leaves its loop for good. The caller closes it.
+func (s *sock) stream() (net.Conn, error) {
+	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "client")
+	nc, err := net.FileConn(f) // another descriptor again
+	return nc, errors.Join(err, f.Close())
 }
 
 // close gives the descriptor back.

@@ -20,6 +20,7 @@ const (
 	maxSizePerMsg    = 1 << 20
 	maxInflightMsgs  = 256
 	maxInflightBytes = 32 << 20 // half of what a peer's queue takes
+	maxCommittedSize = math.MaxUint64
 )
 
 // core is a group without goroutines or clocks of its own: whoever owns it feeds
@@ -85,24 +86,9 @@ func newCore(o Options) (*core, error) {
 	if o.ConfState != nil {
 		cs = o.ConfState
 	}
-	rn, err := raft.NewRawNode(&raft.Config{
-		ID:                        uint64(o.ID),
-		ElectionTick:              o.ElectionTicks,
-		HeartbeatTick:             o.HeartbeatTicks,
-		Storage:                   storage{o.Log, cs},
-		Applied:                   uint64(o.Applied),
-		MaxSizePerMsg:             maxSizePerMsg,
-		MaxCommittedSizePerReady:  math.MaxUint64,
-		MaxInflightMsgs:           maxInflightMsgs,
-		MaxInflightBytes:          maxInflightBytes,
-		CheckQuorum:               true,
-		PreVote:                   true,
-		DisableProposalForwarding: true,
-		StepDownOnRemoval:         true,
-		Logger:                    raftLogger{o.Logger},
-	})
+	rn, err := o.rawNode(o.Applied, cs)
 	if err != nil {
-		return nil, fmt.Errorf("consensus: start raft: %w", err)
+		return nil, err
 	}
 	c := &core{
 		o: o, rn: rn, conf: raftConfState(cs),

@@ -30,12 +30,39 @@ func (l *Log) droppable() int {
 	k := 0
 	for k < n {
 		unneeded -= segs[k].end.Load() - headerBytes
-		if unneeded < l.o.RetainBytes {
+		if unneeded < l.o.RetainBytes && !l.old(segs[k]) {
 			break
 		}
 		k++
 	}
 	return k
+}
+
+// old says whether a segment that nobody needs has been kept for long enough.
+func (l *Log) old(seg *segment) bool {
+	if l.o.RetainTime <= 0 {
+		return false
+	}
+	ended := seg.endedAt.Load()
+	if ended == 0 {
+		ended = l.openedAt.UnixNano()
+	}
+	return l.o.Clock().UnixNano()-ended > int64(l.o.RetainTime)
+}
+
+// DropOld lets go of what is kept beyond RetainTime. It is to be called from time to
+// time; Truncate does the same where it cuts. Errors as Truncate's.
+func (l *Log) DropOld() error {
+	if l.o.RetainTime <= 0 {
+		return nil
+	}
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if l.droppable() == 0 {
+		return nil
+	}
+	return l.do(&request{fn: l.drop, wake: make(chan struct{}, 1)})
 }
 
 // drop lets the droppable segments go, the oldest first and one by one: the

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -12,10 +13,12 @@ import (
 // Log is the durable log of all shards of a node. All methods are safe for
 // concurrent use.
 type Log struct {
-	o    Options
-	fs   vfs.FS
-	dir  vfs.File // to sync names
-	mode atomic.Int32
+	o   Options
+	fs  vfs.FS
+	dir vfs.File // to sync names
+
+	openedAt time.Time
+	mode     atomic.Int32
 
 	// failure is set once, when the log has failed for good.
 	failure atomic.Pointer[error]
@@ -81,7 +84,7 @@ func Open(o Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		o: o, fs: o.FS,
+		o: o, fs: o.FS, openedAt: o.Clock(),
 		syncing: make(chan struct{}, 1),
 		kick:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),

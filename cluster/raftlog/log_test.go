@@ -3,6 +3,7 @@ package raftlog
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.etcd.io/raft/v3"
@@ -273,6 +274,39 @@ func TestRetention(t *testing.T) {
 	if es := all(t, s); len(es) != int(201-first) {
 		t.Fatalf("%d entries from %d on", len(es), first)
 	}
+	must(t, l.Close())
+}
+
+// TestRetentionByAge: log that nobody needs goes when it is old enough, however little
+// there is; what is needed stays.
+func TestRetentionByAge(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	o := testOptions(vfs.NewMem(), FsyncAlways)
+	o.RetainBytes, o.RetainTime = 1<<30, time.Minute
+	o.Clock = func() time.Time { return now }
+	l := mustOpen(t, o)
+	s := l.Shard(1)
+	for i := Index(1); i <= 100; i++ {
+		must(t, s.Append(nil, entries(i, 1, 1, 300), true))
+		now = now.Add(time.Second / 10)
+	}
+	must(t, s.Truncate(50))
+	firstIs := func(want func(first uint64) bool, when string) {
+		t.Helper()
+		must(t, l.DropOld())
+		if first, _ := s.FirstIndex(); !want(first) {
+			t.Errorf("%s the first entry is %d", when, first)
+		}
+	}
+	firstIs(func(first uint64) bool { return first == 1 }, "at once")
+	now = now.Add(time.Minute - time.Second)
+	firstIs(func(first uint64) bool { return first > 1 && first <= 51 }, "after a while")
+	must(t, s.Truncate(100))
+	now = now.Add(time.Hour)
+	firstIs(func(first uint64) bool { return first > 51 }, "after an hour")
+	l = reopen(t, l)
+	s = l.Shard(1)
+	must(t, s.Append(nil, entries(101, 1, 1, 300), true))
 	must(t, l.Close())
 }
 

@@ -72,6 +72,10 @@ type Options struct {
 	// RetainBytes of truncated log are kept for followers; 64 MiB. A negative
 	// value keeps nothing.
 	RetainBytes int64
+	// RetainTime, when above zero, is the age from which such log is not kept,
+	// whatever its size. A file's age counts from when the next one was begun, or
+	// from Open.
+	RetainTime time.Duration
 	// CacheBytes bounds the recent entries kept in memory, over all shards;
 	// 32 MiB. A negative value caches nothing.
 	CacheBytes int64

@@ -66,6 +66,7 @@ func (l *Log) activateNext() error {
 		if err := l.syncSegment(old); err != nil {
 			return err
 		}
+		old.endedAt.Store(l.o.Clock().UnixNano())
 	}
 	seg := l.next
 	name := segmentName(seg.seq)

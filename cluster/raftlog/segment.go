@@ -53,6 +53,10 @@ type segment struct {
 	claimed int64 // the largest synced that a record carries
 	sealed  bool  // the last record is the seal
 
+	// endedAt is when the next segment was begun, Unix ns; 0: before Open, or it is
+	// the active one.
+	endedAt atomic.Int64
+
 	// refs counts the log and the readers at work; the file is closed at zero.
 	refs atomic.Int32
 }

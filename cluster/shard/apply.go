@@ -27,7 +27,7 @@ func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, o
 		s.batch.Reset()
 		putPosition(&s.batch, index)
 		err = st.eng.Apply(s.batch.Repr())
-	case mine:
+	case mine && !s.w.copies:
 		// The writer waits for this proposal and touches nothing meanwhile.
 		if err = st.eng.Apply(data); err == nil {
 			st.ks.Publish(&s.w.tx)
@@ -38,7 +38,7 @@ func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, o
 	if err != nil {
 		return fmt.Errorf("shard: apply: %w", err)
 	}
-	s.applied.Store(uint64(index))
+	s.moved(index)
 	if mine {
 		if s.w.raw {
 			if err := s.scanRecords(data, nil); err != nil {
@@ -79,7 +79,16 @@ func (s *Shard) scanRecords(data []byte, record func(key, value []byte) error) e
 		if err != nil || !ok {
 			return err
 		}
-		if key[0] != 's' || kind != engine.KindPut {
+		if key[0] != 's' {
+			continue
+		}
+		if bytes.Equal(key, sourceKey) {
+			if err := s.followSource(kind, value); err != nil {
+				return err
+			}
+			continue
+		}
+		if kind != engine.KindPut {
 			continue
 		}
 		if bytes.HasPrefix(key, rawPrefix) {
@@ -114,7 +123,7 @@ func (m *stateMachine) ApplyConf(index raftlog.Index, _ raftlog.Term, cs *pb.Con
 		return fmt.Errorf("shard: apply membership: %w", err)
 	}
 	s.conf = cs
-	s.applied.Store(uint64(index))
+	s.moved(index)
 	return nil
 }
 

@@ -19,6 +19,11 @@
 // log brings (apply.go). When the log it needs is gone, a raft snapshot replaces
 // its engine (restore.go): what reads the old one goes on with it until it is done.
 //
+// A replica's shard follows the log of a source instead of evaluating: each task
+// brings some of the source's batches and becomes one entry of the shard's own log,
+// with the position in the source's log beside the data (source.go). Who serves
+// replicas reads committed entries from the log (feed.go).
+//
 // Invariants:
 //   - At most one batch is in flight.
 //   - A batch's first record is the position (log index) that it leads to, so

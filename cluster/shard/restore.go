@@ -39,6 +39,10 @@ func (s *Shard) finishSwitch(eng engine.Engine, snap *pb.Snapshot) error {
 	if err := putConf(&b, md.GetConfState()); err != nil {
 		return err
 	}
+	if source := snap.GetData(); len(source) > 0 {
+		b.DeleteRange(rawPrefix, rawPrefixEnd)
+		b.Put(sourceKey, source)
+	}
 	if err := eng.Apply(b.Repr()); err != nil {
 		return fmt.Errorf("shard: write position of the raft snapshot: %w", err)
 	}
@@ -75,9 +79,14 @@ func (m *stateMachine) Restore(snap *pb.Snapshot) error {
 	if err != nil {
 		return errors.Join(err, eng.Close())
 	}
+	source, err := readSource(eng)
+	if err != nil {
+		return errors.Join(err, eng.Close())
+	}
+	s.source.Store(source)
 	old := s.state.Swap(st)
-	s.applied.Store(snap.GetMetadata().GetIndex())
 	s.conf = snap.GetMetadata().GetConfState()
+	s.moved(raftlog.Index(snap.GetMetadata().GetIndex()))
 	old.Release()
 	s.o.OnRestore()
 	return nil
@@ -238,6 +247,9 @@ func (s *Shard) held(upTo raftlog.Index) raftlog.Index {
 	s.pins.Lock()
 	defer s.pins.Unlock()
 	for _, h := range s.pins.holds {
+		upTo = min(upTo, h.index)
+	}
+	for h := range s.pins.kept {
 		upTo = min(upTo, h.index)
 	}
 	return upTo

@@ -67,6 +67,8 @@ type Options struct {
 	// one hour, since replaying a long log counts. Open does not wait where there
 	// are several.
 	StartTimeout time.Duration
+	// Following: see Shard.Follow.
+	Following bool
 }
 
 func (o Options) withDefaults() Options {
@@ -113,6 +115,10 @@ type Shard struct {
 	flushed chan struct{} // kicked when the engine has become durable up to a new point
 	reapOff atomic.Bool
 
+	watch     atomic.Pointer[chan struct{}] // see Changed; nil: nobody waits
+	following atomic.Bool                   // see Follow
+	source    atomic.Pointer[SourcePosition]
+
 	refusedForSpace atomic.Bool // see RefusedForSpace
 	// compacting says that upkeep is compacting after expiry.
 	compacting atomic.Bool
@@ -142,6 +148,7 @@ type Shard struct {
 		sync.Mutex
 		waiting []pin
 		holds   []hold
+		kept    map[*Hold]struct{} // see Pin
 	}
 }
 
@@ -159,6 +166,7 @@ func Open(o Options) (*Shard, error) {
 		writerDone: make(chan struct{}),
 		upkeepDone: make(chan struct{}),
 	}
+	s.following.Store(o.Following)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	position, err := s.load()
 	if err != nil {
@@ -220,6 +228,11 @@ func (s *Shard) load() (raftlog.Index, error) {
 			return 0, fmt.Errorf("shard: members: %w", err)
 		}
 	}
+	source, err := readSource(eng)
+	if err != nil {
+		return 0, err
+	}
+	s.source.Store(source)
 	st, err := s.newState(eng)
 	if err != nil {
 		return 0, err

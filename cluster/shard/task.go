@@ -32,12 +32,17 @@ type Task struct {
 	// EvalRaw, when Eval is nil, writes records of its own, whose keys begin with
 	// "smember". See Options.OnRecord.
 	EvalRaw func(o *engine.Overlay)
+	// Source, when not nil, is applied instead: see SourceBatch.
+	Source *SourceBatch
 
 	done chan error
 }
 
 // rawPrefix begins the keys of the records that EvalRaw writes.
-var rawPrefix = []byte("smember")
+var (
+	rawPrefix    = []byte("smember")
+	rawPrefixEnd = []byte("smembes")
+)
 
 // Wait returns how the task ended: nil when its writes are committed and
 // applied. It is called once after each Submit; the task can then be used again.

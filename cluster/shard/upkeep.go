@@ -75,9 +75,9 @@ func (r *reaper) run(s *Shard) {
 		r.from, r.fromTime = nil, now
 	}
 	r.lastTime = now
-	for s.leads.Load() != 0 && !s.reapOff.Load() {
+	for s.leads.Load() != 0 && !s.reapOff.Load() && !s.following.Load() {
 		more, err := r.reapOnce(s)
-		if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrNotWritable) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrUncertain) {
+		if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrNotWritable) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrUncertain) && !errors.Is(err, ErrReadOnly) {
 			s.logIfErr("delete expired keys", err)
 		}
 		if err != nil || !more {

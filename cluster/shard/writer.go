@@ -31,6 +31,8 @@ type writer struct {
 	term     raftlog.Term // the term that the keyspace's state was read in
 	st       *state       // in use since beginBatch, until the batch ends
 	raw      bool         // a task of the batch wrote records of its own
+	copies   bool         // the batch is a source's, see runSource: tx has no part in it
+	next     *Task        // taken from the queue, and to be run alone
 	proposal consensus.Proposal
 	started  time.Time
 }
@@ -44,6 +46,11 @@ func (w *writer) init() {
 func (s *Shard) runWriter() {
 	defer close(s.writerDone)
 	for {
+		if t := s.w.next; t != nil {
+			s.w.next = nil
+			s.runBatch(t)
+			continue
+		}
 		select {
 		case t := <-s.queue:
 			s.runBatch(t)
@@ -62,6 +69,10 @@ func (s *Shard) runWriter() {
 // to its end.
 func (s *Shard) runBatch(first *Task) {
 	w := &s.w
+	if first.Source != nil {
+		s.runSource(first)
+		return
+	}
 	// Connections that are ready to run queue their tasks first: a batch costs
 	// the same for one task as for many. Without others this returns at once.
 	runtime.Gosched()
@@ -72,6 +83,10 @@ func (s *Shard) runBatch(first *Task) {
 	}
 	if err := w.st.eng.Writable(); err != nil {
 		s.refuseWrites(first, refusal(err))
+		return
+	}
+	if s.following.Load() {
+		s.refuseWrites(first, ErrReadOnly)
 		return
 	}
 	s.evaluate(first)
@@ -124,6 +139,10 @@ func (s *Shard) evaluate(first *Task) {
 	for len(w.tasks) < maxBatchTasks && w.overlay.Batch().Len() < maxBatchBytes {
 		select {
 		case t := <-s.queue:
+			if t.Source != nil {
+				w.next = t
+				return
+			}
 			w.tx.SetNow(s.o.Clock().UnixMilli())
 			w.evaluate(t)
 		default:
@@ -163,39 +182,7 @@ func (s *Shard) endBatch() {
 		return
 	}
 	w.tx.Finish()
-	data := s.takeBatch()
-	if err := s.o.Log.Reserve(int64(len(data))); err != nil {
-		if errors.Is(err, engine.ErrNoSpace) {
-			s.refusedForSpace.Store(true)
-		} else {
-			s.o.Logger.Error("cannot reserve log space", "err", err)
-		}
-		s.abandon(refusal(err))
-		return
-	}
-	w.proposal = consensus.Proposal{
-		Term:        w.term,
-		Data:        data,
-		IndexOffset: positionOffset,
-		Context:     s,
-	}
-	s.group.Propose(&w.proposal)
-	switch err := w.proposal.Wait(); {
-	case err == nil:
-		// The state machine has told the tasks, see Apply, unless a raft snapshot
-		// has replaced the state that they were evaluated on.
-		if len(w.tasks) > 0 {
-			s.abandon(nil)
-			w.term = 0
-		}
-	case errors.Is(err, consensus.ErrTermChanged), errors.Is(err, consensus.ErrNotLeader):
-		s.abandon(ErrNotLeader)
-	case errors.Is(err, consensus.ErrStopped):
-		s.abandon(ErrClosed)
-	default:
-		s.abandon(ErrUncertain)
-		w.term = 0 // it may be applied yet: start from the engine again
-	}
+	s.propose(w.term, s.takeBatch())
 }
 
 // barrierTimeout bounds how long tasks that wrote nothing wait for a majority.
@@ -235,7 +222,9 @@ func (s *Shard) takeBatch() []byte {
 
 // abandon ends a batch that was not applied.
 func (s *Shard) abandon(err error) {
-	s.w.st.ks.Discard(&s.w.tx)
+	if !s.w.copies {
+		s.w.st.ks.Discard(&s.w.tx)
+	}
 	s.finish(err)
 }
 
@@ -260,7 +249,7 @@ func refusal(err error) error {
 	return ErrNotWritable
 }
 
-// refuseWrites evaluates a task alone while the disk cannot be written: one that changes
+// refuseWrites evaluates a task alone while nothing can be written: one that changes
 // nothing (a transaction of reads) is answered, any other is refused.
 func (s *Shard) refuseWrites(t *Task, reason error) {
 	w := &s.w

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"dkv/cluster"
 	"dkv/cluster/raftlog"
@@ -60,10 +61,18 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		HotCacheBytes:    orNone(config.Int("hot-cache-size")),
 		Compression:      config.String("compression"),
 		LogRetainBytes:   config.Int("repl-log-size"),
+		LogRetainTime:    config.Duration("repl-log-ttl"),
 		MaxLogBytes:      config.Int("max-log-size"),
 		LogCacheBytes:    config.Int("log-cache-size"),
 		ReserveDiskBytes: config.Int("reserve-disk-size"),
 		Logger:           logger,
+		Follow: cluster.FollowOptions{
+			Addrs:    config.SourceAddrs(),
+			Auth:     func() (string, string) { return config.String("masteruser"), config.String("masterauth") },
+			Addr:     func() string { return config.ReplicaAddr(nil) },
+			Timeout:  func() time.Duration { return time.Duration(config.Int("repl-timeout")) * time.Second },
+			Interval: func() time.Duration { return config.Duration("repl-poll-interval") },
+		},
 	}
 	return o, clusterOptions(config, &o)
 }

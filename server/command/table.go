@@ -19,6 +19,7 @@ var groups = []struct {
 	{GroupConnection, clientTable},
 	{GroupServer, serverTable},
 	{GroupServer, adminTable},
+	{GroupServer, replicationTable},
 	{GroupTransactions, transactionTable},
 	{GroupCluster, clusterTable},
 	{GroupCluster, clusterConnTable},

@@ -141,14 +141,6 @@ func TestStartRefused(t *testing.T) {
 		refused(t, t.TempDir(), "", "is not among cluster-peers",
 			"-nexus-node-url", "http://127.0.0.1:1", "-nexus-cluster-url", "http://127.0.0.1:2")
 	})
-	for _, flags := range [][]string{
-		{"-role", "slave", "-repl-master-addr", "127.0.0.1:1"},
-		{"-replPollInterval", "1s", "-role", "slave"},
-	} {
-		t.Run("later issue "+flags[0], func(t *testing.T) {
-			refused(t, t.TempDir(), "", append([]string{"not supported yet"}, flags...)...)
-		})
-	}
 }
 
 // refused starts dkvsrv on a folder, with rest as more flags (those that begin

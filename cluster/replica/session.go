@@ -1,0 +1,259 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"dkv/cluster/raftlog"
+	"dkv/cluster/shard"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Session serves one shard of one replica.
+type Session struct {
+	src   *Source
+	shard *shard.Shard
+	req   Request
+	began time.Time
+
+	// These belong to Run.
+	at    shard.Position // the replica has everything up to here, or it is on its way
+	copy  *copying       // nil: nothing is to be copied
+	place []byte         // in it
+	hold  *shard.Hold    // until the replica has caught up after the copy
+	buf   []byte
+	send  func(frame []byte) error
+	// orphaned counts the heartbeats since the shard has had no leader.
+	orphaned int
+
+	copies  atomic.Bool
+	acked   atomic.Uint64
+	durable atomic.Uint64 // likewise, and on the replica's disk
+	heard   atomic.Int64  // unix ns
+}
+
+// Ack notes that the replica has applied everything up to index, and that it has it on
+// its disk. Any goroutine may call it.
+func (ss *Session) Ack(index raftlog.Index, durable bool) {
+	ss.heard.Store(ss.src.o.Clock().UnixNano())
+	news := ss.acked.Swap(uint64(index)) != uint64(index)
+	if durable {
+		news = ss.durable.Swap(uint64(index)) != uint64(index) || news
+	}
+	if !news {
+		return
+	}
+	ss.src.mu.Lock()
+	defer ss.src.mu.Unlock()
+	ss.src.changedLocked()
+}
+
+// Run sends what the replica needs until ctx ends or something fails, and returns
+// why. send writes one frame; it may block for as long as SourceOptions.Timeout,
+// and does not keep it.
+func (ss *Session) Run(ctx context.Context, send func(frame []byte) error) error {
+	ss.send = send
+	err := ss.run(ctx)
+	ss.end(err)
+	return err
+}
+
+// Cancel ends a session that is not going to be run.
+func (ss *Session) Cancel() { ss.end(nil) }
+
+func (ss *Session) end(err error) {
+	s := ss.src
+	s.mu.Lock()
+	delete(s.mu.sessions, ss)
+	s.changedLocked()
+	if slow(err) {
+		s.mu.metrics.Dropped++
+	}
+	s.mu.Unlock()
+	if ss.hold != nil {
+		ss.hold.Release()
+	}
+	if ss.copy != nil {
+		// What failed on the way can be resumed; a log that cannot be held cannot.
+		s.endCopy(ss.copy, !errors.Is(err, errCopyHeld))
+	}
+}
+
+// slow says whether a session ended because its replica could not keep up.
+func slow(err error) bool {
+	return errors.Is(err, shard.ErrCut) || errors.Is(err, errStuck) || errors.Is(err, errCopyHeld) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// DropReason says why a session was ended by the source because of its replica, in
+// words for the log; "" when it just ended.
+func DropReason(err error) string {
+	switch {
+	case errors.Is(err, shard.ErrCut):
+		return "the log that it still needs has been cut (repl-log-size); it will be copied in full"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errStuck.Error()
+	case slow(err):
+		return err.Error()
+	}
+	return ""
+}
+
+func (ss *Session) run(ctx context.Context) error {
+	if ss.copy != nil {
+		if err := ss.runCopy(ctx); err != nil {
+			return err
+		}
+	}
+	idle := time.NewTimer(heartbeat)
+	defer idle.Stop()
+	// At once, so that the replica learns how far the source is.
+	if err := ss.sendFrame(&Frame{Type: FrameHeartbeat, At: ss.at, Prev: ss.at.Index}); err != nil {
+		return err
+	}
+	for {
+		changed := ss.shard.Changed()
+		sent, err := ss.sendEntries()
+		if err != nil {
+			return err
+		}
+		if err := ss.settleCopy(); err != nil {
+			return err
+		}
+		if sent {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			continue
+		}
+		if ss.hold != nil {
+			ss.hold.Release() // it has caught up: from now on it must keep up
+			ss.hold = nil
+		}
+		idle.Reset(heartbeat)
+		select {
+		case <-changed:
+		case <-idle.C:
+			if err := ss.beat(); err != nil {
+				return err
+			}
+		case <-ss.shard.Group().Done():
+			return errClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// beat is what there is to do each second when nothing is sent.
+func (ss *Session) beat() error {
+	if silent := ss.src.o.Clock().UnixNano() - ss.heard.Load(); time.Duration(silent) > ss.src.o.Timeout() {
+		return errStuck
+	}
+	// A member that is cut off from its cluster has nothing new for long: another
+	// one may.
+	if ss.shard.Group().Status().Leader != 0 {
+		ss.orphaned = 0
+	} else if ss.orphaned++; ss.orphaned > maxOrphaned {
+		return errNoLeader
+	}
+	return ss.sendFrame(&Frame{Type: FrameHeartbeat, At: ss.at, Prev: ss.at.Index})
+}
+
+// maxOrphaned is for how many heartbeats a shard without a leader is served.
+const maxOrphaned = 5
+
+// sendEntries sends a frame of what comes next, if there is anything.
+func (ss *Session) sendEntries() (sent bool, err error) {
+	entries, err := ss.shard.Committed(ss.at.Index+1, frameBytes)
+	if err != nil || len(entries) == 0 {
+		return false, err
+	}
+	f := Frame{Type: FrameEntries, Prev: ss.at.Index}
+	for _, e := range entries {
+		if e.GetType() == pb.EntryNormal && len(e.GetData()) > 0 {
+			f.Batches = append(f.Batches, e.GetData())
+		}
+	}
+	last := entries[len(entries)-1]
+	f.At = shard.Position{Index: raftlog.Index(last.GetIndex()), Term: raftlog.Term(last.GetTerm())}
+	if err := ss.sendFrame(&f); err != nil {
+		return false, err
+	}
+	ss.at = f.At
+	if h := ss.hold; h != nil {
+		h.Move(f.At.Index)
+	}
+	return true, nil
+}
+
+// maxKeptFrame is how much memory a session keeps for its next frame.
+const maxKeptFrame = 2 * frameBytes
+
+func (ss *Session) sendFrame(f *Frame) error {
+	f.Sent, f.Head = ss.src.o.Clock().UnixMilli(), ss.shard.Applied()
+	ss.buf = f.Append(ss.buf[:0])
+	err := ss.send(ss.buf)
+	n := len(ss.buf)
+	if cap(ss.buf) > maxKeptFrame {
+		ss.buf = nil
+	}
+	if err != nil {
+		return fmt.Errorf("replica: send: %w", err)
+	}
+	ss.src.mu.Lock()
+	ss.src.mu.metrics.SentBytes += uint64(n)
+	ss.src.mu.Unlock()
+	return nil
+}
+
+// runCopy sends the copy, whose log is then held until the replica has caught up.
+func (ss *Session) runCopy(ctx context.Context) error {
+	c := ss.copy
+	ss.copies.Store(true)
+	for last := false; !last; {
+		if ss.src.tooMuchHeld(c) {
+			return errCopyHeld
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f := Frame{Type: FrameChunk, At: c.at, Prev: c.at.Index}
+		var err error
+		f.Chunk, f.Place, last, err = c.src.Next(ss.place)
+		if err != nil {
+			return fmt.Errorf("replica: copy: %w", err)
+		}
+		f.Last = last
+		if err := ss.sendFrame(&f); err != nil {
+			return err
+		}
+		ss.place = f.Place
+	}
+	ss.at = c.at
+	ss.hold = ss.shard.KeepFrom(c.at.Index)
+	return nil
+}
+
+// settleCopy lets go of the copy once the replica has switched to it: until then it
+// may have to be resumed.
+func (ss *Session) settleCopy() error {
+	c := ss.copy
+	if c == nil {
+		return nil
+	}
+	if raftlog.Index(ss.acked.Load()) >= c.at.Index {
+		ss.copy = nil
+		ss.copies.Store(false)
+		ss.src.endCopy(c, false)
+		return nil
+	}
+	if ss.src.tooMuchHeld(c) {
+		return errCopyHeld
+	}
+	return nil
+}
