@@ -76,8 +76,15 @@ func zadd(c *Ctx) error {
 	return c.addScores(o, pairs)
 }
 
+// zincrby is ZADD with INCR, whose options it therefore knows: a word of theirs in
+// the increment's place is one, and then something is missing.
 func zincrby(c *Ctx) error {
-	return c.addScores(zaddOptions{incr: true}, c.Args[2:])
+	o, pairs, err := c.parseZadd()
+	if err != nil {
+		return err
+	}
+	o.incr = true
+	return c.addScores(o, pairs)
 }
 
 // addScores is ZADD, given pairs of scores and members.

@@ -28,8 +28,6 @@ var known = []*difference{
 		holds: func(_ []string, redis, dkv harness.Reply) bool {
 			return string(redis.Str) == "hashtable" && (string(dkv.Str) == "listpack" || string(dkv.Str) == "intset")
 		}},
-	{command: "ZRANK", reason: "WITHSCORE is new in 7.2", holds: errorsBegin("-ERR wrong number of arguments", "-ERR syntax error")},
-	{command: "ZREVRANK", reason: "WITHSCORE is new in 7.2", holds: errorsBegin("-ERR wrong number of arguments", "-ERR syntax error")},
 	{command: "HELLO", reason: "7.2 looks at all words before the password",
 		holds: func(args []string, redis, dkv harness.Reply) bool {
 			return errorsBegin("-WRONGPASS", "-ERR Client names cannot contain")(args, redis, dkv) ||
