@@ -138,11 +138,15 @@ func (c *Config) SetAtRuntime(pairs []Pair) error {
 		}
 		steps = append(steps, step{p, old, value})
 	}
+	for _, s := range steps {
+		c.store(s.p, s.new) // all before the first hook: some look at several parameters
+	}
 	for i, s := range steps {
-		c.store(s.p, s.new)
 		if err := c.runHooks(s.p, s.new); err != nil {
+			for _, s := range steps {
+				c.store(s.p, s.old)
+			}
 			for j := i; j >= 0; j-- {
-				c.store(steps[j].p, steps[j].old)
 				_ = c.runHooks(steps[j].p, steps[j].old)
 			}
 			return &ParamError{s.p.name, reasonOf(err)}

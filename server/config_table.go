@@ -8,7 +8,7 @@ import (
 )
 
 // params is the registry: dkv's own parameters, then those of Redis 7.2.
-var params = slices.Concat(dkvParams(), clusterParams(), replicaParams(), redisParams(), redisStoredParams(), redisClusterParams(), redisLaterParams())
+var params = slices.Concat(dkvParams(), clusterParams(), replicaParams(), redisParams(), redisStoredParams(), redisClusterParams(), redisLaterParams(), tlsTableParams())
 
 var paramByName = func() map[string]*param {
 	m := make(map[string]*param, 2*len(params))
@@ -39,13 +39,14 @@ const (
 	groupStorage  = "Storage"
 	groupRole     = "Cluster and replication"
 	groupSecurity = "Security"
+	groupTLS      = "TLS"
 	groupLimits   = "Limits"
 	groupObserve  = "Logging and monitoring"
 	groupKeyspace = "Keyspace"
 	groupRedis    = "Accepted for compatibility"
 )
 
-var paramGroups = []string{groupNetwork, groupStorage, groupRole, groupSecurity, groupLimits, groupObserve, groupKeyspace, groupRedis}
+var paramGroups = []string{groupNetwork, groupStorage, groupRole, groupSecurity, groupTLS, groupLimits, groupObserve, groupKeyspace, groupRedis}
 
 const maxInt32 = math.MaxInt32
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -24,6 +25,7 @@ const flushBytes = 64 << 10
 type Conn struct {
 	srv    *Server
 	nc     net.Conn
+	tls    *tls.Conn // nc, if that is one
 	id     uint64
 	fd     int
 	addr   string // as CLIENT LIST prints it
@@ -92,6 +94,10 @@ func newConn(s *Server, nc net.Conn) *Conn {
 		c.addr = nc.RemoteAddr().String()
 		c.laddr = nc.LocalAddr().String()
 	}
+	if c.tls, _ = nc.(*tls.Conn); c.tls != nil {
+		// Writes to it wait, which only the outbox's goroutine may.
+		c.async = true
+	}
 	c.initRaw()
 	c.session.init(c)
 	c.shared.active.Store(nanotime())
@@ -101,6 +107,9 @@ func newConn(s *Server, nc net.Conn) *Conn {
 // serve handles the client's requests until either side ends the connection.
 func (c *Conn) serve() {
 	defer c.end()
+	if c.handshake() != nil {
+		return
+	}
 	for {
 		if err := c.fill(); err != nil {
 			c.readFailed(err)
@@ -205,6 +214,9 @@ func (c *Conn) readFailed(err error) {
 // end delivers what waits to be sent and lets go of the connection.
 func (c *Conn) end() {
 	c.awaitEmpty()
+	if c.tls != nil && !c.dead.Load() {
+		_ = c.tls.CloseWrite() // the client is told that this is the end, if it still listens
+	}
 	c.kill()
 	c.stopMonitoring()
 	c.srv.clients.remove(c)
@@ -218,9 +230,12 @@ func (c *Conn) kill() bool {
 	}
 	close(c.cut)
 	c.outbox.close()
-	if c.sock != nil {
+	switch {
+	case c.sock != nil:
 		c.sock.shut()
-	} else {
+	case c.tls != nil:
+		c.tls.NetConn().Close() // its own Close may wait for the client
+	default:
 		c.nc.Close()
 	}
 	return true

@@ -43,6 +43,7 @@ type Server struct {
 	clients  clients
 	monitors monitors
 	pause    pause
+	tls      *tlsKeeper
 	repl     replicating
 
 	shutdown chan ShutdownRequest
@@ -100,6 +101,10 @@ func New(o Options) (*Server, error) {
 		stats:    newStats(),
 		shutdown: make(chan ShutdownRequest, 1),
 		done:     make(chan struct{}),
+	}
+	s.tls = &tlsKeeper{config: o.Config, log: o.Logger}
+	for _, name := range tlsParams {
+		o.Config.OnApply(name, s.tls.apply)
 	}
 	s.slowlog = newSlowlog(o.Config, o.Clock)
 	s.latency = newLatencyMonitor(o.Config, o.Clock)

@@ -33,6 +33,7 @@ type invocation struct {
 	addrs      []string
 	addr       string
 	user, pass string
+	tls        tlsOptions
 	db         int
 	proto      int // 2 or 3; 0: 3 for JSON, where its types show, else 2
 	timeout    time.Duration
@@ -67,19 +68,25 @@ var setters = map[string]func(*invocation, string) error{
 	"pass": func(v *invocation, s string) error { v.pass = s; return nil },
 	"db":   setDB, "n": setDB,
 	"timeout": setTimeout,
+	"cacert":  func(v *invocation, s string) error { v.tls.on, v.tls.caFile = true, s; return nil },
+	"cert":    func(v *invocation, s string) error { v.tls.on, v.tls.certFile = true, s; return nil },
+	"key":     func(v *invocation, s string) error { v.tls.on, v.tls.keyFile = true, s; return nil },
+	"sni":     func(v *invocation, s string) error { v.tls.on, v.tls.name = true, s; return nil },
 }
 
 // switches are the options that take none.
 var switches = map[string]func(*invocation){
-	"raw":    func(v *invocation) { v.format = formatRaw },
-	"no-raw": func(v *invocation) { v.format = formatTTY },
-	"json":   func(v *invocation) { v.format = formatJSON },
-	"x":      func(v *invocation) { v.lastArg = true },
-	"absent": func(v *invocation) { v.absent = true },
-	"force":  func(v *invocation) { v.force = true },
-	"async":  func(v *invocation) { v.async = true },
-	"2":      func(v *invocation) { v.proto = 2 },
-	"3":      func(v *invocation) { v.proto = 3 },
+	"raw":      func(v *invocation) { v.format = formatRaw },
+	"no-raw":   func(v *invocation) { v.format = formatTTY },
+	"json":     func(v *invocation) { v.format = formatJSON },
+	"x":        func(v *invocation) { v.lastArg = true },
+	"absent":   func(v *invocation) { v.absent = true },
+	"force":    func(v *invocation) { v.force = true },
+	"async":    func(v *invocation) { v.async = true },
+	"tls":      func(v *invocation) { v.tls.on = true },
+	"insecure": func(v *invocation) { v.tls.on, v.tls.insecure = true, true },
+	"2":        func(v *invocation) { v.proto = 2 },
+	"3":        func(v *invocation) { v.proto = 3 },
 }
 
 // parseArgs reads the arguments. It does not use package flag because a verb's

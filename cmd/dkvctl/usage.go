@@ -26,6 +26,8 @@ Options (one dash or two)
                             (on a terminal -no-raw, else -raw)
   -x                        the last argument comes from stdin; stands before the verb
   -2, -3                    RESP version (2; 3 with -json)
+  -tls                      TLS; also by -cacert FILE, -cert FILE -key FILE, -sni NAME,
+                            -insecure (any certificate will do)
   -timeout D                limit for connecting (5s)
   -version, -help
 

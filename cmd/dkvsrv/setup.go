@@ -72,6 +72,7 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 			Addr:     func() string { return config.ReplicaAddr(nil) },
 			Timeout:  func() time.Duration { return time.Duration(config.Int("repl-timeout")) * time.Second },
 			Interval: func() time.Duration { return config.Duration("repl-poll-interval") },
+			Dial:     config.SourceDialer(),
 		},
 	}
 	return o, clusterOptions(config, &o)
