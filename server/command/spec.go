@@ -194,6 +194,7 @@ const (
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
 	GroupHash         Group = "hash"
+	GroupList         Group = "list"
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"

@@ -13,6 +13,7 @@ var groups = []struct {
 	{GroupString, stringTable},
 	{GroupGeneric, genericTable},
 	{GroupHash, hashTable},
+	{GroupList, listTable},
 	{GroupSet, setTable},
 	{GroupSortedSet, zsetTable},
 	{GroupConnection, connectionTable},

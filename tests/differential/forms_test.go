@@ -66,7 +66,21 @@ DBSIZE
 !dbsize
 FLUSHDB [ASYNC|SYNC]
 FLUSHALL [ASYNC|SYNC]
-SCAN <number> [MATCH <pattern>] [COUNT <count>] [TYPE (string|hash|<odd>)]
+SCAN <number> [MATCH <pattern>] [COUNT <count>] [TYPE (string|hash|list|<odd>)]
+(LPUSH|RPUSH|LPUSHX|RPUSHX) <key> {<field>}
+(LPUSH|RPUSH) <key> {<field>}
+(LPOP|RPOP) <key> [<count>]
+LRANGE <key> <index> <index>
+LLEN <key>
+LINDEX <key> <index>
+LSET <key> <index> <field>
+LTRIM <key> <index> <index>
+LREM <key> <number> <field>
+LINSERT <key> (BEFORE|AFTER) <field> <field>
+LPOS <key> <field> [RANK <number>] [COUNT <count>] [MAXLEN <count>]
+LMOVE <key> <key> (LEFT|RIGHT) (LEFT|RIGHT)
+RPOPLPUSH <key> <key>
+LMPOP (1|2) <key> <key> (LEFT|RIGHT) [COUNT <count>]
 HSET <key> {<field> <value>}
 HSET <key> {<field> <value>}
 HMSET <key> {<field> <value>}
