@@ -44,6 +44,7 @@ type Server struct {
 	monitors monitors
 	pause    pause
 	repl     replicating
+	tickets  tickets
 
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
@@ -107,6 +108,7 @@ func New(o Options) (*Server, error) {
 	s.clients.init()
 	s.pause.init()
 	s.repl.init(s)
+	s.tickets.init()
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
 	return s, nil

@@ -238,10 +238,11 @@ func ltrim(c *Ctx) error {
 }
 
 func lrem(c *Ctx) error {
-	limit, err := c.rangeArg(2, -math.MaxInt64, math.MaxInt64)
+	limit, err := c.integerArg(2)
 	if err != nil {
 		return err
 	}
+	limit = max(limit, -math.MaxInt64)
 	l, err := c.findList(c.Args[1])
 	if err != nil {
 		return err

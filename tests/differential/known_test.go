@@ -32,6 +32,8 @@ var known = []*difference{
 		holds: func(_ []string, redis, dkv harness.Reply) bool {
 			return string(redis.Str) == "hashtable" && (string(dkv.Str) == "listpack" || string(dkv.Str) == "intset")
 		}},
+	{command: "LPOS", reason: "7.2 refuses the lowest integer as RANK",
+		holds: errorsBegin("", "-ERR value is out of range, value must between")},
 	{command: "ZRANK", reason: "WITHSCORE is new in 7.2", holds: errorsBegin("-ERR wrong number of arguments", "-ERR syntax error")},
 	{command: "ZREVRANK", reason: "WITHSCORE is new in 7.2", holds: errorsBegin("-ERR wrong number of arguments", "-ERR syntax error")},
 	{command: "HELLO", reason: "7.2 looks at all words before the password",
