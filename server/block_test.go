@@ -171,7 +171,7 @@ func TestBlockingTimeouts(t *testing.T) {
 	c.roundTrip(request("BLPOP", "q", "-1"), "-ERR timeout is negative\r\n")
 	c.roundTrip(request("BLPOP", "q", "x"), "-ERR timeout is not a float or out of range\r\n")
 	c.roundTrip(request("BLPOP", "q", "1e300"), "-ERR timeout is out of range\r\n")
-	c.roundTrip(request("BLMPOP", "x", "0", "q", "LEFT"), "-ERR timeout is not a float or out of range\r\n")
+	c.roundTrip(request("BLMPOP", "x", "1", "q", "LEFT"), "-ERR timeout is not a float or out of range\r\n")
 	c.roundTrip(request("BLMPOP", "1", "0", "q", "LEFT"), "-ERR numkeys should be greater than 0\r\n")
 	c.roundTrip(request("BLMOVE", "q", "r", "UP", "LEFT", "x"), "-ERR syntax error\r\n")
 	c.roundTrip(request("SET", "s", "v"), "+OK\r\n")

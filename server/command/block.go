@@ -139,11 +139,11 @@ func bzmpop(c *Ctx) error {
 }
 
 func (c *Ctx) blockingMany(first, second string, t keyspace.Type, pop func(p *manyPop) (bool, error)) error {
-	if _, err := parseTimeout(c.Args[1]); err != nil {
-		return err
-	}
 	p, err := c.parseManyPop(2, first, second)
 	if err != nil {
+		return err
+	}
+	if _, err := parseTimeout(c.Args[1]); err != nil {
 		return err
 	}
 	if popped, err := pop(&p); popped || err != nil {

@@ -80,6 +80,12 @@ LINSERT <key> (BEFORE|AFTER) <field> <field>
 LPOS <key> <field> [RANK <number>] [COUNT <count>] [MAXLEN <count>]
 LMOVE <key> <key> (LEFT|RIGHT) (LEFT|RIGHT)
 RPOPLPUSH <key> <key>
+(BLPOP|BRPOP|BZPOPMIN|BZPOPMAX) <key> 0.001
+(BLPOP|BRPOP) <key> <key> 0.001
+BLMOVE <key> <key> (LEFT|RIGHT) (LEFT|RIGHT) 0.001
+BRPOPLPUSH <key> <key> 0.001
+BLMPOP 0.001 2 <key> <key> (LEFT|RIGHT) [COUNT 2]
+BZMPOP 0.001 2 <key> <key> (MIN|MAX) [COUNT 2]
 LMPOP (1|2) <key> <key> (LEFT|RIGHT) [COUNT <count>]
 HSET <key> {<field> <value>}
 HSET <key> {<field> <value>}
@@ -186,7 +192,8 @@ NOSUCHCOMMAND {<odd>}
 // fragile commands are never spoiled: one argument too few or another number
 // and they would block, or stop the server, or take a member at random. (HELLO: 7.0 does what stands before
 // a wrong word, 7.2 does nothing.)
-var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true}
+var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true,
+	"BLPOP": true, "BRPOP": true, "BZPOPMIN": true, "BZPOPMAX": true, "BLMOVE": true, "BRPOPLPUSH": true, "BLMPOP": true, "BZMPOP": true}
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
