@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // queueLoad is producers and consumers of queues that keep account of what they were
@@ -24,7 +25,13 @@ type queueLoad struct {
 	}
 }
 
-func (l *queueLoad) dial(r *rand.Rand) *client { return dial(l.t, l.servers[r.IntN(len(l.servers))]) }
+func (l *queueLoad) dial(r *rand.Rand) *client {
+	c := dial(l.t, l.servers[r.IntN(len(l.servers))])
+	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil { // it lasts as long as the load
+		l.t.Error(err)
+	}
+	return c
+}
 
 func (l *queueLoad) key(r *rand.Rand) string { return fmt.Sprintf("{q}%d", r.IntN(4)) }
 
@@ -165,7 +172,7 @@ func runQueueLoad(t *testing.T, servers []*Server, f func(flow func())) {
 	f(func() {
 		t.Helper()
 		served := l.served()
-		eventually(t, "elements are popped", func() bool { return l.served() > served+150 })
+		eventually(t, "elements are popped", func() bool { return l.served() > served+50 })
 	})
 	close(l.stop)
 	l.wg.Wait()
