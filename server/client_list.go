@@ -175,7 +175,7 @@ func (c *Conn) flagLetters() string {
 		{c.monitoring.Load(), 'O'},
 		{f&flagReplica != 0, 'S'},
 		{f&flagTransaction != 0, 'x'},
-		{f&flagPaused != 0, 'b'},
+		{f&(flagPaused|flagBlocked) != 0, 'b'},
 		{c.unix, 'U'},
 		{f&flagReadOnly != 0, 'r'},
 		{f&flagNoEvict != 0, 'e'},

@@ -330,6 +330,8 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.Encodings.HashListpackEntries
 	case "hash-max-listpack-value":
 		return &c.Encodings.HashListpackValue
+	case "list-max-listpack-size":
+		return &c.Encodings.ListMaxListpackSize
 	case "set-max-intset-entries":
 		return &c.Encodings.SetIntsetEntries
 	case "set-max-listpack-entries":

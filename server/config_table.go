@@ -185,7 +185,7 @@ func redisParams() []*param {
 
 		{name: "hash-max-listpack-entries", aliases: []string{"hash-max-ziplist-entries"}, kind: kindInt, def: "512", group: groupKeyspace, doc: "OBJECT ENCODING of a hash: listpack up to so many fields."},
 		{name: "hash-max-listpack-value", aliases: []string{"hash-max-ziplist-value"}, kind: kindMemory, def: "64", group: groupKeyspace, doc: "OBJECT ENCODING of a hash: listpack up to this length of a field or value."},
-		{name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, kind: kindInt, def: "-2", min: math.MinInt32, max: maxInt32, effect: effectLater, group: groupKeyspace, doc: "OBJECT ENCODING of a list: listpack up to this size."},
+		{name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, kind: kindInt, def: "-2", min: math.MinInt32, max: maxInt32, group: groupKeyspace, doc: "OBJECT ENCODING of a list: listpack up to so many elements, or, below zero, up to 4 KiB (-1), 8 KiB (-2) ... 64 KiB (-5)."},
 		{name: "list-compress-depth", kind: kindInt, def: "0", max: maxInt32, effect: effectStored, group: groupKeyspace, doc: "The engine compresses blocks, not list nodes."},
 		{name: "set-max-intset-entries", kind: kindInt, def: "512", group: groupKeyspace, doc: "OBJECT ENCODING of a set of integers: intset up to so many members."},
 		{name: "set-max-listpack-entries", kind: kindInt, def: "128", group: groupKeyspace, doc: "OBJECT ENCODING of a set: listpack up to so many members."},

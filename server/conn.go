@@ -46,10 +46,11 @@ type Conn struct {
 	ws *workspace // nil while waiting for the client
 
 	outbox     outbox
-	draining   atomic.Bool // a goroutine empties the outbox
-	async      bool        // others send to this client too: all output takes the outbox
-	monitoring atomic.Bool // a MONITOR client
-	dead       atomic.Bool // the connection is cut
+	draining   atomic.Bool              // a goroutine empties the outbox
+	async      bool                     // others send to this client too: all output takes the outbox
+	monitoring atomic.Bool              // a MONITOR client
+	blocking   atomic.Pointer[blocking] // nil: it is in no blocking command
+	dead       atomic.Bool              // the connection is cut
 	cut        chan struct{}
 	shared     shared
 }
@@ -80,6 +81,7 @@ const (
 	flagNoTouch
 	flagReadOnly
 	flagReplica // DKV.SYNC: the connection is a replica's
+	flagBlocked // in a blocking command
 )
 
 func newConn(s *Server, nc net.Conn) *Conn {
@@ -229,6 +231,7 @@ func (c *Conn) kill() bool {
 		return false
 	}
 	close(c.cut)
+	c.unblock(waitGone)
 	c.outbox.close()
 	switch {
 	case c.sock != nil:
@@ -243,6 +246,7 @@ func (c *Conn) kill() bool {
 
 // wake makes the goroutine look up from waiting for its client.
 func (c *Conn) wake() {
+	c.unblock(waitClosing) // only Close wakes
 	if c.sock != nil {
 		c.wakeSock()
 		return
@@ -328,7 +332,7 @@ func (s *Server) checkClients() {
 	now := nanotime()
 	timeout := time.Duration(s.config.Timeout.Load()) * time.Second
 	s.clients.each(func(c *Conn) {
-		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&flagReplica == 0 {
+		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&(flagReplica|flagBlocked) == 0 {
 			if c.kill() {
 				s.log.Debug("idle client closed", "id", c.id, "addr", c.addr)
 			}

@@ -44,6 +44,7 @@ func (d *digest) String() string { return hex.EncodeToString(d[:]) }
 // Numbers of types in a digest.
 const (
 	digestString = 0
+	digestList   = 1
 	digestSet    = 2
 	digestZSet   = 3
 	digestHash   = 4
@@ -56,6 +57,12 @@ func (d *digest) value(tx *keyspace.Tx, e *keyspace.Entry) error {
 	case keyspace.TypeString:
 		d.mixUint32(digestString)
 		d.mix(e.Body)
+	case keyspace.TypeList:
+		d.mixUint32(digestList)
+		err = eachElement(tx, e, func(element, _ []byte) error {
+			d.mix(element)
+			return nil
+		})
 	case keyspace.TypeSet:
 		d.mixUint32(digestSet)
 		err = eachElement(tx, e, func(member, _ []byte) error {

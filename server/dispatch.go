@@ -78,6 +78,12 @@ func (c *Conn) dispatch(cmd resp.Command) {
 
 // run runs a command, or collects it.
 func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
+	if spec.Timeout != nil {
+		if timeout, waits := spec.Timeout(cmd.Args); waits {
+			c.block(spec, cmd.Args, at.shard, timeout)
+			return
+		}
+	}
 	switch {
 	case spec.Handler == nil:
 		c.finish()

@@ -45,6 +45,7 @@ type Server struct {
 	pause    pause
 	tls      *tlsKeeper
 	repl     replicating
+	tickets  tickets
 
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
@@ -112,6 +113,7 @@ func New(o Options) (*Server, error) {
 	s.clients.init()
 	s.pause.init()
 	s.repl.init(s)
+	s.tickets.init()
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
 	return s, nil

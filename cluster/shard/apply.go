@@ -136,5 +136,6 @@ func (m *stateMachine) Leading(term raftlog.Term) {
 // Following stops the writer from evaluating.
 func (m *stateMachine) Following(consensus.NodeID) {
 	m.leads.Store(0)
+	m.lot.clear(ErrNotLeader)
 	kick(m.lead)
 }

@@ -134,7 +134,8 @@ type Shard struct {
 	upkeepDone chan struct{}
 	metrics    counters
 
-	w writer // belongs to the writer's goroutine
+	w   writer // belongs to the writer's goroutine
+	lot lot    // of tasks that wait for keys
 
 	// These belong to the group's goroutine.
 	conf    *pb.ConfState // the members as of applied
@@ -199,7 +200,7 @@ func Open(o Options) (*Shard, error) {
 			return nil, err
 		}
 	}
-	s.w.init()
+	s.w.init(s.settle)
 	go s.runWriter()
 	go s.runUpkeep()
 	return s, nil
@@ -404,6 +405,7 @@ func (s *Shard) Checkpoint(dir string) error {
 
 func (s *Shard) fatal(err error) {
 	s.leads.Store(0)
+	s.lot.clear(ErrClosed)
 	s.o.OnFatal(err)
 }
 
@@ -418,6 +420,7 @@ func (s *Shard) Close() error {
 		s.cancel()
 		<-s.upkeepDone
 		<-s.writerDone
+		s.lot.clear(ErrClosed)
 		s.group.Stop()
 		s.expirePins(true)
 		eng := s.state.Load().eng

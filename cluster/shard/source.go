@@ -92,7 +92,12 @@ type SourceBatch struct {
 // Follow says whether the shard follows a source. While it does, tasks that write are
 // refused with ErrReadOnly, but for those with a Source, and expired keys are
 // hidden and not deleted. What was submitted before may still be written.
-func (s *Shard) Follow(on bool) { s.following.Store(on) }
+func (s *Shard) Follow(on bool) {
+	s.following.Store(on)
+	if on {
+		s.lot.clear(ErrForcedOut)
+	}
+}
 
 // Source returns how far the shard has followed its source, false when it follows
 // none or does not know its place yet.
@@ -237,7 +242,8 @@ func (s *Shard) propose(term raftlog.Term, data []byte) {
 		s.abandon(ErrClosed)
 	default:
 		s.abandon(ErrUncertain)
-		w.term = 0 // it may be applied yet: start from the engine again
+		s.lot.clear(ErrNotLeader) // for what may be applied yet, nobody would be tried
+		w.term = 0                // it may be applied yet: start from the engine again
 	}
 }
 

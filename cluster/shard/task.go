@@ -2,6 +2,7 @@ package shard
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"dkv/engine"
 	"dkv/engine/keyspace"
@@ -35,7 +36,20 @@ type Task struct {
 	// Source, when not nil, is applied instead: see SourceBatch.
 	Source *SourceBatch
 
+	// OnPark, if set, is called on the writer's goroutine when the task begins to
+	// wait for keys, see Park. It must not wait.
+	OnPark func()
+
 	done chan error
+
+	settle    func()
+	wishes    []Wish
+	withdrawn atomic.Bool
+	// These belong to the lot.
+	spots  []spot
+	number uint64 // in the order in which tasks were parked
+	parked bool
+	waited bool // it was parked at some time
 }
 
 // rawPrefix begins the keys of the records that EvalRaw writes.

@@ -32,7 +32,7 @@ type Collection struct {
 }
 
 // Collection returns what a key holds, as a collection of type t: TypeHash, TypeSet
-// or TypeZSet. Errors: ErrWrongType, or wraps ErrCorrupt.
+// or TypeZSet; for what is common to all of them, TypeList too (see List). Errors: ErrWrongType, or wraps ErrCorrupt.
 func (tx *Tx) Collection(e Entry, t Type) (c Collection, err error) {
 	c.Entry, c.tx, c.kind = e, tx, t
 	if !e.Exists() {
@@ -172,7 +172,7 @@ func (c *Collection) Remove(element []byte) (removed bool, err error) {
 // Clear removes all elements, at once.
 func (c *Collection) Clear() {
 	if c.separate {
-		c.tx.dropRecords(c.kind, c.db, c.homeSlot(), c.Version, c.size+c.dead)
+		c.tx.dropIncarnation(c.kind, c.db, c.homeSlot(), c.Version, &c.head)
 	}
 	c.wasHead.separate = false
 	c.separate, c.away, c.size, c.dead, c.Version, c.rest = false, false, 0, 0, 0, nil

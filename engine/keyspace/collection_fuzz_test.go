@@ -11,6 +11,7 @@ import (
 
 func FuzzParseHead(f *testing.F) {
 	f.Add(byte(TypeHash), []byte("\x00\x00\x00\x00"))
+	f.Add(byte(TypeList-TypeList), []byte("\x11\x00\x03\x00\x7f\xff\xff\xff\xff\xff\xff\xff\x80\x02"))
 	f.Add(byte(TypeSet), []byte("\x23\x3f\xff\x01\x80\x01"))
 	f.Add(byte(TypeZSet), []byte("\x11\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00rest"))
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
@@ -34,7 +35,7 @@ func FuzzInline(f *testing.F) {
 	f.Add(byte(1), []byte("\x03abc\x00"))
 	f.Add(byte(2), []byte("\x01m\x3f\xf0\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
-		typ := []Type{TypeHash, TypeSet, TypeZSet}[kind%3]
+		typ := []Type{TypeHash, TypeSet, TypeZSet, TypeList}[kind%4]
 		var again []byte
 		for at := 0; ; {
 			e, ok, err := nextInline(typ, b, at)
@@ -139,6 +140,13 @@ func TestCollectionFormat(t *testing.T) {
 	key = appendScoreMember(appendPrefix(nil, kindScore, 1, 0x1234, 2), -1.5, []byte("m"))
 	if string(key) != "z\x01\x12\x34\x00\x00\x00\x00\x00\x00\x00\x02\x40\x07\xff\xff\xff\xff\xff\xffm" {
 		t.Errorf("score: %x", key)
+	}
+	ends := listEnds{first: 0x0102030405060708, packed: 300}
+	if got := ends.append(nil); string(got) != "\x01\x02\x03\x04\x05\x06\x07\x08\xac\x02" {
+		t.Errorf("ends of a list: %x", got)
+	}
+	if got := appendPosition(nil, 1, 2, 3, 4); string(got) != "e\x01\x00\x02\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x04" {
+		t.Errorf("position: %x", got)
 	}
 	if got := appendInline(TypeHash, nil, []byte("f"), []byte("value")); string(got) != "\x01f\x05value" {
 		t.Errorf("inline: %x", got)

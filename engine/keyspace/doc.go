@@ -10,7 +10,8 @@
 //     owned by one goroutine and reused, so that a GET or SET allocates nothing.
 //   - Entry is a key as a Tx found it; Meta is its decoded record.
 //   - Collection is what an Entry of a hash, set or sorted set holds: elements with
-//     values, inline in the Meta record or in records of their own.
+//     values, inline in the Meta record or in records of their own. List is that of a
+//     list, whose elements have positions.
 //
 // # Use
 //

@@ -14,6 +14,10 @@ func (c *Collection) Each(emit func(element, value []byte) bool) error {
 	if !c.separate {
 		return c.eachInline(emit)
 	}
+	if c.kind == TypeList {
+		l := List{*c}
+		return l.Range(0, c.Len()-1, false, func(element []byte) bool { return emit(element, nil) })
+	}
 	_, _, err := c.eachRecord(0, math.MaxUint32, func(_ uint32, element, value []byte) bool { return emit(element, value) })
 	return err
 }

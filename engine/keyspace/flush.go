@@ -8,7 +8,7 @@ const flushByKey = 64
 // FlushDB deletes every key of a logical database and returns how many there were.
 func (tx *Tx) FlushDB(db int) (int64, error) {
 	phys := tx.dbMap.of(db)
-	tx.ks.changes.recordDatabase(db, tx.pos)
+	tx.databaseChanged(db)
 	c := tx.countOf(phys)
 	if c.keys == 0 {
 		return 0, nil
@@ -51,8 +51,8 @@ func (tx *Tx) SwapDB(a, b int) {
 		return
 	}
 	tx.dbMap = tx.dbMap.swapped(a, b)
-	tx.ks.changes.recordDatabase(a, tx.pos)
-	tx.ks.changes.recordDatabase(b, tx.pos)
+	tx.databaseChanged(a)
+	tx.databaseChanged(b)
 	tx.swaps++
 	tx.record = appendDBMap(tx.record[:0], tx.ks.generation+1, tx.dbMap)
 	tx.ov.Put(dbMapKey, tx.record)

@@ -7,7 +7,7 @@ import (
 
 // head begins the body of a collection's Meta record. What follows it are, when the
 // elements are inline, the elements (see inline.go), otherwise numbers of the
-// type's own (a list's ends, a stream's last id).
+// type's own (a list's ends, see list.go; a stream's last id).
 //
 //	+-------+----------+------------+---------+---------+---------+------
 //	| flags | encoding | home       | moves   | size    | dead    | rest
@@ -31,6 +31,8 @@ type head struct {
 	// dead is how many elements were removed one by one since the version was made:
 	// their tombstones may still be there. 0 for inline ones.
 	dead uint64
+	// listEnds is what rest says of a list whose elements are records.
+	listEnds
 }
 
 const (
@@ -111,6 +113,11 @@ func parseHead(t Type, body []byte) (h head, rest []byte, err error) {
 	}
 	if !ok || h.size > maxSize || h.dead > maxSize {
 		return h, nil, fmt.Errorf("%w: %s with a bad size", ErrCorrupt, t)
+	}
+	if t == TypeList && h.separate {
+		if err := parseListEnds(&h, rest); err != nil {
+			return h, nil, err
+		}
 	}
 	return h, rest, nil
 }

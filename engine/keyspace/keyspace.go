@@ -220,6 +220,9 @@ func (ks *Keyspace) ResetChanges(floor uint64) {
 	ks.changes.floor = floor
 }
 
+// Hash returns the number that an Observer knows a key by.
+func (ks *Keyspace) Hash(key []byte) uint64 { return ks.hash(key) }
+
 func (ks *Keyspace) hash(key []byte) uint64 {
 	return maphash.Bytes(ks.seed, key)
 }

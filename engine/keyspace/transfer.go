@@ -18,7 +18,16 @@ func (tx *Tx) dropElements(e *Entry) {
 	if e.wasHead.away {
 		slot = e.wasHead.home
 	}
-	tx.dropRecords(e.was.Type, e.db, slot, e.was.Version, e.wasHead.size+e.wasHead.dead)
+	tx.dropIncarnation(e.was.Type, e.db, slot, e.was.Version, &e.wasHead)
+}
+
+// dropIncarnation deletes all element records of an incarnation with that head.
+func (tx *Tx) dropIncarnation(t Type, db physical, slot Slot, version Version, h *head) {
+	if t == TypeList {
+		tx.dropPositions(db, slot, version, h.first, h.size)
+		return
+	}
+	tx.dropRecords(t, db, slot, version, h.size+h.dead)
 }
 
 // dropRecords deletes all element records of an incarnation; size is how many there
@@ -43,11 +52,12 @@ func (tx *Tx) dropRecords(t Type, db physical, slot Slot, version Version, size 
 
 // eachRaw calls f for each record of a kind of an incarnation; f may change them.
 func (tx *Tx) eachRaw(kind byte, db physical, slot Slot, version Version, keysOnly bool, f func(key, value []byte)) error {
-	it, err := tx.r.NewIter(engine.IterOptions{
-		Lower:    appendPrefix(nil, kind, db, slot, version),
-		Upper:    appendPrefix(nil, kind, db, slot, version+1),
-		KeysOnly: keysOnly,
-	})
+	return tx.eachBetween(appendPrefix(nil, kind, db, slot, version), appendPrefix(nil, kind, db, slot, version+1), keysOnly, f)
+}
+
+// eachBetween calls f for each record from lower up to upper; f may change them.
+func (tx *Tx) eachBetween(lower, upper []byte, keysOnly bool, f func(key, value []byte)) error {
+	it, err := tx.r.NewIter(engine.IterOptions{Lower: lower, Upper: upper, KeysOnly: keysOnly})
 	if err != nil {
 		return fmt.Errorf("keyspace: iterate elements: %w", err)
 	}
@@ -86,7 +96,11 @@ func (tx *Tx) Copy(src, dst *Entry) error {
 		if kind == kindScore && m.Type != TypeZSet {
 			break
 		}
-		err := tx.eachRaw(kind, src.db, from, src.Version, false, func(key, value []byte) {
+		lower, upper := appendPrefix(nil, kind, src.db, from, src.Version), appendPrefix(nil, kind, src.db, from, src.Version+1)
+		if m.Type == TypeList { // without the tombstones on either side
+			lower, upper = appendUint64(lower, h.first), appendPosition(nil, src.db, from, src.Version, h.first+h.size)
+		}
+		err := tx.eachBetween(lower, upper, false, func(key, value []byte) {
 			tx.elem = appendPrefix(tx.elem[:0], kind, dst.db, dst.slot, m.Version)
 			tx.elem = append(tx.elem, key[elementPrefixBytes:]...)
 			tx.ov.Put(tx.elem, value)

@@ -29,6 +29,8 @@ type Tx struct {
 	ov   *engine.Overlay // nil when read-only
 	snap engine.Snapshot // closed by Close
 	thaw engine.Reader   // r before Freeze
+	// observer is told what a write Tx changes; see Observe.
+	observer Observer
 	// owner is told by Close.
 	owner Releaser
 	live  bool   // r is the engine itself, which moves on while tx reads
@@ -98,6 +100,7 @@ func (ks *Keyspace) BeginWrite(tx *Tx, ov *engine.Overlay, nowMS int64, pos uint
 func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
 	tx.ks, tx.r, tx.now = ks, r, nowMS
 	tx.ov, tx.snap, tx.thaw, tx.live = nil, nil, nil, false
+	tx.observer = nil
 	tx.view = dbView{}
 	ks.access.begin(nowMS)
 }
@@ -261,7 +264,30 @@ func (tx *Tx) addCount(db physical, by count) {
 // changed records a change of a key for WATCH.
 func (tx *Tx) changed(db int, hash uint64) {
 	tx.ks.changes.record(db, hash, tx.pos)
+	if tx.observer != nil {
+		tx.observer.KeyChanged(db, hash)
+	}
 }
+
+// databaseChanged is changed for all keys of a database.
+func (tx *Tx) databaseChanged(db int) {
+	tx.ks.changes.recordDatabase(db, tx.pos)
+	if tx.observer != nil {
+		tx.observer.DatabaseChanged(db)
+	}
+}
+
+// Observer is told which keys a write Tx changes, as they are changed: also of those
+// whose change is undone later. Keys are told by what Keyspace.Hash makes of them.
+type Observer interface {
+	KeyChanged(db int, hash uint64)
+	// DatabaseChanged: any key of it may have changed.
+	DatabaseChanged(db int)
+}
+
+// Observe has o told of changes until the batch ends. For write Txs, after
+// BeginWrite.
+func (tx *Tx) Observe(o Observer) { tx.observer = o }
 
 // Changed reports whether another write changed key after position since, see
 // Keyspace.Changed. For write Txs.

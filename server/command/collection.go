@@ -19,6 +19,7 @@ type Limits struct {
 	SetIntsetEntries                       atomic.Int64
 	SetListpackEntries, SetListpackValue   atomic.Int64
 	ZSetListpackEntries, ZSetListpackValue atomic.Int64
+	ListMaxListpackSize                    atomic.Int64
 }
 
 // defaultLimits are Redis's.
@@ -31,6 +32,7 @@ var defaultLimits = func() *Limits {
 	l.SetListpackValue.Store(64)
 	l.ZSetListpackEntries.Store(128)
 	l.ZSetListpackValue.Store(64)
+	l.ListMaxListpackSize.Store(-2)
 	return &l
 }()
 

@@ -24,6 +24,10 @@ type Ctx struct {
 	MaxStringLen int64
 	// Limits are those of compact encodings; nil: the default.
 	Limits *Limits
+	// MayWait: the handler may return ErrWait, and has then set Wishes, whose keys are
+	// some of Args.
+	MayWait bool
+	Wishes  []Wish
 
 	scratch []byte // of get
 }

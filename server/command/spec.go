@@ -1,5 +1,7 @@
 package command
 
+import "time"
+
 // Spec is a row of the command table. Rows are never changed after start.
 type Spec struct {
 	// ID is dense: an index for arrays of statistics.
@@ -25,6 +27,10 @@ type Spec struct {
 	// A write's arguments from ElementArg on, ElementStep apart, are elements of the
 	// collections in its keys; those that are not there do not matter. 0: unknown.
 	ElementArg, ElementStep int
+	// Timeout, for commands that may wait for keys (see ErrWait), returns for how long
+	// at most, 0: for ever. ok is false when they do not wait with these arguments, or
+	// do not parse.
+	Timeout func(args [][]byte) (d time.Duration, ok bool)
 	// Handler is nil for rows that package server serves, and for containers
 	// that do nothing themselves.
 	Handler     Handler
@@ -194,6 +200,7 @@ const (
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
 	GroupHash         Group = "hash"
+	GroupList         Group = "list"
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"

@@ -134,6 +134,9 @@ func TestTableAgainstRedis(t *testing.T) {
 		}
 		got := infoText(s)
 		want := noteText.ReplaceAllString(shorten(o.do("COMMAND", "INFO", s.Name)), "[flags")
+		if s.Flags&FlagBlocking != 0 {
+			want = strings.Replace(want, "+noscript ", "", 1) // since 7.2 scripts may use them
+		}
 		if want == "[nil]" {
 			t.Errorf("%s: redis-server does not know it", s.Name)
 			continue

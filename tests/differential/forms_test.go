@@ -66,7 +66,27 @@ DBSIZE
 !dbsize
 FLUSHDB [ASYNC|SYNC]
 FLUSHALL [ASYNC|SYNC]
-SCAN <number> [MATCH <pattern>] [COUNT <count>] [TYPE (string|hash|<odd>)]
+SCAN <number> [MATCH <pattern>] [COUNT <count>] [TYPE (string|hash|list|<odd>)]
+(LPUSH|RPUSH|LPUSHX|RPUSHX) <key> {<field>}
+(LPUSH|RPUSH) <key> {<field>}
+(LPOP|RPOP) <key> [<count>]
+LRANGE <key> <index> <index>
+LLEN <key>
+LINDEX <key> <index>
+LSET <key> <index> <field>
+LTRIM <key> <index> <index>
+LREM <key> <number> <field>
+LINSERT <key> (BEFORE|AFTER) <field> <field>
+LPOS <key> <field> [RANK <number>] [COUNT <count>] [MAXLEN <count>]
+LMOVE <key> <key> (LEFT|RIGHT) (LEFT|RIGHT)
+RPOPLPUSH <key> <key>
+(BLPOP|BRPOP|BZPOPMIN|BZPOPMAX) <key> 0.001
+(BLPOP|BRPOP) <key> <key> 0.001
+BLMOVE <key> <key> (LEFT|RIGHT) (LEFT|RIGHT) 0.001
+BRPOPLPUSH <key> <key> 0.001
+BLMPOP 0.001 2 <key> <key> (LEFT|RIGHT) [COUNT 2]
+BZMPOP 0.001 2 <key> <key> (MIN|MAX) [COUNT 2]
+LMPOP (1|2) <key> <key> (LEFT|RIGHT) [COUNT <count>]
 HSET <key> {<field> <value>}
 HSET <key> {<field> <value>}
 HMSET <key> {<field> <value>}
@@ -173,7 +193,8 @@ NOSUCHCOMMAND {<odd>}
 // and they would block, or stop the server, or take a member at random. (HELLO: 7.0 does what stands before
 // a wrong word, 7.2 does nothing. ZRANK, ZREVRANK: 7.2 has WITHSCORE, so what is a word too many for 7.0, which then
 // aborts a transaction, may be none.)
-var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true, "ZRANK": true, "ZREVRANK": true}
+var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true, "ZRANK": true, "ZREVRANK": true,
+	"BLPOP": true, "BRPOP": true, "BZPOPMIN": true, "BZPOPMAX": true, "BLMOVE": true, "BRPOPLPUSH": true, "BLMPOP": true, "BZMPOP": true}
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
