@@ -45,8 +45,10 @@ type Conn struct {
 
 	outbox     outbox
 	draining   atomic.Bool // a goroutine empties the outbox
-	async      bool        // others send to this client too: all output takes the outbox
+	async      bool        // others send to this client too, see flushShared
+	corked     bool        // messages of others are held back until flush
 	monitoring atomic.Bool // a MONITOR client
+	subs       subscriptions
 	dead       atomic.Bool // the connection is cut
 	cut        chan struct{}
 	shared     shared
@@ -62,7 +64,8 @@ type shared struct {
 	queued  atomic.Int32 // commands of an open MULTI, -1: none is open
 	held    atomic.Int64 // bytes of them
 	flags   atomic.Uint32
-	pending atomic.Int64 // bytes received of an unfinished command
+	pending atomic.Int64           // bytes received of an unfinished command
+	subs    [subKinds]atomic.Int32 // subscriptions
 
 	mu struct {
 		sync.Mutex
@@ -78,6 +81,7 @@ const (
 	flagNoTouch
 	flagReadOnly
 	flagReplica // DKV.SYNC: the connection is a replica's
+	flagPubSub  // it has subscriptions
 )
 
 func newConn(s *Server, nc net.Conn) *Conn {
@@ -204,6 +208,7 @@ func (c *Conn) readFailed(err error) {
 
 // end delivers what waits to be sent and lets go of the connection.
 func (c *Conn) end() {
+	c.unsubscribeAll() // or it might never be empty
 	c.awaitEmpty()
 	c.kill()
 	c.stopMonitoring()
@@ -313,7 +318,7 @@ func (s *Server) checkClients() {
 	now := nanotime()
 	timeout := time.Duration(s.config.Timeout.Load()) * time.Second
 	s.clients.each(func(c *Conn) {
-		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&flagReplica == 0 {
+		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&(flagReplica|flagPubSub) == 0 {
 			if c.kill() {
 				s.log.Debug("idle client closed", "id", c.id, "addr", c.addr)
 			}

@@ -42,6 +42,7 @@ type Server struct {
 	admin    *admin
 	clients  clients
 	monitors monitors
+	pubsub   pubsub
 	pause    pause
 	repl     replicating
 
@@ -105,6 +106,7 @@ func New(o Options) (*Server, error) {
 	s.latency = newLatencyMonitor(o.Config, o.Clock)
 	s.admin = newAdmin(o)
 	s.clients.init()
+	s.pubsub.init()
 	s.pause.init()
 	s.repl.init(s)
 	s.work, s.endWork = context.WithCancel(context.Background())

@@ -21,6 +21,7 @@ var groups = []struct {
 	{GroupServer, adminTable},
 	{GroupServer, replicationTable},
 	{GroupTransactions, transactionTable},
+	{GroupPubSub, pubsubTable},
 	{GroupCluster, clusterTable},
 	{GroupCluster, clusterConnTable},
 	{GroupDKV, dkvTable},
