@@ -48,6 +48,8 @@ type Node struct {
 	source   *replica.Source // serves those who follow this node
 	follower follower        // this node's own following
 
+	messenger messenger
+
 	mu struct {
 		sync.Mutex
 		closed bool

@@ -208,5 +208,3 @@ func (c *Conn) countSubscribers(x *command.Ctx, k subKind) error {
 	}
 	return nil
 }
-
-func (s *Server) spread(k subKind, channel, message []byte) {}

@@ -111,6 +111,7 @@ func New(o Options) (*Server, error) {
 	s.repl.init(s)
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
+	s.node.SetReceiver(s.takeMessages)
 	return s, nil
 }
 
