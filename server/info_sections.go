@@ -192,7 +192,7 @@ func infoStats(w *infoWriter) {
 	w.line("pubsub_channels", w.srv.pubsub.count(toChannel))
 	w.line("pubsub_patterns", w.srv.pubsub.count(toPattern))
 	w.line("pubsubshard_channels", w.srv.pubsub.count(toShardChannel))
-	w.line("dkv_pubsub_lost", w.srv.node.LostMessages())
+	w.line("dkv_pubsub_lost", w.srv.node.LostMessages()+w.srv.notes.lost())
 	w.line("latest_fork_usec", 0)
 	w.line("total_forks", 0)
 	w.line("migrate_cached_sockets", 0)

@@ -43,6 +43,7 @@ type Server struct {
 	clients  clients
 	monitors monitors
 	pubsub   pubsub
+	notes    notifications
 	pause    pause
 	repl     replicating
 
@@ -112,6 +113,7 @@ func New(o Options) (*Server, error) {
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
 	s.node.SetReceiver(s.takeMessages)
+	s.notes.init(s)
 	return s, nil
 }
 
@@ -160,6 +162,7 @@ func (s *Server) start() error {
 		s.running.Go(func() { s.accept(l) })
 	}
 	s.running.Go(s.housekeep)
+	s.running.Go(s.notes.run)
 	return nil
 }
 

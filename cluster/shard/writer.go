@@ -156,7 +156,7 @@ func (s *Shard) evaluate(first *Task) {
 func (w *writer) evaluate(t *Task) {
 	mark := w.tx.Mark()
 	w.run(t)
-	if b := w.overlay.Batch(); b.Err() != nil || b.Len() > maxEntryBytes {
+	if b := w.overlay.Batch(); b.Err() != nil || b.Len()+len(w.tx.Notes()) > maxEntryBytes {
 		w.tx.Rollback(mark)
 		t.finish(ErrTooBig)
 		return

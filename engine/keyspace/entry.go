@@ -18,7 +18,10 @@ type Entry struct {
 	db     physical
 	dbNum  uint8 // logical
 	stored bool  // there is a record, maybe of an expired key
-	was    Meta  // that record, without its body
+	// replaced: the key was deleted since it was found, so that what is put next is
+	// not a new key.
+	replaced bool
+	was      Meta // that record, without its body
 	// wasHead is the head of that record, if it is a collection's.
 	wasHead head
 }
@@ -78,6 +81,7 @@ func (tx *Tx) countLookup(e *Entry) {
 		tx.Hits++
 	} else {
 		tx.Misses++
+		tx.noteMissing(e)
 	}
 }
 

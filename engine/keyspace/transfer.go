@@ -68,6 +68,7 @@ func (tx *Tx) eachRaw(kind byte, db physical, slot Slot, version Version, keysOn
 // and come from FindTarget, found after src. The elements of a collection are copied
 // one by one; the error is then the engine's, or wraps engine.ErrBatchTooLarge.
 func (tx *Tx) Copy(src, dst *Entry) error {
+	tx.noteReplaced(dst)
 	m := src.Meta
 	if !src.wasHead.separate {
 		tx.put(dst, &m)
@@ -113,6 +114,7 @@ func (tx *Tx) Move(src, dst *Entry) error {
 		tx.Delete(src)
 		return nil
 	}
+	tx.noteReplaced(dst)
 	m := src.Meta
 	h, rest, err := parseHead(m.Type, m.Body)
 	if err != nil {
@@ -129,4 +131,12 @@ func (tx *Tx) Move(src, dst *Entry) error {
 	src.wasHead.separate = false // they are dst's now
 	tx.Delete(src)
 	return nil
+}
+
+// noteReplaced notes that a key which takes the place of another one is new: Redis
+// deletes the other one first. put notes it when there is none.
+func (tx *Tx) noteReplaced(dst *Entry) {
+	if dst.Exists() {
+		tx.Note(ClassNew, "new", int(dst.dbNum), dst.key)
+	}
 }

@@ -53,11 +53,14 @@ func sadd(c *Ctx) error {
 	if err := s.Save(); err != nil {
 		return err
 	}
+	if n > 0 {
+		c.notify(keyspace.ClassSet, "sadd", c.Args[1])
+	}
 	c.Out.Int(n)
 	return nil
 }
 
-func srem(c *Ctx) error      { return c.removeAll(keyspace.TypeSet) }
+func srem(c *Ctx) error      { return c.removeAll(keyspace.TypeSet, keyspace.ClassSet) }
 func scard(c *Ctx) error     { return c.replyLen(keyspace.TypeSet) }
 func sismember(c *Ctx) error { return c.replyHas(keyspace.TypeSet) }
 
@@ -138,9 +141,16 @@ func spop(c *Ctx) error {
 			return err
 		}
 		c.Out.Bulk(member)
-		return s.Save()
+		if err := s.Save(); err != nil {
+			return err
+		}
+	default:
+		if err := c.popMembers(&s, min(count, s.Len())); err != nil {
+			return err
+		}
 	}
-	return c.popMembers(&s, min(count, s.Len()))
+	c.notifyRemoved(keyspace.ClassSet, "spop", &s, 1, c.Args[1])
+	return nil
 }
 
 func (c *Ctx) popMembers(s *keyspace.Collection, n int64) error {
@@ -202,11 +212,16 @@ func smove(c *Ctx) error {
 		if err := from.Save(); err != nil {
 			return err
 		}
-		if _, err := c.addMember(&to, member); err != nil {
+		c.notifyRemoved(keyspace.ClassSet, "srem", &from, 1, c.Args[1])
+		added, err := c.addMember(&to, member)
+		if err != nil {
 			return err
 		}
 		if err := to.Save(); err != nil {
 			return err
+		}
+		if added {
+			c.notify(keyspace.ClassSet, "sadd", c.Args[2])
 		}
 	}
 	c.Out.Int(boolInt(removed))
@@ -268,7 +283,7 @@ func (c *Ctx) storeSets(op setOperation) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.replace(c.Args[1], keyspace.TypeSet)
+	s, was, err := c.replace(c.Args[1], keyspace.TypeSet)
 	if err != nil {
 		return err
 	}
@@ -280,18 +295,22 @@ func (c *Ctx) storeSets(op setOperation) error {
 	if err := s.Save(); err != nil {
 		return err
 	}
+	c.notifyStored(keyspace.ClassSet, len(members), was, c.Args[1])
 	c.Out.Int(int64(len(members)))
 	return nil
 }
 
-// replace deletes what a key holds and returns a new collection for it.
-func (c *Ctx) replace(key []byte, t keyspace.Type) (keyspace.Collection, error) {
+// replace deletes what a key holds and returns a new collection for it, and whether it
+// held anything.
+func (c *Ctx) replace(key []byte, t keyspace.Type) (col keyspace.Collection, was bool, err error) {
 	e, err := c.Tx.Find(c.DB, key)
 	if err != nil {
-		return keyspace.Collection{}, err
+		return col, false, err
 	}
+	was = e.Exists()
 	c.Tx.Delete(&e)
-	return c.Tx.Collection(e, t)
+	col, err = c.Tx.Collection(e, t)
+	return col, was, err
 }
 
 func sintercard(c *Ctx) error {

@@ -110,6 +110,13 @@ func (c *Ctx) addScores(o zaddOptions, pairs [][]byte) error {
 		return err
 	}
 	switch {
+	case added+updated == 0:
+	case o.incr:
+		c.notify(keyspace.ClassZSet, "zincr", c.Args[1])
+	default:
+		c.notify(keyspace.ClassZSet, "zadd", c.Args[1])
+	}
+	switch {
 	case o.incr && !done:
 		c.Out.Null()
 	case o.incr:
@@ -160,7 +167,7 @@ func (c *Ctx) addScore(z *keyspace.Collection, o zaddOptions, member []byte, sco
 	return zaddUpdated, score, c.putScore(z, member, score, false)
 }
 
-func zrem(c *Ctx) error  { return c.removeAll(keyspace.TypeZSet) }
+func zrem(c *Ctx) error  { return c.removeAll(keyspace.TypeZSet, keyspace.ClassZSet) }
 func zcard(c *Ctx) error { return c.replyLen(keyspace.TypeZSet) }
 
 func zscore(c *Ctx) error {
@@ -295,12 +302,12 @@ func (c *Ctx) popScores(highest bool) error {
 		c.Out.Array(0)
 		return nil
 	}
-	return c.replyPop(&z, highest, min(count, z.Len()), !single && c.Out.Proto >= 3)
+	return c.replyPop(&z, c.Args[1], highest, min(count, z.Len()), !single && c.Out.Proto >= 3)
 }
 
 // replyPop removes n members, of which there are as many, and replies them with
 // their scores, as pairs or in a row.
-func (c *Ctx) replyPop(z *keyspace.Collection, highest bool, n int64, pairs bool) error {
+func (c *Ctx) replyPop(z *keyspace.Collection, key []byte, highest bool, n int64, pairs bool) error {
 	if pairs {
 		c.Out.Array(int(n))
 	} else {
@@ -316,7 +323,15 @@ func (c *Ctx) replyPop(z *keyspace.Collection, highest bool, n int64, pairs bool
 	if err != nil {
 		return err
 	}
-	return z.Save()
+	if err := z.Save(); err != nil {
+		return err
+	}
+	event := "zpopmin"
+	if highest {
+		event = "zpopmax"
+	}
+	c.notifyRemoved(keyspace.ClassZSet, event, z, n, key)
+	return nil
 }
 
 func zmpop(c *Ctx) error {
@@ -352,7 +367,7 @@ func zmpop(c *Ctx) error {
 		}
 		c.Out.Array(2)
 		c.Out.Bulk(key)
-		return c.replyPop(&z, highest, min(count, z.Len()), true)
+		return c.replyPop(&z, key, highest, min(count, z.Len()), true)
 	}
 	c.Out.NullArray()
 	return nil
