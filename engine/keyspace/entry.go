@@ -29,6 +29,13 @@ type Entry struct {
 // Exists reports whether the key is there.
 func (e *Entry) Exists() bool { return e.Type != TypeNone }
 
+// Key is the key's name, which the caller of the lookup has given.
+func (e *Entry) Key() []byte { return e.key }
+
+// Replaced reports whether the key was there when it was found, and has been deleted
+// since.
+func (e *Entry) Replaced() bool { return e.replaced }
+
 // Separate reports whether the key is a collection whose elements are records of
 // their own, so that reading several of them wants a Tx that sees one state.
 func (e *Entry) Separate() bool { return e.Exists() && e.wasHead.separate }

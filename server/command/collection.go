@@ -120,7 +120,7 @@ func (c *Ctx) replyHas(t keyspace.Type) error {
 
 // removeAll removes the elements in the arguments from the second on and replies how
 // many there were.
-func (c *Ctx) removeAll(t keyspace.Type, class keyspace.Class) error {
+func (c *Ctx) removeAll(t keyspace.Type) error {
 	col, err := c.findCollection(c.Args[1], t)
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (c *Ctx) removeAll(t keyspace.Type, class keyspace.Class) error {
 	if err := col.Save(); err != nil {
 		return err
 	}
-	c.notifyRemoved(class, c.Spec.Name, &col, n, c.Args[1])
+	c.notifyRemoved(t, c.Spec.Name, &col, n)
 	c.Out.Int(n)
 	return nil
 }

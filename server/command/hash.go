@@ -119,7 +119,7 @@ func hmget(c *Ctx) error {
 	return nil
 }
 
-func hdel(c *Ctx) error    { return c.removeAll(keyspace.TypeHash, keyspace.ClassHash) }
+func hdel(c *Ctx) error    { return c.removeAll(keyspace.TypeHash) }
 func hlen(c *Ctx) error    { return c.replyLen(keyspace.TypeHash) }
 func hexists(c *Ctx) error { return c.replyHas(keyspace.TypeHash) }
 

@@ -13,25 +13,33 @@ func (c *Ctx) notify(class keyspace.Class, event string, key []byte) {
 // notifyDeleted is notify for a key that a command has removed, or emptied.
 func (c *Ctx) notifyDeleted(key []byte) { c.notify(keyspace.ClassGeneric, "del", key) }
 
-// notifyRemoved is for a command that has removed n elements of a collection, which is
-// gone when none is left.
-func (c *Ctx) notifyRemoved(class keyspace.Class, event string, col *keyspace.Collection, n int64, key []byte) {
+// classes are those of the events of collections.
+var classes = map[keyspace.Type]keyspace.Class{
+	keyspace.TypeHash: keyspace.ClassHash,
+	keyspace.TypeSet:  keyspace.ClassSet,
+	keyspace.TypeZSet: keyspace.ClassZSet,
+}
+
+// notifyRemoved is for a command that has removed n elements of a collection of type t,
+// which is gone when none is left.
+func (c *Ctx) notifyRemoved(t keyspace.Type, event string, col *keyspace.Collection, n int64) {
 	if n == 0 {
 		return
 	}
-	c.notify(class, event, key)
+	c.notify(classes[t], event, col.Key())
 	if col.Len() == 0 {
-		c.notifyDeleted(key)
+		c.notifyDeleted(col.Key())
 	}
 }
 
-// notifyStored is for a command that has put a result of n elements in the place of a
-// key, or removed the key, if it was there, when there are none.
-func (c *Ctx) notifyStored(class keyspace.Class, n int, was bool, key []byte) {
+// notifyStored is for a command that has put a result of n elements, a collection of
+// type t, in the place of a key (see replace), or removed what was there when there are
+// none. The event has the command's name.
+func (c *Ctx) notifyStored(t keyspace.Type, col *keyspace.Collection, n int) {
 	switch {
 	case n > 0:
-		c.notify(class, c.Spec.Name, key)
-	case was:
-		c.notifyDeleted(key)
+		c.notify(classes[t], c.Spec.Name, col.Key())
+	case col.Replaced():
+		c.notifyDeleted(col.Key())
 	}
 }

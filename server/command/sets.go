@@ -60,7 +60,7 @@ func sadd(c *Ctx) error {
 	return nil
 }
 
-func srem(c *Ctx) error      { return c.removeAll(keyspace.TypeSet, keyspace.ClassSet) }
+func srem(c *Ctx) error      { return c.removeAll(keyspace.TypeSet) }
 func scard(c *Ctx) error     { return c.replyLen(keyspace.TypeSet) }
 func sismember(c *Ctx) error { return c.replyHas(keyspace.TypeSet) }
 
@@ -149,7 +149,7 @@ func spop(c *Ctx) error {
 			return err
 		}
 	}
-	c.notifyRemoved(keyspace.ClassSet, "spop", &s, 1, c.Args[1])
+	c.notifyRemoved(keyspace.TypeSet, "spop", &s, 1)
 	return nil
 }
 
@@ -212,7 +212,7 @@ func smove(c *Ctx) error {
 		if err := from.Save(); err != nil {
 			return err
 		}
-		c.notifyRemoved(keyspace.ClassSet, "srem", &from, 1, c.Args[1])
+		c.notifyRemoved(keyspace.TypeSet, "srem", &from, 1)
 		added, err := c.addMember(&to, member)
 		if err != nil {
 			return err
@@ -283,7 +283,7 @@ func (c *Ctx) storeSets(op setOperation) error {
 	if err != nil {
 		return err
 	}
-	s, was, err := c.replace(c.Args[1], keyspace.TypeSet)
+	s, err := c.replace(c.Args[1], keyspace.TypeSet)
 	if err != nil {
 		return err
 	}
@@ -295,22 +295,19 @@ func (c *Ctx) storeSets(op setOperation) error {
 	if err := s.Save(); err != nil {
 		return err
 	}
-	c.notifyStored(keyspace.ClassSet, len(members), was, c.Args[1])
+	c.notifyStored(keyspace.TypeSet, &s, len(members))
 	c.Out.Int(int64(len(members)))
 	return nil
 }
 
-// replace deletes what a key holds and returns a new collection for it, and whether it
-// held anything.
-func (c *Ctx) replace(key []byte, t keyspace.Type) (col keyspace.Collection, was bool, err error) {
+// replace deletes what a key holds and returns a new collection for it.
+func (c *Ctx) replace(key []byte, t keyspace.Type) (keyspace.Collection, error) {
 	e, err := c.Tx.Find(c.DB, key)
 	if err != nil {
-		return col, false, err
+		return keyspace.Collection{}, err
 	}
-	was = e.Exists()
 	c.Tx.Delete(&e)
-	col, err = c.Tx.Collection(e, t)
-	return col, was, err
+	return c.Tx.Collection(e, t)
 }
 
 func sintercard(c *Ctx) error {

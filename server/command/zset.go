@@ -167,7 +167,7 @@ func (c *Ctx) addScore(z *keyspace.Collection, o zaddOptions, member []byte, sco
 	return zaddUpdated, score, c.putScore(z, member, score, false)
 }
 
-func zrem(c *Ctx) error  { return c.removeAll(keyspace.TypeZSet, keyspace.ClassZSet) }
+func zrem(c *Ctx) error  { return c.removeAll(keyspace.TypeZSet) }
 func zcard(c *Ctx) error { return c.replyLen(keyspace.TypeZSet) }
 
 func zscore(c *Ctx) error {
@@ -302,12 +302,12 @@ func (c *Ctx) popScores(highest bool) error {
 		c.Out.Array(0)
 		return nil
 	}
-	return c.replyPop(&z, c.Args[1], highest, min(count, z.Len()), !single && c.Out.Proto >= 3)
+	return c.replyPop(&z, highest, min(count, z.Len()), !single && c.Out.Proto >= 3)
 }
 
 // replyPop removes n members, of which there are as many, and replies them with
 // their scores, as pairs or in a row.
-func (c *Ctx) replyPop(z *keyspace.Collection, key []byte, highest bool, n int64, pairs bool) error {
+func (c *Ctx) replyPop(z *keyspace.Collection, highest bool, n int64, pairs bool) error {
 	if pairs {
 		c.Out.Array(int(n))
 	} else {
@@ -330,7 +330,7 @@ func (c *Ctx) replyPop(z *keyspace.Collection, key []byte, highest bool, n int64
 	if highest {
 		event = "zpopmax"
 	}
-	c.notifyRemoved(keyspace.ClassZSet, event, z, n, key)
+	c.notifyRemoved(keyspace.TypeZSet, event, z, n)
 	return nil
 }
 
@@ -367,7 +367,7 @@ func zmpop(c *Ctx) error {
 		}
 		c.Out.Array(2)
 		c.Out.Bulk(key)
-		return c.replyPop(&z, key, highest, min(count, z.Len()), true)
+		return c.replyPop(&z, highest, min(count, z.Len()), true)
 	}
 	c.Out.NullArray()
 	return nil

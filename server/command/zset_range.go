@@ -332,7 +332,7 @@ func collectRange(z *keyspace.Collection, q *zrangeQuery) (members []scoredMembe
 // none when there are none, and replies how many. atOnce: Redis chooses the encoding
 // by the whole, which shows in what becomes of -0.
 func (c *Ctx) storeScored(members []scoredMember, atOnce bool) error {
-	z, was, err := c.replace(c.Args[1], keyspace.TypeZSet)
+	z, err := c.replace(c.Args[1], keyspace.TypeZSet)
 	if err != nil {
 		return err
 	}
@@ -347,7 +347,7 @@ func (c *Ctx) storeScored(members []scoredMember, atOnce bool) error {
 	if err := z.Save(); err != nil {
 		return err
 	}
-	c.notifyStored(keyspace.ClassZSet, len(members), was, c.Args[1])
+	c.notifyStored(keyspace.TypeZSet, &z, len(members))
 	c.Out.Int(int64(len(members)))
 	return nil
 }
@@ -408,7 +408,7 @@ func (c *Ctx) removeRange(by zrangeBy) error {
 	if err := z.Save(); err != nil {
 		return err
 	}
-	c.notifyRemoved(keyspace.ClassZSet, c.Spec.Name, &z, int64(len(members)), c.Args[1])
+	c.notifyRemoved(keyspace.TypeZSet, c.Spec.Name, &z, int64(len(members)))
 	c.Out.Int(int64(len(members)))
 	return nil
 }
