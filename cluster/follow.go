@@ -197,7 +197,7 @@ func (n *Node) linkOptions(addrs []string) replica.LinkOptions {
 	o := n.o.Follow
 	return replica.LinkOptions{
 		Addrs: addrs, Replica: n.follower.id, Addr: o.Addr, Auth: o.Auth, Timeout: o.Timeout, Interval: o.Interval,
-		Dial: o.Dial, Clock: n.o.Clock, Logger: n.o.Logger,
+		Messages: n.takeMessages, Dial: o.Dial, Clock: n.o.Clock, Logger: n.o.Logger,
 	}
 }
 

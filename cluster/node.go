@@ -18,6 +18,7 @@ import (
 	"dkv/cluster/transport"
 	"dkv/engine"
 	"dkv/engine/hot"
+	"dkv/engine/keyspace"
 )
 
 // Node is one process's part of a cluster: a folder, a log store, shards.
@@ -47,6 +48,10 @@ type Node struct {
 
 	source   *replica.Source // serves those who follow this node
 	follower follower        // this node's own following
+
+	messenger messenger
+	notifier  keyspace.Notifier
+	onNotes   atomic.Pointer[func(notes []byte)]
 
 	mu struct {
 		sync.Mutex
@@ -256,6 +261,8 @@ func (n *Node) openShard(s *openShard) error {
 		MaxLogBytes:   n.o.MaxLogBytes,
 		OnFatal:       n.stop,
 		Following:     n.identity().follows(),
+		Notifier:      &n.notifier,
+		OnNotes:       n.takeNotes,
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: open shard %d: %w", s.id, err)

@@ -103,6 +103,13 @@ func ErrExpectedBulk(got byte) Error {
 	return Error("ERR Protocol error: expected '$', got '" + string([]byte{got}) + "'")
 }
 
+// ErrSubscribed is the error for a command that cannot be used between SUBSCRIBE and
+// UNSUBSCRIBE in RESP2. name is the command's, as Redis prints it: with its
+// subcommand.
+func ErrSubscribed(name string) Error {
+	return Error("ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")
+}
+
 // ErrWrongArity is the reply to a known command with too few or too many
 // arguments; name is the full name in lower case ("get", "client|kill").
 func ErrWrongArity(name string) Error {

@@ -47,10 +47,12 @@ type Conn struct {
 
 	outbox     outbox
 	draining   atomic.Bool              // a goroutine empties the outbox
-	async      bool                     // others send to this client too: all output takes the outbox
+	async      bool                     // others send to this client too, see flushShared
+	corked     bool                     // messages of others are held back until flush
 	monitoring atomic.Bool              // a MONITOR client
 	blocking   atomic.Pointer[blocking] // nil: it is in no blocking command
-	dead       atomic.Bool              // the connection is cut
+	subs       subscriptions
+	dead       atomic.Bool // the connection is cut
 	cut        chan struct{}
 	shared     shared
 }
@@ -65,7 +67,8 @@ type shared struct {
 	queued  atomic.Int32 // commands of an open MULTI, -1: none is open
 	held    atomic.Int64 // bytes of them
 	flags   atomic.Uint32
-	pending atomic.Int64 // bytes received of an unfinished command
+	pending atomic.Int64           // bytes received of an unfinished command
+	subs    [subKinds]atomic.Int32 // subscriptions
 
 	mu struct {
 		sync.Mutex
@@ -82,6 +85,7 @@ const (
 	flagReadOnly
 	flagReplica // DKV.SYNC: the connection is a replica's
 	flagBlocked // in a blocking command
+	flagPubSub  // it has subscriptions
 )
 
 func newConn(s *Server, nc net.Conn) *Conn {
@@ -97,8 +101,7 @@ func newConn(s *Server, nc net.Conn) *Conn {
 		c.laddr = nc.LocalAddr().String()
 	}
 	if c.tls, _ = nc.(*tls.Conn); c.tls != nil {
-		// Writes to it wait, which only the outbox's goroutine may.
-		c.async = true
+		c.share() // writes to it wait, which only the outbox's goroutine may
 	}
 	c.initRaw()
 	c.session.init(c)
@@ -215,6 +218,7 @@ func (c *Conn) readFailed(err error) {
 
 // end delivers what waits to be sent and lets go of the connection.
 func (c *Conn) end() {
+	c.unsubscribeAll() // or it might never be empty
 	c.awaitEmpty()
 	if c.tls != nil && !c.dead.Load() {
 		_ = c.tls.CloseWrite() // the client is told that this is the end, if it still listens
@@ -332,7 +336,7 @@ func (s *Server) checkClients() {
 	now := nanotime()
 	timeout := time.Duration(s.config.Timeout.Load()) * time.Second
 	s.clients.each(func(c *Conn) {
-		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&(flagReplica|flagBlocked) == 0 {
+		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&(flagReplica|flagBlocked|flagPubSub) == 0 {
 			if c.kill() {
 				s.log.Debug("idle client closed", "id", c.id, "addr", c.addr)
 			}

@@ -155,6 +155,9 @@ func (c *Conn) admitted(args [][]byte) (spec *command.Spec, refusal resp.Error) 
 	if c.txn.open && spec.Flags&command.FlagNoMulti != 0 {
 		return spec, resp.ErrNotAllowedInMulti
 	}
+	if c.subs.total() > 0 && c.proto == 2 && !whileSubscribed(spec) {
+		return spec, resp.ErrSubscribed(spec.Name)
+	}
 	if c.monitoring.Load() && spec.Flags&(command.FlagWrite|command.FlagReadOnly|command.FlagMayReplicate) != 0 {
 		return spec, "ERR Replica can't interact with the keyspace"
 	}
@@ -210,6 +213,9 @@ func (c *Conn) runBound(spec *command.Spec, args [][]byte) {
 	}
 	ws.ran(spec, args, ws.spent, err != nil)
 	c.mute(mark)
+	if c.corked {
+		c.takeHeld()
+	}
 }
 
 // runBoundIn runs the handler of x.Spec.

@@ -23,6 +23,7 @@ func init() {
 type replicaConf struct {
 	id, host string
 	port     int64
+	messages bool // it takes what is published
 }
 
 // maxReplicaName bounds what a replica says about itself, bytes.
@@ -51,6 +52,8 @@ func replconf(c *Conn, x *command.Ctx) error {
 			c.replica.host = string(value)
 		case equalFold(args[0], "dkv-id"):
 			c.replica.id = string(value)
+		case equalFold(args[0], "dkv-messages"):
+			c.replica.messages = string(value) == "1"
 		}
 	}
 	x.Out.OK()
@@ -83,7 +86,7 @@ func dkvSync(c *Conn, x *command.Ctx) error {
 	if err != nil {
 		return resp.Error(err.Error())
 	}
-	req.Addr, req.Replica = c.replica.addr(c.addr), c.replica.id
+	req.Addr, req.Replica, req.Messages = c.replica.addr(c.addr), c.replica.id, c.replica.messages
 	if req.Replica == "" {
 		req.Replica = req.Addr
 	}

@@ -42,6 +42,8 @@ type Server struct {
 	admin    *admin
 	clients  clients
 	monitors monitors
+	pubsub   pubsub
+	notes    notifications
 	pause    pause
 	tls      *tlsKeeper
 	repl     replicating
@@ -111,11 +113,14 @@ func New(o Options) (*Server, error) {
 	s.latency = newLatencyMonitor(o.Config, o.Clock)
 	s.admin = newAdmin(o)
 	s.clients.init()
+	s.pubsub.init()
 	s.pause.init()
 	s.repl.init(s)
 	s.tickets.init()
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
+	s.node.SetReceiver(s.takeMessages)
+	s.notes.init(s)
 	return s, nil
 }
 
@@ -164,6 +169,7 @@ func (s *Server) start() error {
 		s.running.Go(func() { s.accept(l) })
 	}
 	s.running.Go(s.housekeep)
+	s.running.Go(s.notes.run)
 	return nil
 }
 

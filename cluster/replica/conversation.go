@@ -65,7 +65,8 @@ func (c *conversation) introduce() error {
 			}
 		}
 	}
-	if _, err := c.call("REPLCONF", "dkv-id", c.l.o.Replica); err != nil {
+	// A source that knows no messages passes over the word.
+	if _, err := c.call("REPLCONF", "dkv-id", c.l.o.Replica, "dkv-messages", "1"); err != nil {
 		return fmt.Errorf("REPLCONF: %w", err)
 	}
 	return nil
@@ -190,6 +191,7 @@ func (c *conversation) read() (Frame, int, error) {
 // takeFrames applies frames, those of entries together.
 func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 	b := shard.SourceBatch{From: c.applied}
+	var messages [][]byte
 	for i := range frames {
 		f := &frames[i]
 		c.heard(f)
@@ -205,17 +207,22 @@ func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 				return err
 			}
 			b.From = c.applied
+		case FrameMessages:
+			messages = append(messages, f.Messages)
 		case FrameHeartbeat:
 		}
 	}
-	if len(b.Batches) == 0 {
-		return nil
+	if len(b.Batches) > 0 {
+		b.To = c.at
+		if err := c.l.o.Local.Apply(ctx, &b); err != nil {
+			return fmt.Errorf("apply: %w", err)
+		}
+		c.applied = c.at
 	}
-	b.To = c.at
-	if err := c.l.o.Local.Apply(ctx, &b); err != nil {
-		return fmt.Errorf("apply: %w", err)
+	// Who gets a message sees what was written before it was published.
+	for _, m := range messages {
+		c.l.o.Messages(m)
 	}
-	c.applied = c.at
 	return nil
 }
 

@@ -58,6 +58,9 @@ type LinkOptions struct {
 	Timeout func() time.Duration
 	// Interval is the least time between two batches; 0: as they come.
 	Interval func() time.Duration
+	// Messages is called with what was published at the source, see Source.Publish.
+	// It must not block. nil: they are dropped.
+	Messages func(messages []byte)
 	// Dial connects; nil: TCP.
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	Clock  func() time.Time
@@ -106,6 +109,9 @@ func NewLink(o LinkOptions) *Link {
 		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", addr)
 		}
+	}
+	if o.Messages == nil {
+		o.Messages = func([]byte) {}
 	}
 	l := &Link{o: o}
 	l.mu.status.DownAt = o.Clock()

@@ -199,7 +199,7 @@ func (s *Shard) evaluateOne(t *Task) {
 // fits undoes what was written since mark if the batch is then more than an entry may
 // hold, and reports whether it is not.
 func (w *writer) fits(mark keyspace.Mark) bool {
-	if b := w.overlay.Batch(); b.Err() == nil && b.Len() <= maxEntryBytes {
+	if b := w.overlay.Batch(); b.Err() == nil && b.Len()+len(w.tx.Notes()) <= maxEntryBytes {
 		return true
 	}
 	w.tx.Rollback(mark)

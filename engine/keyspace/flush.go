@@ -80,6 +80,9 @@ func (tx *Tx) flushKeys(db int, phys physical) error {
 	if err := w.close(); err != nil {
 		return err
 	}
+	noting := tx.noting // a flush is no event, not even of what has expired
+	tx.noting = 0
+	defer func() { tx.noting = noting }()
 	start := 0
 	for _, end := range ends {
 		e, err := tx.find(db, keys[start:end], &tx.value)

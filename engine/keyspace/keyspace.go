@@ -37,6 +37,8 @@ type Keyspace struct {
 	reaped      int64   // the expiry index has been walked up to this time, ms
 	popped      popQueue
 
+	notifier *Notifier // nil: nothing is noted
+
 	// foreign is held while the published state follows what was not evaluated
 	// here: another leader's batch, or Reload.
 	foreign sync.Mutex

@@ -148,6 +148,7 @@ func (tx *Tx) reapOne(indexKey []byte) (deleted bool, err error) {
 		tx.ov.Delete(indexKey) // stale
 		return false, nil
 	}
+	tx.Note(ClassExpired, "expired", logical, key)
 	tx.remove(&e)
 	return true, nil
 }

@@ -78,6 +78,7 @@ func (tx *Tx) eachBetween(lower, upper []byte, keysOnly bool, f func(key, value 
 // and come from FindTarget, found after src. The elements of a collection are copied
 // one by one; the error is then the engine's, or wraps engine.ErrBatchTooLarge.
 func (tx *Tx) Copy(src, dst *Entry) error {
+	tx.noteReplaced(dst)
 	m := src.Meta
 	if !src.wasHead.separate {
 		tx.put(dst, &m)
@@ -127,6 +128,7 @@ func (tx *Tx) Move(src, dst *Entry) error {
 		tx.Delete(src)
 		return nil
 	}
+	tx.noteReplaced(dst)
 	m := src.Meta
 	h, rest, err := parseHead(m.Type, m.Body)
 	if err != nil {
@@ -143,4 +145,12 @@ func (tx *Tx) Move(src, dst *Entry) error {
 	src.wasHead.separate = false // they are dst's now
 	tx.Delete(src)
 	return nil
+}
+
+// noteReplaced notes that a key which takes the place of another one is new: Redis
+// deletes the other one first. put notes it when there is none.
+func (tx *Tx) noteReplaced(dst *Entry) {
+	if dst.Exists() {
+		tx.Note(ClassNew, "new", int(dst.dbNum), dst.key)
+	}
 }

@@ -37,6 +37,9 @@ type Tx struct {
 	now   int64  // Unix time in ms
 	pos   uint64 // position of the batch being built
 	view  dbView // read-only: the database map that reads go by
+	// noting are the classes of events that are noted, notes those of the batch.
+	noting Class
+	notes  []byte
 
 	// Scratch buffers. value holds the record of the latest lookup, aside that
 	// of the latest FindTarget, so that a command can hold two. record and spare
@@ -102,6 +105,10 @@ func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
 	tx.ov, tx.snap, tx.thaw, tx.live = nil, nil, nil, false
 	tx.observer = nil
 	tx.view = dbView{}
+	tx.noting = 0
+	if ks.notifier != nil {
+		tx.noting = ks.notifier.Classes()
+	}
 	ks.access.begin(nowMS)
 }
 
@@ -113,6 +120,9 @@ func (tx *Tx) end() {
 	tx.dirty, tx.undo = 0, tx.undo[:0]
 	tx.finished, tx.versionCeil, tx.swaps = false, 0, 0
 	tx.r, tx.ov = nil, nil
+	if tx.notes = tx.notes[:0]; cap(tx.notes) > maxKeptNotes {
+		tx.notes = nil
+	}
 	tx.Trim()
 }
 
@@ -179,11 +189,12 @@ type Mark struct {
 	dbMap   dbMap
 	swaps   int
 	undo    int
+	notes   int
 }
 
 // Mark returns the present state of a write Tx.
 func (tx *Tx) Mark() Mark {
-	return Mark{overlay: tx.ov.Mark(), dbMap: tx.dbMap, swaps: tx.swaps, undo: len(tx.undo)}
+	return Mark{overlay: tx.ov.Mark(), dbMap: tx.dbMap, swaps: tx.swaps, undo: len(tx.undo), notes: len(tx.notes)}
 }
 
 // Rollback undoes every change since m. Keys that were changed since stay
@@ -198,6 +209,7 @@ func (tx *Tx) Rollback(m Mark) {
 	}
 	tx.undo = tx.undo[:m.undo]
 	tx.dbMap, tx.swaps = m.dbMap, m.swaps
+	tx.notes = tx.notes[:m.notes]
 	tx.ov.Rollback(m.overlay)
 }
 
@@ -227,6 +239,9 @@ func (tx *Tx) Finish() {
 	if tx.versionCeil != 0 {
 		tx.record = appendUint64(tx.record[:0], uint64(tx.versionCeil))
 		tx.ov.Put(versionKey, tx.record)
+	}
+	if len(tx.notes) != 0 {
+		tx.ov.Put(NotesKey, tx.notes)
 	}
 	if tx.swaps != 0 {
 		tx.mapChanged = true

@@ -23,6 +23,7 @@ func (tx *Tx) Delete(e *Entry) {
 	}
 	if !e.Exists() {
 		tx.Expired++
+		tx.Note(ClassExpired, "expired", int(e.dbNum), e.key)
 	}
 	tx.remove(e)
 }
@@ -39,6 +40,12 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 
 	if !e.Exists() {
 		tx.ks.access.touch(e.hash, tx.now) // a new key; others were noted when found
+		if e.stored {
+			tx.Note(ClassExpired, "expired", int(e.dbNum), e.key)
+		}
+		if !e.replaced {
+			tx.Note(ClassNew, "new", int(e.dbNum), e.key)
+		}
 	}
 	by := count{ttlSum: ttlWeight(m.ExpireAt) - ttlWeight(e.was.ExpireAt)}
 	if !e.stored {
@@ -90,6 +97,7 @@ func (tx *Tx) remove(e *Entry) {
 	}
 	tx.addCount(e.db, by)
 	tx.changed(int(e.dbNum), e.hash)
+	e.replaced = e.Exists()
 	e.stored, e.Meta, e.was, e.wasHead = false, Meta{}, Meta{}, head{}
 }
 

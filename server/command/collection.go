@@ -138,6 +138,7 @@ func (c *Ctx) removeAll(t keyspace.Type) error {
 	if err := col.Save(); err != nil {
 		return err
 	}
+	c.notifyRemoved(t, c.Spec.Name, &col, n)
 	c.Out.Int(n)
 	return nil
 }

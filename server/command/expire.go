@@ -34,8 +34,10 @@ func (c *Ctx) setExpiry(kind expiryKind) error {
 		return nil
 	case when <= c.Tx.Now():
 		c.Tx.Delete(&e)
+		c.notifyDeleted(c.Args[1])
 	default:
 		c.Tx.SetExpireAt(&e, when)
+		c.notify(keyspace.ClassGeneric, "expire", c.Args[1])
 	}
 	c.Out.Int(1)
 	c.Tx.Trim()
@@ -148,6 +150,7 @@ func persist(c *Ctx) error {
 		return nil
 	}
 	c.Tx.SetExpireAt(&e, 0)
+	c.notify(keyspace.ClassGeneric, "persist", c.Args[1])
 	c.Out.Int(1)
 	c.Tx.Trim()
 	return nil

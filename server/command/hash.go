@@ -55,7 +55,11 @@ func (c *Ctx) setFields() (added int64, err error) {
 		}
 		added += boolInt(fresh)
 	}
-	return added, h.Save()
+	if err := h.Save(); err != nil {
+		return 0, err
+	}
+	c.notify(keyspace.ClassHash, "hset", c.Args[1])
+	return added, nil
 }
 
 func hsetnx(c *Ctx) error {
@@ -74,6 +78,7 @@ func hsetnx(c *Ctx) error {
 		if err := h.Save(); err != nil {
 			return err
 		}
+		c.notify(keyspace.ClassHash, "hset", c.Args[1])
 	}
 	c.Out.Int(boolInt(!found))
 	return nil
@@ -187,6 +192,7 @@ func hincrby(c *Ctx) error {
 	if err := h.Save(); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassHash, "hincrby", c.Args[1])
 	c.Out.Int(n)
 	return nil
 }
@@ -223,6 +229,7 @@ func hincrbyfloat(c *Ctx) error {
 	if err := h.Save(); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassHash, "hincrbyfloat", c.Args[1])
 	c.Out.Bulk(text)
 	return nil
 }

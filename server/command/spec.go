@@ -114,8 +114,9 @@ var flagNames = []string{
 	"no_async_loading", "no_multi", "movablekeys", "allow_busy",
 }
 
-// Names returns the names of the flags that are set.
-func (f Flags) Names() []string { return bitNames(uint32(f), flagNames) }
+// Names returns the names of the flags that are set. That a command may replicate is
+// not told, as in Redis.
+func (f Flags) Names() []string { return bitNames(uint32(f&^FlagMayReplicate), flagNames) }
 
 // Categories are the sets of commands that permissions are given by.
 type Categories uint32
@@ -201,6 +202,7 @@ const (
 	GroupGeneric      Group = "generic"
 	GroupHash         Group = "hash"
 	GroupList         Group = "list"
+	GroupPubSub       Group = "pubsub"
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"

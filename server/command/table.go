@@ -24,6 +24,7 @@ var groups = []struct {
 	{GroupServer, adminTable},
 	{GroupServer, replicationTable},
 	{GroupTransactions, transactionTable},
+	{GroupPubSub, pubsubTable},
 	{GroupCluster, clusterTable},
 	{GroupCluster, clusterConnTable},
 	{GroupDKV, dkvTable},

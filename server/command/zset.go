@@ -116,6 +116,13 @@ func (c *Ctx) addScores(o zaddOptions, pairs [][]byte) error {
 		return err
 	}
 	switch {
+	case added+updated == 0:
+	case o.incr:
+		c.notify(keyspace.ClassZSet, "zincr", c.Args[1])
+	default:
+		c.notify(keyspace.ClassZSet, "zadd", c.Args[1])
+	}
+	switch {
 	case o.incr && !done:
 		c.Out.Null()
 	case o.incr:
@@ -322,7 +329,15 @@ func (c *Ctx) replyPop(z *keyspace.Collection, highest bool, n int64, pairs bool
 	if err != nil {
 		return err
 	}
-	return z.Save()
+	if err := z.Save(); err != nil {
+		return err
+	}
+	event := "zpopmin"
+	if highest {
+		event = "zpopmax"
+	}
+	c.notifyRemoved(keyspace.TypeZSet, event, z, n)
+	return nil
 }
 
 func zmpop(c *Ctx) error {

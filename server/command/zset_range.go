@@ -347,6 +347,7 @@ func (c *Ctx) storeScored(members []scoredMember, atOnce bool) error {
 	if err := z.Save(); err != nil {
 		return err
 	}
+	c.notifyStored(keyspace.TypeZSet, &z, len(members))
 	c.Out.Int(int64(len(members)))
 	return nil
 }
@@ -407,6 +408,7 @@ func (c *Ctx) removeRange(by zrangeBy) error {
 	if err := z.Save(); err != nil {
 		return err
 	}
+	c.notifyRemoved(keyspace.TypeZSet, c.Spec.Name, &z, int64(len(members)))
 	c.Out.Int(int64(len(members)))
 	return nil
 }

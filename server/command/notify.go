@@ -1,0 +1,45 @@
+package command
+
+import "dkv/engine/keyspace"
+
+// notify notes a keyspace event of a key in the command's database, for those who have
+// asked for its class by notify-keyspace-events. A write calls it after it has changed
+// the key, in the order in which Redis does and with Redis's name of the event. It
+// costs next to nothing while nobody asks.
+func (c *Ctx) notify(class keyspace.Class, event string, key []byte) {
+	c.Tx.Note(class, event, c.DB, key)
+}
+
+// notifyDeleted is notify for a key that a command has removed, or emptied.
+func (c *Ctx) notifyDeleted(key []byte) { c.notify(keyspace.ClassGeneric, "del", key) }
+
+// classes are those of the events of collections.
+var classes = map[keyspace.Type]keyspace.Class{
+	keyspace.TypeHash: keyspace.ClassHash,
+	keyspace.TypeSet:  keyspace.ClassSet,
+	keyspace.TypeZSet: keyspace.ClassZSet,
+}
+
+// notifyRemoved is for a command that has removed n elements of a collection of type t,
+// which is gone when none is left.
+func (c *Ctx) notifyRemoved(t keyspace.Type, event string, col *keyspace.Collection, n int64) {
+	if n == 0 {
+		return
+	}
+	c.notify(classes[t], event, col.Key())
+	if col.Len() == 0 {
+		c.notifyDeleted(col.Key())
+	}
+}
+
+// notifyStored is for a command that has put a result of n elements, a collection of
+// type t, in the place of a key (see replace), or removed what was there when there are
+// none. The event has the command's name.
+func (c *Ctx) notifyStored(t keyspace.Type, col *keyspace.Collection, n int) {
+	switch {
+	case n > 0:
+		c.notify(classes[t], c.Spec.Name, col.Key())
+	case col.Replaced():
+		c.notifyDeleted(col.Key())
+	}
+}
