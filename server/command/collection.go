@@ -19,6 +19,8 @@ type Limits struct {
 	SetIntsetEntries                       atomic.Int64
 	SetListpackEntries, SetListpackValue   atomic.Int64
 	ZSetListpackEntries, ZSetListpackValue atomic.Int64
+	// Those of a stream's nodes, by which it is trimmed.
+	StreamNodeBytes, StreamNodeEntries atomic.Int64
 }
 
 // defaultLimits are Redis's.
@@ -31,6 +33,8 @@ var defaultLimits = func() *Limits {
 	l.SetListpackValue.Store(64)
 	l.ZSetListpackEntries.Store(128)
 	l.ZSetListpackValue.Store(64)
+	l.StreamNodeBytes.Store(4096)
+	l.StreamNodeEntries.Store(100)
 	return &l
 }()
 

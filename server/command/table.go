@@ -15,6 +15,7 @@ var groups = []struct {
 	{GroupHash, hashTable},
 	{GroupSet, setTable},
 	{GroupSortedSet, zsetTable},
+	{GroupStream, streamTable},
 	{GroupConnection, connectionTable},
 	{GroupConnection, clientTable},
 	{GroupServer, serverTable},
