@@ -430,3 +430,82 @@ func TestStreamsAgainstModel(t *testing.T) {
 	clear(m)
 	m.check(t, s, random)
 }
+
+// Trims and ids that have gone back leave nodes as they must be: empty ones at the
+// beginning only, and in the order of ids.
+func TestStreamNodes(t *testing.T) {
+	limits := keyspace.NodeLimits{Entries: 3}
+	id := func(ms uint64) keyspace.StreamID { return keyspace.StreamID{MS: ms} }
+	var s *keyspace.Stream
+	add := func(list ...uint64) {
+		for _, ms := range list {
+			s.Append(id(ms), [][]byte{[]byte("f"), []byte("v")}, limits)
+		}
+	}
+	remove := func(list ...uint64) {
+		for _, ms := range list {
+			if !must(s.Delete(id(ms))) {
+				panic(ms)
+			}
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		do    func()
+		nodes int64
+		first uint64
+		size  int64
+	}{
+		{"a node of deleted entries stays where a trim ends in it", func() {
+			add(1, 2, 3, 10, 11)
+			remove(3)
+			must(s.Trim(keyspace.Trim{ByID: true, MinID: id(3)}))
+		}, 2, 10, 2},
+		{"and goes with the next one", func() {
+			add(1, 2, 3, 10, 11)
+			remove(3)
+			must(s.Trim(keyspace.Trim{ByID: true, MinID: id(3)}))
+			must(s.Trim(keyspace.Trim{MaxLen: 1, Approx: true}))
+		}, 1, 10, 2},
+		{"it alone is left, and ids go back before its end", func() {
+			add(1, 2, 3)
+			remove(3)
+			must(s.Trim(keyspace.Trim{ByID: true, MinID: id(3)}))
+			s.SetID(id(1), 3, keyspace.StreamID{})
+			add(2, 4)
+		}, 1, 2, 2},
+		{"ids go back behind a full node", func() {
+			add(1, 2, 5)
+			remove(5)
+			s.SetID(id(2), 3, keyspace.StreamID{})
+			add(3, 4)
+			must(s.Trim(keyspace.Trim{ByID: true, MinID: id(4)}))
+		}, 1, 4, 1},
+		{"entries are added to the node before when the last one goes", func() {
+			add(1, 2, 3, 4)
+			remove(2, 4)
+			add(7)
+		}, 2, 1, 3},
+		{"all at once", func() {
+			add(1, 2, 3, 4, 5, 6, 7)
+			must(s.Trim(keyspace.Trim{}))
+		}, 0, 0, 0},
+		{"all, with a limit that allows it", func() {
+			add(1, 2, 3, 4, 5, 6, 7)
+			must(s.Trim(keyspace.Trim{ByID: true, MinID: id(9), Approx: true, Limit: 7}))
+		}, 0, 0, 0},
+		{"no more than the limit", func() {
+			add(1, 2, 3, 4, 5, 6, 7)
+			must(s.Trim(keyspace.Trim{ByID: true, MinID: id(9), Approx: true, Limit: 6}))
+		}, 1, 7, 1},
+	} {
+		keyspacetest.New(t).Write(func(tx *keyspace.Tx) {
+			s = must(tx.Stream(must(tx.Find(0, []byte("s")))))
+			tc.do()
+			s.Save()
+			if _, err := keyspace.CheckStream(s); err != nil || s.Nodes() != tc.nodes || s.FirstID != id(tc.first) || s.Len() != tc.size {
+				t.Errorf("%s: %d nodes, first %v, %d entries, %v", tc.name, s.Nodes(), s.FirstID, s.Len(), err)
+			}
+		})
+	}
+}
