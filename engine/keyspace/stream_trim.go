@@ -300,6 +300,11 @@ func (s *Stream) nodeOf(id StreamID) (n streamNode, err error) {
 	if !id.Less(s.tail.first) {
 		return s.tail, nil
 	}
+	if id == s.FirstID || s.nodes == 2 { // mostly in the first one, and no search is needed
+		if n, err = s.nodeAt(s.lowNode); err != nil || !n.last.Less(id) {
+			return n, err
+		}
+	}
 	err = s.eachNode(id, true, func(found *streamNode) bool {
 		n = *found
 		return false

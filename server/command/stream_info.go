@@ -246,3 +246,30 @@ func xinfoHelp(c *Ctx) error {
 		"    Show what a stream is like.")
 	return nil
 }
+
+// streamBytes is about what the records of a stream take: the first samples of its
+// entries times their number, and what its groups have pending.
+func streamBytes(s *keyspace.Stream, samples int64) (int64, error) {
+	const recordKey = 1 + 1 + 2 + 8 + 1 + 16 // see the package keyspace
+	var n, total int64
+	err := s.Range(keyspace.StreamID{}, keyspace.MaxStreamID, false, func(_ keyspace.StreamID, fields [][]byte) bool {
+		n++
+		total += recordOverhead + recordKey + 1
+		for _, f := range fields {
+			total += int64(len(f)) + 1
+		}
+		return n != samples
+	})
+	if err != nil {
+		return 0, err
+	}
+	if n > 0 {
+		total = int64(float64(total) / float64(n) * float64(s.Len()))
+	}
+	err = s.EachGroup(func(g *keyspace.Group) bool {
+		total += 2*recordOverhead + 2*recordKey + int64(len(g.Name()))
+		total += (g.Pending() + g.Consumers()) * (2*recordOverhead + 3*recordKey)
+		return true
+	})
+	return total, err
+}
