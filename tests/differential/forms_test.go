@@ -201,9 +201,10 @@ NOSUCHCOMMAND {<odd>}
 
 // fragile commands are never spoiled: one argument too few or another number
 // and they would block, or stop the server, or take a member at random, or the time. (HELLO: 7.0 does what stands before
-// a wrong word, 7.2 does nothing.)
+// a wrong word, 7.2 does nothing. ZRANK: in MULTI, 7.0 refuses what 7.2 queues.)
 var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true,
-	"XADD": true, "XREAD": true, "XREADGROUP": true, "XCLAIM": true, "XAUTOCLAIM": true, "XPENDING": true, "XSETID": true}
+	"XADD": true, "XREAD": true, "XREADGROUP": true, "XCLAIM": true, "XAUTOCLAIM": true, "XPENDING": true, "XSETID": true,
+	"ZRANK": true, "ZREVRANK": true}
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
