@@ -342,6 +342,10 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.Encodings.ZSetListpackEntries
 	case "zset-max-listpack-value":
 		return &c.Encodings.ZSetListpackValue
+	case "stream-node-max-bytes":
+		return &c.Encodings.StreamNodeBytes
+	case "stream-node-max-entries":
+		return &c.Encodings.StreamNodeEntries
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ const (
 	digestSet    = 2
 	digestZSet   = 3
 	digestHash   = 4
+	digestStream = 6
 )
 
 // value mixes in the value of a key. e must be the latest that tx found.
@@ -82,6 +83,9 @@ func (d *digest) value(tx *keyspace.Tx, e *keyspace.Entry) error {
 			d.addPair(field, value)
 			return nil
 		})
+	case keyspace.TypeStream:
+		d.mixUint32(digestStream)
+		err = d.stream(tx, e)
 	default:
 		return fmt.Errorf("no digest of a %s", e.Type)
 	}
@@ -89,6 +93,21 @@ func (d *digest) value(tx *keyspace.Tx, e *keyspace.Entry) error {
 		d.add([]byte("!!expire!!"))
 	}
 	return err
+}
+
+// stream mixes in the entries of a stream; as in Redis, not its groups.
+func (d *digest) stream(tx *keyspace.Tx, e *keyspace.Entry) error {
+	s, err := tx.Stream(*e)
+	if err != nil {
+		return err
+	}
+	return s.Range(keyspace.StreamID{}, keyspace.MaxStreamID, false, func(id keyspace.StreamID, fields [][]byte) bool {
+		d.mix(fmt.Appendf(nil, "%d.%d", id.MS, id.Seq))
+		for _, f := range fields {
+			d.mix(f)
+		}
+		return true
+	})
 }
 
 // addPair adds an element and its value.

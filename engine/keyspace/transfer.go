@@ -38,7 +38,7 @@ func (tx *Tx) dropRecords(t Type, db physical, slot Slot, version Version, size 
 		kinds = kinds[:1]
 	}
 	for _, kind := range kinds {
-		if size <= dropByElement {
+		if size <= dropByElement && (t != TypeStream || tx.fewRecords(db, slot, version)) {
 			err := tx.eachRaw(kind, db, slot, version, true, func(key, _ []byte) { tx.ov.Delete(key) })
 			if err == nil {
 				continue
@@ -48,6 +48,23 @@ func (tx *Tx) dropRecords(t Type, db physical, slot Slot, version Version, size 
 		}
 		tx.ov.DeleteRange(appendPrefix(nil, kind, db, slot, version), appendPrefix(nil, kind, db, slot, version+1))
 	}
+}
+
+// fewRecords reports whether the records of a stream, which are more than its entries,
+// are few enough to be deleted one by one.
+func (tx *Tx) fewRecords(db physical, slot Slot, version Version) bool {
+	n := 0
+	s := Stream{tx: tx}
+	o := engine.IterOptions{
+		Lower:    appendPrefix(nil, kindElement, db, slot, version),
+		Upper:    appendPrefix(nil, kindElement, db, slot, version+1),
+		KeysOnly: true,
+	}
+	err := s.eachRecord(o, false, func(_, _ []byte) (bool, error) {
+		n++
+		return n <= dropByElement, nil
+	})
+	return err == nil && n <= dropByElement
 }
 
 // eachRaw calls f for each record of a kind of an incarnation; f may change them.

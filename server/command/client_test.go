@@ -19,8 +19,7 @@ type client struct {
 	proto int
 	// maxString is proto-max-bulk-len.
 	maxString int64
-	// limits are those of compact encodings; nil: the default.
-	limits *Limits
+	limits    *Limits // nil: the default
 }
 
 func newClient(tb testing.TB) *client {

@@ -20,6 +20,8 @@ type Limits struct {
 	SetListpackEntries, SetListpackValue   atomic.Int64
 	ZSetListpackEntries, ZSetListpackValue atomic.Int64
 	ListMaxListpackSize                    atomic.Int64
+	// Those of a stream's nodes, by which it is trimmed.
+	StreamNodeBytes, StreamNodeEntries atomic.Int64
 }
 
 // defaultLimits are Redis's.
@@ -33,6 +35,8 @@ var defaultLimits = func() *Limits {
 	l.ZSetListpackEntries.Store(128)
 	l.ZSetListpackValue.Store(64)
 	l.ListMaxListpackSize.Store(-2)
+	l.StreamNodeBytes.Store(4096)
+	l.StreamNodeEntries.Store(100)
 	return &l
 }()
 

@@ -206,6 +206,7 @@ const (
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"
+	GroupStream       Group = "stream"
 	GroupString       Group = "string"
 	GroupTransactions Group = "transactions"
 	GroupDKV          Group = "dkv" // dkv's own

@@ -18,6 +18,7 @@ var groups = []struct {
 	{GroupSet, setTable},
 	{GroupSortedSet, zsetTable},
 	{GroupSortedSet, blockingZSetTable},
+	{GroupStream, streamTable},
 	{GroupConnection, connectionTable},
 	{GroupConnection, clientTable},
 	{GroupServer, serverTable},

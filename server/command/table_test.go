@@ -23,7 +23,7 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s is below %s", sub.Name, s.Name)
 			}
 		}
-		if s.Handler != nil && s.Flags&(FlagWrite|FlagReadOnly) == 0 && s.Name != "object|help" {
+		if s.Handler != nil && s.Flags&(FlagWrite|FlagReadOnly) == 0 && !strings.HasSuffix(s.Name, "|help") {
 			t.Errorf("%s has a handler, and neither reads nor writes", s.Name)
 		}
 		for _, a := range s.Args {
@@ -162,8 +162,12 @@ func infoText(s *Spec) string {
 				list(k.Flags.Names(), "+"), k.Index, k.CountAt, k.FirstKey, k.Step))
 			continue
 		}
-		specs = append(specs, fmt.Sprintf("[flags %s begin_search [type index spec [index %d]] find_keys [type range spec [lastkey %d keystep %d limit %d]]]",
-			list(k.Flags.Names(), "+"), k.Index, k.LastKey, k.Step, k.Limit))
+		begin := fmt.Sprintf("index spec [index %d", k.Index)
+		if k.Keyword != "" {
+			begin = fmt.Sprintf("keyword spec [keyword %s startfrom %d", k.Keyword, k.Index)
+		}
+		specs = append(specs, fmt.Sprintf("[flags %s begin_search [type %s]] find_keys [type range spec [lastkey %d keystep %d limit %d]]]",
+			list(k.Flags.Names(), "+"), begin, k.LastKey, k.Step, k.Limit))
 	}
 	flags := list(s.Flags.Names(), "+")
 	return fmt.Sprintf("[%s %d %s %d %d %d %s %s [%s]", s.Name, s.Arity, flags, s.FirstKey, s.LastKey, s.KeyStep,

@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"strconv"
 	"strings"
 )
 
@@ -138,6 +139,35 @@ ZDIFFSTORE <key> 2 <key> <key>
 ZINTERCARD 2 <key> <key> [LIMIT <index>]
 ZRANDMEMBER <key> [(<count>|-2|0) [WITHSCORES]]
 ZSCAN <key> 0 COUNT 10000
+XADD <skey> <id> {<field> <value>}
+XADD <skey> <id> {<field> <value>}
+XADD <skey> <id> {<field> <value>}
+XADD <skey> [NOMKSTREAM] [MAXLEN (=|~) <count>|MINID (=|~) <id>] <id> <field> <value>
+XADD <skey> [NOMKSTREAM] [MAXLEN <count>|MINID <id>] [LIMIT <count>] <id> <field> <value>
+(XLEN|TYPE) <skey>
+XDEL <skey> {<id>}
+XTRIM <skey> (MAXLEN|MINID) [=|~] (3|10|<id>) [LIMIT <count>]
+(XRANGE|XREVRANGE) <skey> (-|+|<id>) (-|+|<id>) [COUNT <count>]
+XREAD [COUNT <count>] [BLOCK 1] STREAMS <skey> (<id>|0|$)
+XREAD [COUNT <count>] STREAMS <skey> <skey> <id> (<id>|0|$)
+XGROUP CREATE <skey> (g|h) (<id>|0|$) [MKSTREAM] [ENTRIESREAD <count>]
+XGROUP CREATE <skey> g 0 MKSTREAM
+XGROUP SETID <skey> (g|h) (<id>|0|$) [ENTRIESREAD <count>]
+XGROUP (DESTROY|CREATE|<odd>) <skey> (g|h)
+XGROUP (CREATECONSUMER|DELCONSUMER) <skey> (g|h) (c|d)
+XREADGROUP GROUP (g|h) (c|d) [COUNT <count>] [BLOCK 1] [NOACK] STREAMS <skey> (>|>|>|0|<id>)
+XREADGROUP GROUP g c COUNT 3 STREAMS <skey> <skey> > >
+XACK <skey> (g|h) {<id>}
+XCLAIM <skey> (g|h) (c|d) (0|1000000000) <id> <id> [TIME 1000] [RETRYCOUNT 5] [FORCE] [JUSTID]
+XAUTOCLAIM <skey> (g|h) (c|d) (0|1000000000) (<id>|-) [COUNT <count>] [JUSTID]
+XPENDING <skey> (g|h)
+XPENDING <skey> (g|h) [IDLE 1000000000] - + <count> [c|d]
+XINFO (STREAM|GROUPS) <skey>
+XINFO STREAM <skey> FULL [COUNT <count>]
+XINFO CONSUMERS <skey> (g|h)
+XSETID <skey> 60-0 [ENTRIESADDED <count>]
+(RENAME|COPY) <skey> <skey>
+DEL <skey>
 PING [<value>]
 ECHO <value>
 SELECT <db>
@@ -190,15 +220,16 @@ NOSUCHCOMMAND {<odd>}
 `), "\n")
 
 // fragile commands are never spoiled: one argument too few or another number
-// and they would block, or stop the server, or take a member at random. (HELLO: 7.0 does what stands before
+// and they would block, or stop the server, or take a member at random, or the time. (HELLO: 7.0 does what stands before
 // a wrong word, 7.2 does nothing. ZRANK, ZREVRANK: 7.2 has WITHSCORE, so what is a word too many for 7.0, which then
 // aborts a transaction, may be none.)
 var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true, "ZRANK": true, "ZREVRANK": true,
+	"XADD": true, "XREAD": true, "XREADGROUP": true, "XCLAIM": true, "XAUTOCLAIM": true, "XPENDING": true, "XSETID": true,
 	"BLPOP": true, "BRPOP": true, "BZPOPMIN": true, "BZPOPMAX": true, "BLMOVE": true, "BRPOPLPUSH": true, "BLMPOP": true, "BZMPOP": true}
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
-	if kind != "odd" && kind != "key" && kind != "value" && g.rng.IntN(25) == 0 {
+	if kind != "odd" && kind != "key" && kind != "value" && kind != "id" && g.rng.IntN(25) == 0 {
 		kind = "odd"
 	}
 	switch kind {
@@ -235,6 +266,16 @@ func (g *generator) token(kind string) string {
 		return pick(g, "4102444800", "4102444801", "5000000000", "1", "0", "-1", "9223372036854775807", "9223372036854776", "-9223372036854775808")
 	case "atms":
 		return pick(g, "4102444800000", "4102444800001", "5000000000999", "1", "0", "-1", "9223372036854775807", "-9223372036854775808")
+	case "skey": // few, so that streams are not always of another type
+		if g.rng.IntN(12) == 0 {
+			return g.token("key")
+		}
+		return pick(g, "stream1", "stream1", "{tag}stream")
+	case "id":
+		if g.rng.IntN(20) == 0 {
+			return pick(g, "", "x", "1-", "0-0", "7-*", "18446744073709551616", "(5", "1-x")
+		}
+		return strconv.Itoa(1+g.rng.IntN(50)) + "-" + strconv.Itoa(g.rng.IntN(3))
 	case "odd":
 		return pick(g, odd...)
 	}

@@ -32,6 +32,9 @@ sunionstore sdiff sdiffstore sscan
 zadd zrem zscore zmscore zcard zcount zlexcount zincrby zrank zrevrank zrange zrangestore zrangebyscore zrangebylex
 zrevrange zrevrangebyscore zrevrangebylex zremrangebyrank zremrangebyscore zremrangebylex zpopmin zpopmax zmpop
 zunion zunionstore zinter zinterstore zintercard zdiff zdiffstore zrandmember zscan
+xadd xlen xdel xtrim xsetid xrange xrevrange xread xreadgroup xack xclaim xautoclaim xpending xgroup xinfo
+xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|setid xgroup|help
+xinfo|stream xinfo|groups xinfo|consumers xinfo|help
 `)
 
 // rowDiffers are fields of COMMAND INFO that 7.2 has otherwise than 7.0, as
