@@ -190,6 +190,7 @@ func bitNames(bits uint32, names []string) []string {
 type Group string
 
 const (
+	GroupBitmap       Group = "bitmap"
 	GroupCluster      Group = "cluster"
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"

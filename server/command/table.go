@@ -11,6 +11,7 @@ var groups = []struct {
 	rows  []*Spec
 }{
 	{GroupString, stringTable},
+	{GroupBitmap, bitmapTable},
 	{GroupGeneric, genericTable},
 	{GroupHash, hashTable},
 	{GroupSet, setTable},

@@ -118,6 +118,15 @@ ZDIFFSTORE <key> 2 <key> <key>
 ZINTERCARD 2 <key> <key> [LIMIT <index>]
 ZRANDMEMBER <key> [(<count>|-2|0) [WITHSCORES]]
 ZSCAN <key> 0 COUNT 10000
+SETBIT <key> <bit> (0|1|1|<odd>)
+SETBIT <key> <bit> 1
+GETBIT <key> <bit>
+BITCOUNT <key> [<index> <index> [BYTE|BIT]]
+BITPOS <key> (0|1) [<index> [<index> [BYTE|BIT]]]
+BITOP (AND|OR|XOR|NOT) <key> {<key>}
+BITOP NOT <key> <key>
+BITFIELD <key> {(GET <bitfield> <bit>|SET <bitfield> <bit> <number>|OVERFLOW (WRAP|SAT|FAIL) INCRBY <bitfield> <bit> <number>)}
+BITFIELD_RO <key> {GET <bitfield> <bit>}
 PING [<value>]
 ECHO <value>
 SELECT <db>
@@ -199,6 +208,10 @@ func (g *generator) token(kind string) string {
 		return pick(g, "0", "1", "2", "3", "5", "-1", "-2", "-3", "-100", "100", "44", "9223372036854775807", "-9223372036854775808")
 	case "offset":
 		return pick(g, "0", "0", "1", "2", "5", "10", "100", "-1", "536870912", "9223372036854775807", "4294967296")
+	case "bit":
+		return pick(g, "0", "1", "7", "8", "30", "100", "1000", "#0", "#3", "4294967296", "-1")
+	case "bitfield":
+		return pick(g, "u1", "u8", "i8", "i5", "u7", "i16", "u32", "i64", "u63", "u64", "i65", "u0")
 	case "count":
 		return pick(g, "1", "2", "5", "10", "100", "1000")
 	case "db":

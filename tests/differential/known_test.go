@@ -30,6 +30,8 @@ var known = []*difference{
 		}},
 	{command: "ZRANK", reason: "WITHSCORE is new in 7.2", holds: errorsBegin("-ERR wrong number of arguments", "-ERR syntax error")},
 	{command: "ZREVRANK", reason: "WITHSCORE is new in 7.2", holds: errorsBegin("-ERR wrong number of arguments", "-ERR syntax error")},
+	{command: "BITCOUNT", reason: "7.2 looks at all arguments before it looks the key up", holds: badArgumentsFirst},
+	{command: "BITPOS", reason: "7.2 looks at all arguments before it looks the key up", holds: badArgumentsFirst},
 	{command: "HELLO", reason: "7.2 looks at all words before the password",
 		holds: func(args []string, redis, dkv harness.Reply) bool {
 			return errorsBegin("-WRONGPASS", "-ERR Client names cannot contain")(args, redis, dkv) ||
@@ -58,6 +60,11 @@ func isKnown(args []string, redis, dkv harness.Reply) bool {
 		}
 	}
 	return false
+}
+
+// badArgumentsFirst is for commands that 7.0 answers by the key alone.
+func badArgumentsFirst(_ []string, redis, dkv harness.Reply) bool {
+	return (redis.Kind == ':' || bytes.HasPrefix(redis.Raw, []byte("-WRONGTYPE"))) && bytes.HasPrefix(dkv.Raw, []byte("-ERR"))
 }
 
 // errorsBegin is for differences in the text of errors.
