@@ -336,6 +336,8 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.Encodings.ZSetListpackEntries
 	case "zset-max-listpack-value":
 		return &c.Encodings.ZSetListpackValue
+	case "hll-sparse-max-bytes":
+		return &c.Encodings.HLLSparseBytes
 	}
 	return nil
 }

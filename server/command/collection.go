@@ -19,6 +19,8 @@ type Limits struct {
 	SetIntsetEntries                       atomic.Int64
 	SetListpackEntries, SetListpackValue   atomic.Int64
 	ZSetListpackEntries, ZSetListpackValue atomic.Int64
+	// HLLSparseBytes is the size above which a HyperLogLog becomes dense.
+	HLLSparseBytes atomic.Int64
 }
 
 // defaultLimits are Redis's.
@@ -31,6 +33,7 @@ var defaultLimits = func() *Limits {
 	l.SetListpackValue.Store(64)
 	l.ZSetListpackEntries.Store(128)
 	l.ZSetListpackValue.Store(64)
+	l.HLLSparseBytes.Store(3000)
 	return &l
 }()
 

@@ -195,6 +195,7 @@ const (
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
 	GroupHash         Group = "hash"
+	GroupHyperLogLog  Group = "hyperloglog"
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"

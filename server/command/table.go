@@ -12,6 +12,7 @@ var groups = []struct {
 }{
 	{GroupString, stringTable},
 	{GroupBitmap, bitmapTable},
+	{GroupHyperLogLog, hyperloglogTable},
 	{GroupGeneric, genericTable},
 	{GroupHash, hashTable},
 	{GroupSet, setTable},

@@ -127,6 +127,11 @@ BITOP (AND|OR|XOR|NOT) <key> {<key>}
 BITOP NOT <key> <key>
 BITFIELD <key> {(GET <bitfield> <bit>|SET <bitfield> <bit> <number>|OVERFLOW (WRAP|SAT|FAIL) INCRBY <bitfield> <bit> <number>)}
 BITFIELD_RO <key> {GET <bitfield> <bit>}
+PFADD <hll> {<value>}
+PFADD <hll> {<value>}
+PFCOUNT {<hll>}
+PFMERGE <hll> {<hll>}
+PFDEBUG (DECODE|ENCODING|TODENSE|<odd>) <hll>
 PING [<value>]
 ECHO <value>
 SELECT <db>
@@ -185,7 +190,7 @@ var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONF
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
-	if kind != "odd" && kind != "key" && kind != "value" && g.rng.IntN(25) == 0 {
+	if kind != "odd" && kind != "hll" && kind != "key" && kind != "value" && g.rng.IntN(25) == 0 {
 		kind = "odd"
 	}
 	switch kind {
@@ -212,6 +217,9 @@ func (g *generator) token(kind string) string {
 		return pick(g, "0", "1", "7", "8", "30", "100", "1000", "#0", "#3", "4294967296", "-1")
 	case "bitfield":
 		return pick(g, "u1", "u8", "i8", "i5", "u7", "i16", "u32", "i64", "u63", "u64", "i65", "u0")
+	case "hll":
+		// Apart from other keys: PFCOUNT leaves other bytes in Redis.
+		return pick(g, "hll:1", "hll:2", "{tag}hll")
 	case "count":
 		return pick(g, "1", "2", "5", "10", "100", "1000")
 	case "db":
