@@ -77,7 +77,12 @@ func zadd(c *Ctx) error {
 }
 
 func zincrby(c *Ctx) error {
-	return c.addScores(zaddOptions{incr: true}, c.Args[2:])
+	o, pairs, err := c.parseZadd() // whose options no arguments are left for
+	if err != nil {
+		return err
+	}
+	o.incr = true
+	return c.addScores(o, pairs)
 }
 
 // addScores is ZADD, given pairs of scores and members.
