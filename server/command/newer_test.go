@@ -7,6 +7,7 @@ import "strings"
 var newer = map[string]func(args []string, got, want string) bool{
 	"bitcount": badArgumentsFirst,
 	"bitpos":   badArgumentsFirst,
+	"zrange":   sameDistances,
 	"get":      sameHyperLogLog,
 	"getdel":   sameHyperLogLog,
 	"getex":    sameHyperLogLog,

@@ -194,6 +194,7 @@ const (
 	GroupCluster      Group = "cluster"
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
+	GroupGeo          Group = "geo"
 	GroupHash         Group = "hash"
 	GroupHyperLogLog  Group = "hyperloglog"
 	GroupServer       Group = "server"

@@ -13,6 +13,7 @@ var groups = []struct {
 	{GroupString, stringTable},
 	{GroupBitmap, bitmapTable},
 	{GroupHyperLogLog, hyperloglogTable},
+	{GroupGeo, geoTable},
 	{GroupGeneric, genericTable},
 	{GroupHash, hashTable},
 	{GroupSet, setTable},

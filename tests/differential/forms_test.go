@@ -132,6 +132,14 @@ PFADD <hll> {<value>}
 PFCOUNT {<hll>}
 PFMERGE <hll> {<hll>}
 PFDEBUG (DECODE|ENCODING|TODENSE|<odd>) <hll>
+GEOADD <key> [NX|XX] [CH] {<longitude> <latitude> <field>}
+GEOADD <key> {<longitude> <latitude> <field>}
+GEODIST <key> <field> <field> [<unit>]
+(GEOPOS|GEOHASH) <key> {<field>}
+GEOSEARCH <key> (FROMMEMBER <field>|FROMLONLAT <longitude> <latitude>) (BYRADIUS <length> <unit>|BYBOX <length> <length> <unit>) [ASC|DESC] [COUNT <count> [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]
+GEOSEARCHSTORE <key> <key> (FROMMEMBER <field>|FROMLONLAT <longitude> <latitude>) (BYRADIUS <length> <unit>|BYBOX <length> <length> <unit>) [ASC|DESC] [COUNT <count> [ANY]]
+(GEORADIUS|GEORADIUS_RO) <key> <longitude> <latitude> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count> [ANY]] [ASC|DESC]
+(GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) <key> <field> <length> <unit> [WITHDIST] [COUNT <count>] [ASC|DESC] [STORE <key>]
 PING [<value>]
 ECHO <value>
 SELECT <db>
@@ -220,6 +228,14 @@ func (g *generator) token(kind string) string {
 	case "hll":
 		// Apart from other keys: PFCOUNT leaves other bytes in Redis.
 		return pick(g, "hll:1", "hll:2", "{tag}hll")
+	case "longitude":
+		return pick(g, "13.361389", "15.087269", "13", "-122.4194", "179.99", "-180", "180", "0", "181")
+	case "latitude":
+		return pick(g, "38.115556", "37.502669", "37.7749", "-33.8688", "85.05112878", "-85", "0", "66.5", "86")
+	case "length":
+		return pick(g, "1", "0", "100", "200", "5000", "20000", "1e7", "-1")
+	case "unit":
+		return pick(g, "m", "km", "km", "FT", "mi")
 	case "count":
 		return pick(g, "1", "2", "5", "10", "100", "1000")
 	case "db":
