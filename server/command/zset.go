@@ -76,8 +76,10 @@ func zadd(c *Ctx) error {
 	return c.addScores(o, pairs)
 }
 
+// zincrby is ZADD with INCR, whose options it therefore knows: a word of theirs in
+// the increment's place is one, and then something is missing.
 func zincrby(c *Ctx) error {
-	o, pairs, err := c.parseZadd() // whose options no arguments are left for
+	o, pairs, err := c.parseZadd()
 	if err != nil {
 		return err
 	}

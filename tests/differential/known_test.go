@@ -28,8 +28,6 @@ var known = []*difference{
 		holds: func(_ []string, redis, dkv harness.Reply) bool {
 			return string(redis.Str) == "hashtable" && (string(dkv.Str) == "listpack" || string(dkv.Str) == "intset")
 		}},
-	{command: "ZRANK", reason: "WITHSCORE is new in 7.2", holds: errorsBegin("-ERR wrong number of arguments", "-ERR syntax error")},
-	{command: "ZREVRANK", reason: "WITHSCORE is new in 7.2", holds: errorsBegin("-ERR wrong number of arguments", "-ERR syntax error")},
 	{command: "BITCOUNT", reason: "7.2 looks at all arguments before it looks the key up", holds: badArgumentsFirst},
 	{command: "BITPOS", reason: "7.2 looks at all arguments before it looks the key up", holds: badArgumentsFirst},
 	{command: "GET", reason: "PFCOUNT does not write the count that it found into the HyperLogLog",
