@@ -7,6 +7,8 @@ import "strings"
 var newer = map[string]func(args []string, got, want string) bool{
 	"bitcount": badArgumentsFirst,
 	"bitpos":   badArgumentsFirst,
+	"sort":     sameElements,
+	"sort_ro":  sameElements,
 	"zrange":   sameDistances,
 	"get":      sameHyperLogLog,
 	"getdel":   sameHyperLogLog,

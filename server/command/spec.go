@@ -15,6 +15,9 @@ type Spec struct {
 	// from them, as older clients know the keys; 0 when there are none.
 	KeySpecs                   []KeySpec
 	FirstKey, LastKey, KeyStep int
+	// MoreKeys finds the keys of specifications that are Unknown, as far as the
+	// arguments tell them; nil: there are none.
+	MoreKeys func(args [][]byte) []KeyPosition
 	// Snapshot: a read that looks at more than one key, see WantsSnapshot.
 	Snapshot bool
 	// Elements: a read that looks at several elements of a collection. Its handler

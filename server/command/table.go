@@ -15,6 +15,7 @@ var groups = []struct {
 	{GroupHyperLogLog, hyperloglogTable},
 	{GroupGeo, geoTable},
 	{GroupGeneric, genericTable},
+	{GroupGeneric, sortTable},
 	{GroupHash, hashTable},
 	{GroupSet, setTable},
 	{GroupSortedSet, zsetTable},

@@ -73,6 +73,7 @@ func TestKeys(t *testing.T) {
 		{"rename a b", "[1 2] <nil>"}, {"lcs a b LEN", "[1 2] <nil>"}, {"object encoding k", "[2] <nil>"}, {"memory usage k", "[2] <nil>"},
 		{"ping", "[] " + ErrNoKeyArguments.Error()}, {"get", "[] " + ErrBadKeyArity.Error()}, {"copy a b DB 1", "[1 2] <nil>"},
 		{"dkv.cas k a b", "[1] <nil>"}, {"bitop and d a b", "[2 3 4] <nil>"}, {"pfmerge a b c", "[1 2 3] <nil>"}, {"pfdebug encoding k", "[2] <nil>"},
+		{"sort k BY store GET store LIMIT store 1 STORE d STORE e ASC", "[1 12] <nil>"}, {"sort k STORE", "[1] <nil>"},
 		{"georadius k 0 0 1 m STORE d", "[1 7] <nil>"}, {"georadius k 0 0 1 m ASC STOREDIST d", "[1 8] <nil>"}, {"georadius k 0 0 1 m", "[1] <nil>"},
 		{"georadiusbymember k store 1 m", "[1] <nil>"}, {"geosearchstore d s FROMMEMBER m BYRADIUS 1 m", "[1 2] <nil>"},
 	} {
@@ -159,6 +160,10 @@ func infoText(s *Spec) string {
 		begin := fmt.Sprintf("[type index spec [index %d]]", k.Index)
 		if k.Keyword != "" {
 			begin = fmt.Sprintf("[type keyword spec [keyword %s startfrom %d]]", k.Keyword, k.Index)
+		}
+		if k.Unknown {
+			specs = append(specs, fmt.Sprintf("[flags %s begin_search [type unknown spec []] find_keys [type unknown spec []]]", list(k.Flags.Names(), "+")))
+			continue
 		}
 		if k.Counted {
 			specs = append(specs, fmt.Sprintf("[flags %s begin_search [type index spec [index %d]] find_keys [type keynum spec [keynumidx %d firstkey %d keystep %d]]]",

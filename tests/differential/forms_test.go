@@ -140,6 +140,9 @@ GEOSEARCH <key> (FROMMEMBER <field>|FROMLONLAT <longitude> <latitude>) (BYRADIUS
 GEOSEARCHSTORE <key> <key> (FROMMEMBER <field>|FROMLONLAT <longitude> <latitude>) (BYRADIUS <length> <unit>|BYBOX <length> <length> <unit>) [ASC|DESC] [COUNT <count> [ANY]]
 (GEORADIUS|GEORADIUS_RO) <key> <longitude> <latitude> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count> [ANY]] [ASC|DESC]
 (GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) <key> <field> <length> <unit> [WITHDIST] [COUNT <count>] [ASC|DESC] [STORE <key>]
+(SORT|SORT_RO) <key> [ALPHA] [ASC|DESC] [LIMIT <index> <index>] [GET #]
+(SORT|SORT_RO) <key> BY (foo:*|*|*->f) [ASC|DESC] [LIMIT <index> <index>] [GET #] [GET foo:*] [GET *->f]
+SORT <key> ALPHA GET (foo:*|*->f|*)
 PING [<value>]
 ECHO <value>
 SELECT <db>
