@@ -346,6 +346,8 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.Encodings.StreamNodeBytes
 	case "stream-node-max-entries":
 		return &c.Encodings.StreamNodeEntries
+	case "hll-sparse-max-bytes":
+		return &c.Encodings.HLLSparseBytes
 	}
 	return nil
 }

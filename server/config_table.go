@@ -194,7 +194,7 @@ func redisParams() []*param {
 		{name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, kind: kindMemory, def: "64", group: groupKeyspace, doc: "OBJECT ENCODING of a sorted set: listpack up to this length of a member."},
 		{name: "stream-node-max-bytes", kind: kindMemory, def: "4096", group: groupKeyspace, doc: "Granularity of approximate trimming of a stream, in bytes."},
 		{name: "stream-node-max-entries", kind: kindInt, def: "100", group: groupKeyspace, doc: "Granularity of approximate trimming of a stream, in entries."},
-		{name: "hll-sparse-max-bytes", kind: kindMemory, def: "3000", effect: effectLater, group: groupKeyspace, doc: "Size from which a HyperLogLog is dense."},
+		{name: "hll-sparse-max-bytes", kind: kindMemory, def: "3000", group: groupKeyspace, doc: "Size above which a HyperLogLog becomes dense."},
 		{name: "notify-keyspace-events", kind: kindEvents, group: groupKeyspace, doc: "Classes of keyspace notifications to publish, as in Redis; to be set alike on all nodes of a cluster and on replicas."},
 		{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: kindInt, def: "5000", effect: effectLater, group: groupKeyspace, doc: "Milliseconds from which a script is called slow and others get BUSY."},
 		{name: "tracking-table-max-keys", kind: kindInt, def: "1000000", effect: effectLater, group: groupKeyspace, doc: "Keys remembered for client-side caching."},

@@ -163,6 +163,7 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 	x.Spec, x.Args, x.DB, x.Tx, x.Out, x.MaxStringLen = k.spec, k.args, k.db, tx, r.out, r.maxString
 	x.Limits = &r.srv.config.Encodings
 	x.MayWait = r.blocks
+	x.Sharded = r.srv.slots().Shards() > 1
 	r.out.Proto = k.proto
 	mark, before := tx.Mark(), len(r.out.Buf)
 	err := r.srv.guard(x)

@@ -91,6 +91,7 @@ func (ws *workspace) ctx(spec *command.Spec, args [][]byte) *command.Ctx {
 	x := &ws.x
 	x.Spec, x.Args, x.DB, x.Tx, x.Out, x.MaxStringLen = spec, args, ws.conn.db, nil, &ws.out, ws.maxStr
 	x.Limits = &ws.conn.srv.config.Encodings
+	x.Sharded = ws.slots.Shards() > 1
 	return x
 }
 

@@ -22,6 +22,8 @@ type Limits struct {
 	ListMaxListpackSize                    atomic.Int64
 	// Those of a stream's nodes, by which it is trimmed.
 	StreamNodeBytes, StreamNodeEntries atomic.Int64
+	// HLLSparseBytes is the size above which a HyperLogLog becomes dense.
+	HLLSparseBytes atomic.Int64
 }
 
 // defaultLimits are Redis's.
@@ -37,6 +39,7 @@ var defaultLimits = func() *Limits {
 	l.ListMaxListpackSize.Store(-2)
 	l.StreamNodeBytes.Store(4096)
 	l.StreamNodeEntries.Store(100)
+	l.HLLSparseBytes.Store(3000)
 	return &l
 }()
 

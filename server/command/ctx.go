@@ -22,6 +22,8 @@ type Ctx struct {
 	Spec *Spec
 	// MaxStringLen is proto-max-bulk-len; 0: the default.
 	MaxStringLen int64
+	// Sharded: there are several shards, and Tx sees the keys of one.
+	Sharded bool
 	// Limits are those of compact encodings; nil: the default.
 	Limits *Limits
 	// MayWait: the handler may return ErrWait, and has then set Wishes, whose keys are

@@ -126,6 +126,9 @@ func (s *Spec) KeyPositions(args [][]byte) (keys []KeyPosition, err error) {
 			return nil, err
 		}
 	}
+	if s.MoreKeys != nil {
+		keys = append(keys, s.MoreKeys(args)...)
+	}
 	if len(keys) == 0 && s.Flags&FlagNoMandatoryKeys == 0 {
 		return nil, ErrBadKeyArguments
 	}

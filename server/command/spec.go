@@ -17,6 +17,9 @@ type Spec struct {
 	// from them, as older clients know the keys; 0 when there are none.
 	KeySpecs                   []KeySpec
 	FirstKey, LastKey, KeyStep int
+	// MoreKeys finds the keys of specifications that are Unknown, as far as the
+	// arguments tell them; nil: there are none.
+	MoreKeys func(args [][]byte) []KeyPosition
 	// Snapshot: a read that looks at more than one key, see WantsSnapshot.
 	Snapshot bool
 	// Elements: a read that looks at several elements of a collection. Its handler
@@ -197,12 +200,15 @@ func bitNames(bits uint32, names []string) []string {
 type Group string
 
 const (
+	GroupBitmap       Group = "bitmap"
 	GroupCluster      Group = "cluster"
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
+	GroupGeo          Group = "geo"
 	GroupHash         Group = "hash"
 	GroupList         Group = "list"
 	GroupPubSub       Group = "pubsub"
+	GroupHyperLogLog  Group = "hyperloglog"
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"

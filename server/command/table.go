@@ -11,7 +11,11 @@ var groups = []struct {
 	rows  []*Spec
 }{
 	{GroupString, stringTable},
+	{GroupBitmap, bitmapTable},
+	{GroupHyperLogLog, hyperloglogTable},
+	{GroupGeo, geoTable},
 	{GroupGeneric, genericTable},
+	{GroupGeneric, sortTable},
 	{GroupHash, hashTable},
 	{GroupList, listTable},
 	{GroupList, blockingListTable},

@@ -72,7 +72,10 @@ func TestKeys(t *testing.T) {
 		{"get a", "[1] <nil>"}, {"mset a 1 b 2", "[1 3] <nil>"}, {"mset a 1 b", "[1 3] <nil>"}, {"del a b c", "[1 2 3] <nil>"},
 		{"rename a b", "[1 2] <nil>"}, {"lcs a b LEN", "[1 2] <nil>"}, {"object encoding k", "[2] <nil>"}, {"memory usage k", "[2] <nil>"},
 		{"ping", "[] " + ErrNoKeyArguments.Error()}, {"get", "[] " + ErrBadKeyArity.Error()}, {"copy a b DB 1", "[1 2] <nil>"},
-		{"dkv.cas k a b", "[1] <nil>"},
+		{"dkv.cas k a b", "[1] <nil>"}, {"bitop and d a b", "[2 3 4] <nil>"}, {"pfmerge a b c", "[1 2 3] <nil>"}, {"pfdebug encoding k", "[2] <nil>"},
+		{"sort k BY store GET store LIMIT store 1 STORE d STORE e ASC", "[1 12] <nil>"}, {"sort k STORE", "[1] <nil>"},
+		{"georadius k 0 0 1 m STORE d", "[1 7] <nil>"}, {"georadius k 0 0 1 m ASC STOREDIST d", "[1 8] <nil>"}, {"georadius k 0 0 1 m", "[1] <nil>"},
+		{"georadiusbymember k store 1 m", "[1] <nil>"}, {"geosearchstore d s FROMMEMBER m BYRADIUS 1 m", "[1 2] <nil>"},
 	} {
 		args := words(c.line)
 		raw := make([][]byte, len(args))
@@ -157,16 +160,20 @@ func infoText(s *Spec) string {
 	}
 	var specs []string
 	for _, k := range s.KeySpecs {
+		begin := fmt.Sprintf("[type index spec [index %d]]", k.Index)
+		if k.Keyword != "" {
+			begin = fmt.Sprintf("[type keyword spec [keyword %s startfrom %d]]", k.Keyword, k.Index)
+		}
+		if k.Unknown {
+			specs = append(specs, fmt.Sprintf("[flags %s begin_search [type unknown spec []] find_keys [type unknown spec []]]", list(k.Flags.Names(), "+")))
+			continue
+		}
 		if k.Counted {
 			specs = append(specs, fmt.Sprintf("[flags %s begin_search [type index spec [index %d]] find_keys [type keynum spec [keynumidx %d firstkey %d keystep %d]]]",
 				list(k.Flags.Names(), "+"), k.Index, k.CountAt, k.FirstKey, k.Step))
 			continue
 		}
-		begin := fmt.Sprintf("index spec [index %d", k.Index)
-		if k.Keyword != "" {
-			begin = fmt.Sprintf("keyword spec [keyword %s startfrom %d", k.Keyword, k.Index)
-		}
-		specs = append(specs, fmt.Sprintf("[flags %s begin_search [type %s]] find_keys [type range spec [lastkey %d keystep %d limit %d]]]",
+		specs = append(specs, fmt.Sprintf("[flags %s begin_search %s find_keys [type range spec [lastkey %d keystep %d limit %d]]]",
 			list(k.Flags.Names(), "+"), begin, k.LastKey, k.Step, k.Limit))
 	}
 	flags := list(s.Flags.Names(), "+")

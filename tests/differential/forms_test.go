@@ -168,6 +168,31 @@ XINFO CONSUMERS <skey> (g|h)
 XSETID <skey> 60-0 [ENTRIESADDED <count>]
 (RENAME|COPY) <skey> <skey>
 DEL <skey>
+SETBIT <key> <bit> (0|1|1|<odd>)
+SETBIT <key> <bit> 1
+GETBIT <key> <bit>
+BITCOUNT <key> [<index> <index> [BYTE|BIT]]
+BITPOS <key> (0|1) [<index> [<index> [BYTE|BIT]]]
+BITOP (AND|OR|XOR|NOT) <key> {<key>}
+BITOP NOT <key> <key>
+BITFIELD <key> {(GET <bitfield> <bit>|SET <bitfield> <bit> <number>|OVERFLOW (WRAP|SAT|FAIL) INCRBY <bitfield> <bit> <number>)}
+BITFIELD_RO <key> {GET <bitfield> <bit>}
+PFADD <hll> {<value>}
+PFADD <hll> {<value>}
+PFCOUNT {<hll>}
+PFMERGE <hll> {<hll>}
+PFDEBUG (DECODE|ENCODING|TODENSE|<odd>) <hll>
+GEOADD <key> [NX|XX] [CH] {<longitude> <latitude> <field>}
+GEOADD <key> {<longitude> <latitude> <field>}
+GEODIST <key> <field> <field> [<unit>]
+(GEOPOS|GEOHASH) <key> {<field>}
+GEOSEARCH <key> (FROMMEMBER <field>|FROMLONLAT <longitude> <latitude>) (BYRADIUS <length> <unit>|BYBOX <length> <length> <unit>) [ASC|DESC] [COUNT <count> [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]
+GEOSEARCHSTORE <key> <key> (FROMMEMBER <field>|FROMLONLAT <longitude> <latitude>) (BYRADIUS <length> <unit>|BYBOX <length> <length> <unit>) [ASC|DESC] [COUNT <count> [ANY]]
+(GEORADIUS|GEORADIUS_RO) <key> <longitude> <latitude> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count> [ANY]] [ASC|DESC]
+(GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) <key> <field> <length> <unit> [WITHDIST] [COUNT <count>] [ASC|DESC] [STORE <key>]
+(SORT|SORT_RO) <key> [ALPHA] [ASC|DESC] [LIMIT <index> <index>] [GET #]
+(SORT|SORT_RO) <key> BY (foo:*|*|*->f) [ASC|DESC] [LIMIT <index> <index>] [GET #] [GET foo:*] [GET *->f]
+SORT <key> ALPHA GET (foo:*|*->f|*)
 PING [<value>]
 ECHO <value>
 SELECT <db>
@@ -229,7 +254,7 @@ var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONF
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
-	if kind != "odd" && kind != "key" && kind != "value" && kind != "id" && g.rng.IntN(25) == 0 {
+	if kind != "odd" && kind != "key" && kind != "value" && kind != "id" && kind != "hll" && g.rng.IntN(25) == 0 {
 		kind = "odd"
 	}
 	switch kind {
@@ -252,6 +277,21 @@ func (g *generator) token(kind string) string {
 		return pick(g, "0", "1", "2", "3", "5", "-1", "-2", "-3", "-100", "100", "44", "9223372036854775807", "-9223372036854775808")
 	case "offset":
 		return pick(g, "0", "0", "1", "2", "5", "10", "100", "-1", "536870912", "9223372036854775807", "4294967296")
+	case "bit":
+		return pick(g, "0", "1", "7", "8", "30", "100", "1000", "#0", "#3", "4294967296", "-1")
+	case "bitfield":
+		return pick(g, "u1", "u8", "i8", "i5", "u7", "i16", "u32", "i64", "u63", "u64", "i65", "u0")
+	case "hll":
+		// Apart from other keys: PFCOUNT leaves other bytes in Redis.
+		return pick(g, "hll:1", "hll:2", "{tag}hll")
+	case "longitude":
+		return pick(g, "13.361389", "15.087269", "13", "-122.4194", "179.99", "-180", "180", "0", "181")
+	case "latitude":
+		return pick(g, "38.115556", "37.502669", "37.7749", "-33.8688", "85.05112878", "-85", "0", "66.5", "86")
+	case "length":
+		return pick(g, "1", "0", "100", "200", "5000", "20000", "1e7", "-1")
+	case "unit":
+		return pick(g, "m", "km", "km", "FT", "mi")
 	case "count":
 		return pick(g, "1", "2", "5", "10", "100", "1000")
 	case "db":
