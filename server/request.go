@@ -173,6 +173,9 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 	tx.Rollback(mark)
 	r.out.Buf = r.out.Buf[:before]
 	if err == command.ErrWait {
+		if x.Again != nil {
+			k.args, x.Again = x.Again, nil
+		}
 		r.park(x)
 		return false
 	}

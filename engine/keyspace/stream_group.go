@@ -197,6 +197,9 @@ func (s *Stream) DropGroup(g *Group) {
 	s.drop(o, 2*(g.pending+g.consumers)+g.dead)
 	s.groups--
 	s.dirty = true
+	if s.tx.observer != nil {
+		s.tx.observer.KeyChanged(int(s.dbNum), s.hash) // who waits for the group is to know
+	}
 }
 
 // Name is the group's name.

@@ -30,6 +30,9 @@ type Ctx struct {
 	// some of Args.
 	MayWait bool
 	Wishes  []Wish
+	// Again, when a handler has set it beside ErrWait, are the arguments to be called
+	// with from then on: what "$" meant at first.
+	Again [][]byte
 
 	scratch []byte // of get
 }

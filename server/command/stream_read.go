@@ -3,6 +3,7 @@ package command
 import (
 	"math"
 	"slices"
+	"time"
 
 	"dkv/engine/keyspace"
 	"dkv/resp"
@@ -213,12 +214,42 @@ func (c *Ctx) endStreams(q *streamRead, streams *list) error {
 	return nil
 }
 
-// awaitStreams is what a read comes to that has found nothing: with BLOCK (q.block is
-// not below 0) until one of q.keys changes, and then the command q.again() is run. A
-// command that may not wait (in EXEC, in a script) replies as when its time is over.
-func (c *Ctx) awaitStreams(*streamRead) error {
-	c.Out.NullArray()
-	return nil
+// awaitStreams is what a read comes to that has found nothing: with BLOCK it waits
+// until one of the streams changes, or, for a group, is gone. A command that may not
+// wait (in EXEC, in a script) replies as when its time is over.
+func (c *Ctx) awaitStreams(q *streamRead) error {
+	if q.block < 0 || !c.MayWait {
+		c.Out.NullArray()
+		return nil
+	}
+	c.Wishes = c.Wishes[:0]
+	for _, key := range q.keys {
+		c.Wishes = append(c.Wishes, Wish{Key: key, Type: keyspace.TypeStream, Any: q.grouped})
+	}
+	c.Again = c.again(q)
+	return ErrWait
+}
+
+// streamTimeout is the Spec.Timeout of XREAD and XREADGROUP: what BLOCK says.
+func streamTimeout(args [][]byte) (time.Duration, bool) {
+	for i := 1; i+1 < len(args); i++ {
+		switch {
+		case isWord(args[i], "BLOCK"):
+			n, ok := keyspace.ParseInt(args[i+1])
+			if !ok || n < 0 {
+				return 0, false
+			}
+			d, err := waitMillis(n)
+			return d, err == nil
+		case isWord(args[i], "COUNT"):
+			i++
+		case isWord(args[i], "GROUP"):
+			i += 2
+		case isWord(args[i], "STREAMS"):
+			return 0, false
+		}
+	}
+	return 0, false
 }
 
 // again returns the command to run when one of the streams has changed: the same, but
