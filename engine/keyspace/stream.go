@@ -9,8 +9,7 @@ import (
 
 // Stream is a stream, as a key that a Tx found holds it: entries in the order of
 // their ids, and groups of consumers (see Group). It is there without entries too, once
-// it was created. Like Entry, it is valid until the next lookup into the same buffer
-// that is followed by a use of its Body; it holds nothing of that buffer itself.
+// it was created. But for the Entry's Body it is valid over further lookups.
 //
 // What is read of its records must be of one state, as with Collection: over a live
 // engine only what the Meta record says.
