@@ -18,7 +18,7 @@ func TestSort(t *testing.T) {
 		"zadd z 3 a 1 b 2 c", "3", "sort z ALPHA", "[a b c]", "sort z BY nosort", "[b c a]", "sort z BY nosort DESC", "[a c b]", "sort z BY nosort DESC LIMIT 1 5", "[c b]", "sort z BY nosort LIMIT 0 1", "[b]", "sort z BY nosort LIMIT 5 1", "[]",
 		"sort z", "-ERR One or more scores can't be converted into double", "sort z BY w*", "[a b c]", "sort z BY n* ALPHA", "[b c a]",
 		"sort s LIMIT 1", "-ERR syntax error", "sort s LIMIT x 1", "-ERR value is not an integer or out of range", "sort s BY", "-ERR syntax error", "sort s nonsense", "-ERR syntax error",
-		"sort s STORE d", "-ERR lists are not available in this version", "set d v", "+OK", "sort none STORE d", "0", "exists d", "0", "set str v", "+OK", "sort str", "-WRONGTYPE Operation against a key holding the wrong kind of value",
+		"sort s STORE d", "4", "lrange d 0 -1", "[2 4 10 33]", "sort none STORE d", "0", "exists d", "0", "set str v", "+OK", "sort str", "-WRONGTYPE Operation against a key holding the wrong kind of value",
 		"hset h f v", "1", "sort h", "-WRONGTYPE Operation against a key holding the wrong kind of value", "sadd m 1.5 -inf 1e3 0x10 .5", "5", "sort m", "[-inf .5 1.5 0x10 1e3]",
 		"sadd spaces _1 ''", "2", "sort spaces", "[  1]", "sadd spaces 1_", "1", "sort spaces", "-ERR One or more scores can't be converted into double",
 	)

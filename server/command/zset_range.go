@@ -317,7 +317,9 @@ func zrangestore(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.storeScored(members, false)
+	// Redis knows beforehand how long a range of ranks is, of the others not.
+	known := q.by == byRank && int64(len(members)) > c.limits().ZSetListpackEntries.Load()
+	return c.storeScored(members, known)
 }
 
 func collectRange(z *keyspace.Collection, q *zrangeQuery) (members []scoredMember, err error) {
