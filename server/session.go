@@ -219,6 +219,9 @@ func hello(c *Conn, x *command.Ctx) error {
 		c.setName(string(h.name))
 	}
 	if h.proto != 0 {
+		if c.subs.total() > 0 {
+			c.cork() // no message in the new form before this reply
+		}
 		c.setProto(h.proto)
 	}
 	c.describeServer(x.Out)

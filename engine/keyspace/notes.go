@@ -59,20 +59,23 @@ func (ks *Keyspace) SetNotifier(n *Notifier) { ks.notifier = n }
 var NotesKey = []byte("snotes")
 
 const (
-	notesVersion   = 1
-	noteHeadBytes  = 3
-	maxKeptNotes   = 64 << 10
-	maxNotedEvents = 1 << 26 // bytes of a batch; more are not noted
+	notesVersion  = 1
+	noteHeadBytes = 3
+	maxKeptNotes  = 64 << 10
+	maxNotedBytes = 64 << 20 // of a batch; what is more is not noted
 )
 
 // Note records an event of a key for those who have asked for its class. name is
 // Redis's. Keys that a failed command has noted are forgotten with it. On a read Tx
 // nothing happens.
 func (tx *Tx) Note(class Class, name string, db int, key []byte) {
-	if tx.noting&class == 0 || tx.ov == nil {
-		return
+	if tx.noting&class != 0 { // a function of its own, so that this is inlined
+		tx.note(class, name, db, key)
 	}
-	if len(tx.notes)+len(key) > maxNotedEvents {
+}
+
+func (tx *Tx) note(class Class, name string, db int, key []byte) {
+	if tx.ov == nil || len(tx.notes)+len(key) > maxNotedBytes {
 		return
 	}
 	if len(tx.notes) == 0 {
