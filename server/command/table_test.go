@@ -72,7 +72,8 @@ func TestKeys(t *testing.T) {
 		{"get a", "[1] <nil>"}, {"mset a 1 b 2", "[1 3] <nil>"}, {"mset a 1 b", "[1 3] <nil>"}, {"del a b c", "[1 2 3] <nil>"},
 		{"rename a b", "[1 2] <nil>"}, {"lcs a b LEN", "[1 2] <nil>"}, {"object encoding k", "[2] <nil>"}, {"memory usage k", "[2] <nil>"},
 		{"ping", "[] " + ErrNoKeyArguments.Error()}, {"get", "[] " + ErrBadKeyArity.Error()}, {"copy a b DB 1", "[1 2] <nil>"},
-		{"dkv.cas k a b", "[1] <nil>"},
+		{"dkv.cas k a b", "[1] <nil>"}, {"xread count 1 streams a b 0 0", "[4 5] <nil>"}, {"xreadgroup group streams c streams a >", "[5] <nil>"},
+		{"xgroup create k g 0", "[2] <nil>"}, {"xinfo stream k full", "[2] <nil>"},
 	} {
 		args := words(c.line)
 		raw := make([][]byte, len(args))
