@@ -213,9 +213,10 @@ func (c *Ctx) endStreams(q *streamRead, streams *list) error {
 	return nil
 }
 
-// awaitStreams is what a read comes to that has found nothing: with BLOCK (q.block is
-// not below 0) until one of q.keys changes, and then the command q.again() is run. A
-// command that may not wait (in EXEC, in a script) replies as when its time is over.
+// awaitStreams is what a read comes to that has found nothing. With BLOCK (q.block is not
+// below 0) it is the place to wait until one of q.keys changes, or the group is gone, and
+// then to run what c.again(q) returns. Nothing waits yet: the reply is that of a command
+// whose time is over, as it is in Redis where a command may not wait.
 func (c *Ctx) awaitStreams(*streamRead) error {
 	c.Out.NullArray()
 	return nil
