@@ -21,6 +21,8 @@ func TestStreams(t *testing.T) {
 		"xreadgroup GROUP g c STREAMS s >", "[[s [[1-2 [f w g x]]]]]", "xreadgroup GROUP g c STREAMS s >", "nil",
 		"xpending s g", "[1 1-2 1-2 [[c 1]]]", "xpending s g - + 10", "[[1-2 c 0 1]]", "xack s g 1-2", "1", "xack s g 1-2", "0", "xpending s g", "[0 nil nil nil]",
 		"xdel s 1-2", "1", "exists s", "1", "xlen s", "0", "xadd s * f v", "1700000000000-0", "xadd s * f v", "1700000000000-1", "xtrim s MAXLEN 1", "1",
+		"scan 0 TYPE stream", "[0 [s]]", "scan 0 TYPE hash", "[0 []]", "copy s t", "1", "xgroup DESTROY t g", "1", "xinfo GROUPS t", "[]", "xpending s g", "[0 nil nil nil]",
+		"rename t u", "+OK", "xlen u", "1", "expire u 10", "1", "xadd u * f v", "1700000000000-2", "ttl u", "10", "set u v", "+OK", "get u", "v",
 		"set str v", "+OK", "xadd str * f v", "-WRONGTYPE Operation against a key holding the wrong kind of value",
 		"xread STREAMS s str 0 0", "-WRONGTYPE Operation against a key holding the wrong kind of value", "get s", "-WRONGTYPE Operation against a key holding the wrong kind of value",
 	)

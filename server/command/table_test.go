@@ -76,6 +76,8 @@ func TestKeys(t *testing.T) {
 		{"sort k BY store GET store LIMIT store 1 STORE d STORE e ASC", "[1 12] <nil>"}, {"sort k STORE", "[1] <nil>"},
 		{"georadius k 0 0 1 m STORE d", "[1 7] <nil>"}, {"georadius k 0 0 1 m ASC STOREDIST d", "[1 8] <nil>"}, {"georadius k 0 0 1 m", "[1] <nil>"},
 		{"georadiusbymember k store 1 m", "[1] <nil>"}, {"geosearchstore d s FROMMEMBER m BYRADIUS 1 m", "[1 2] <nil>"},
+		{"xread count 1 streams a b 0 0", "[4 5] <nil>"}, {"xreadgroup group streams c streams a >", "[5] <nil>"},
+		{"xgroup create k g 0", "[2] <nil>"}, {"xinfo stream k full", "[2] <nil>"},
 	} {
 		args := words(c.line)
 		raw := make([][]byte, len(args))
