@@ -60,11 +60,13 @@ func TestBlockedElsewhere(t *testing.T) {
 	pusher.roundTrip(request("RPUSH", "q", "b"), ":1\r\n")
 	pusher.roundTrip(request("LLEN", "q"), ":1\r\n")
 
-	// A node that closes takes its clients along.
+	// A node that is lost takes its clients along.
 	d := dial(t, other)
 	d.send(request("BLPOP", "nothing", "0"))
 	parkedAt(t, leader, 1)
-	d.Close()
+	if err := other.node.Close(); err != nil {
+		t.Error(err)
+	}
 	parkedAt(t, leader, 0)
 	eventually(t, "no ticket is held", func() bool {
 		leader.tickets.mu.Lock()

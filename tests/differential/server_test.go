@@ -35,6 +35,8 @@ zunion zunionstore zinter zinterstore zintercard zdiff zdiffstore zrandmember zs
 xadd xlen xdel xtrim xsetid xrange xrevrange xread xreadgroup xack xclaim xautoclaim xpending xgroup xinfo
 xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|setid xgroup|help
 xinfo|stream xinfo|groups xinfo|consumers xinfo|help
+lpush rpush lpushx rpushx lpop rpop llen lrange lindex lset ltrim lrem linsert lpos lmove rpoplpush lmpop
+blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop client|unblock
 `)
 
 // rowDiffers are fields of COMMAND INFO that 7.2 has otherwise than 7.0, as
@@ -42,6 +44,9 @@ xinfo|stream xinfo|groups xinfo|consumers xinfo|help
 var rowDiffers = map[string]string{
 	"zrank arity":    "WITHSCORE is new in 7.2",
 	"zrevrank arity": "WITHSCORE is new in 7.2",
+	// Since 7.2 scripts may use them, and do not wait.
+	"blpop flags": "no noscript", "brpop flags": "no noscript", "blmove flags": "no noscript", "brpoplpush flags": "no noscript",
+	"bzpopmin flags": "no noscript", "bzpopmax flags": "no noscript",
 }
 
 // rowFields are the places in a row of COMMAND INFO. The sets are unordered.
