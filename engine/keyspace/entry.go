@@ -73,6 +73,11 @@ func (tx *Tx) Idle(e *Entry) int64 {
 	return tx.ks.access.idle(e.hash, tx.now)
 }
 
+// SetIdle has Idle say that the key was last used that many seconds ago.
+func (tx *Tx) SetIdle(e *Entry, seconds int64) {
+	tx.ks.access.setIdle(e.hash, tx.now, seconds)
+}
+
 func (tx *Tx) countLookup(e *Entry) {
 	if e.Exists() {
 		tx.Hits++
