@@ -66,7 +66,7 @@ func (c *conversation) introduce() error {
 		}
 	}
 	if _, err := c.call("REPLCONF", "dkv-id", c.l.o.Replica); err != nil {
-		return fmt.Errorf("REPLCONF: %w", err)
+		return fmt.Errorf("REPLCONF: %w", foreign(err))
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (c *conversation) begin(addr string) error {
 	}
 	status, err := c.call(append([]string{"DKV.SYNC"}, req.args()...)...)
 	if err != nil {
-		return fmt.Errorf("DKV.SYNC: %w", err)
+		return fmt.Errorf("DKV.SYNC: %w", foreign(err))
 	}
 	f := strings.Fields(status)
 	if len(f) < 3 || f[2] != strconv.Itoa(l.o.Shards) {

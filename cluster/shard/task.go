@@ -34,6 +34,8 @@ type Task struct {
 	EvalRaw func(o *engine.Overlay)
 	// Source, when not nil, is applied instead: see SourceBatch.
 	Source *SourceBatch
+	// Step, when not nil, goes with Eval: see SourceStep.
+	Step *SourceStep
 
 	done chan error
 }

@@ -129,7 +129,7 @@ func (tx *Tx) find(db int, key []byte, buf *[]byte) (e Entry, err error) {
 			return e, err
 		}
 	}
-	if !m.expired(tx.now) {
+	if tx.KeepExpired || !m.expired(tx.now) {
 		e.Meta = m
 	}
 	m.Body = nil

@@ -194,7 +194,7 @@ func restore(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	if ttl != 0 && ttl <= c.Tx.Now() {
+	if ttl != 0 && c.Tx.Past(ttl) {
 		b.Drop()
 	} else if err := b.Save(); err != nil {
 		return err

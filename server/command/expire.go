@@ -32,10 +32,10 @@ func (c *Ctx) setExpiry(kind expiryKind) error {
 		c.Out.Int(0)
 		c.Tx.Trim()
 		return nil
-	case when <= c.Tx.Now():
+	case c.Tx.Past(when):
 		c.Tx.Delete(&e)
 	default:
-		c.Tx.SetExpireAt(&e, when)
+		c.Tx.SetExpireAt(&e, max(when, 1))
 	}
 	c.Out.Int(1)
 	c.Tx.Trim()

@@ -191,7 +191,7 @@ func getex(c *Ctx) error {
 	}
 	c.Out.Bulk(e.Body)
 	switch {
-	case o.expiry != noExpiry && expireAt <= c.Tx.Now():
+	case o.expiry != noExpiry && c.Tx.Past(expireAt):
 		c.Tx.Delete(&e)
 	case o.expiry != noExpiry || o.persist && e.ExpireAt != 0:
 		c.Tx.SetExpireAt(&e, expireAt)

@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -105,6 +106,34 @@ type Element struct {
 	Score    float64 // of a sorted set's member; never NaN
 	ExpireAt int64   // of a hash's field, Unix time in ms; 0: never
 	Stream   *StreamPart
+}
+
+// Clone returns a copy that stays valid.
+func (el *Element) Clone() Element {
+	c := *el
+	c.Value, c.Second = bytes.Clone(el.Value), bytes.Clone(el.Second)
+	if el.Stream != nil {
+		part := *el.Stream
+		part.Name = bytes.Clone(part.Name)
+		part.Pairs = make([][]byte, len(el.Stream.Pairs))
+		for i, b := range el.Stream.Pairs {
+			part.Pairs[i] = bytes.Clone(b)
+		}
+		c.Stream = &part
+	}
+	return c
+}
+
+// Size is about how many bytes an element holds.
+func (el *Element) Size() int {
+	n := len(el.Value) + len(el.Second)
+	if el.Stream != nil {
+		n += len(el.Stream.Name)
+		for _, b := range el.Stream.Pairs {
+			n += len(b)
+		}
+	}
+	return n
 }
 
 // Emit is told of the elements of a value, in their order. What they hold is valid
