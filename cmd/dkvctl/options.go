@@ -57,7 +57,7 @@ const (
 var verbOperands = map[string]int{
 	"set": 2, "get": 1, "mget": oneOrMore, "del": oneOrMore, "iter": 1, "cas": 3,
 	"addnode": 1, "removenode": 1, "listnodes": 0, "transferleader": noneOrOne,
-	"healthcheck": 0, "help": 0, "version": 0,
+	"import": 1, "export": 1, "healthcheck": 0, "help": 0, "version": 0,
 }
 
 // setters are the options that take a value.

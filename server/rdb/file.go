@@ -210,6 +210,25 @@ func (f *File) skipModule() error {
 // Value reads the value of the key that Next returned.
 func (f *File) Value(emit Emit) error { return f.Reader.Value(f.rec.Type, emit) }
 
+// Payload reads the value of the key that Next returned, checks it, and returns it as a
+// payload of DUMP. Errors as of Value, and ErrFormat for one above limit bytes.
+func (f *File) Payload(limit int) ([]byte, error) {
+	t := f.rec.Type
+	f.kept, f.keptTo = []byte{byte(t)}, f.pos
+	defer func() { f.kept = nil }()
+	err := f.Value(func(*Element) error {
+		if len(f.kept) > limit {
+			return badFormat("a value of more than %d bytes", limit)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.keep()
+	return AppendFooter(f.kept, 0), nil
+}
+
 // Skip passes over that value, checking it. Errors as of Value, but for values of
 // modules, which it can pass over.
 func (f *File) Skip() error {

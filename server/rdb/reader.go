@@ -141,8 +141,8 @@ func (r *Reader) compressed() ([]byte, error) {
 	return r.plain, err
 }
 
-// keep copies a string, so that another one can be read.
-func (r *Reader) keep(b []byte) []byte {
+// hold copies a string, so that another one can be read.
+func (r *Reader) hold(b []byte) []byte {
 	if cap(r.first) > growBytes && len(b) <= growBytes {
 		r.first = nil
 	}

@@ -31,6 +31,9 @@ type source struct {
 	sum    uint64 // checksum
 	before int64  // bytes read before buf[0]
 	long   []byte // a string that is longer than buf
+	// While kept is not nil, what is read is added to it; [0,keptTo) of buf is.
+	kept   []byte
+	keptTo int
 }
 
 func (s *source) offset() int64 { return s.before + int64(s.pos) }
@@ -49,6 +52,14 @@ func (s *source) addSum() {
 	s.summed = s.pos
 }
 
+// keep brings what is kept up to pos.
+func (s *source) keep() {
+	if s.kept != nil {
+		s.kept = append(s.kept, s.buf[s.keptTo:s.pos]...)
+	}
+	s.keptTo = s.pos
+}
+
 // fill reads until n bytes are unread; n is not above the buffer's length.
 func (s *source) fill(n int) error {
 	if s.end-s.pos >= n {
@@ -58,10 +69,11 @@ func (s *source) fill(n int) error {
 		return ended(io.EOF)
 	}
 	s.addSum()
+	s.keep()
 	copy(s.buf, s.buf[s.pos:s.end])
 	s.before += int64(s.pos)
 	s.end -= s.pos
-	s.pos, s.summed = 0, 0
+	s.pos, s.summed, s.keptTo = 0, 0, 0
 	got, err := io.ReadAtLeast(s.src, s.buf[s.end:], n-s.end)
 	s.end += got
 	return ended(err)

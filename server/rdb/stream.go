@@ -277,7 +277,7 @@ func (r *Reader) streamGroup(t Type, emit Emit) error {
 	if err != nil {
 		return err
 	}
-	g := StreamPart{Kind: StreamGroup, Name: r.keep(b), Read: -1}
+	g := StreamPart{Kind: StreamGroup, Name: r.hold(b), Read: -1}
 	if g.ID, err = r.countedID(); err != nil {
 		return err
 	}
@@ -327,7 +327,7 @@ func (r *Reader) streamConsumer(t Type, emit Emit) error {
 	if err != nil {
 		return err
 	}
-	c := StreamPart{Kind: StreamConsumer, Name: r.keep(b)}
+	c := StreamPart{Kind: StreamConsumer, Name: r.hold(b)}
 	if c.Time, err = r.millis(); err != nil {
 		return err
 	}

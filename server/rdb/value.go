@@ -72,13 +72,13 @@ func (r *Reader) plainValue(t Type, emit Emit) error {
 		}
 		switch r.el.Value = b; t {
 		case TypeZSet:
-			r.el.Value = r.keep(b)
+			r.el.Value = r.hold(b)
 			r.el.Score, err = r.decimal()
 		case TypeZSet2:
-			r.el.Value = r.keep(b)
+			r.el.Value = r.hold(b)
 			r.el.Score, err = r.double()
 		case TypeHash, TypeHashExpiry, TypeHashExpiryPre:
-			r.el.Value = r.keep(b)
+			r.el.Value = r.hold(b)
 			r.el.Second, err = r.str()
 		}
 		if err != nil {

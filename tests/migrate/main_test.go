@@ -241,3 +241,5 @@ func writeSome(c *harness.Conn, rng *rand.Rand, answered *atomic.Int64) error {
 	}
 	return nil
 }
+
+func deadline() time.Time { return time.Now().Add(patience) }

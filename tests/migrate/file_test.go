@@ -1,0 +1,126 @@
+package migrate
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"dkv/tests/harness"
+)
+
+// dkvctl runs the command-line client and returns what it says and its exit code.
+func dkvctl(t *testing.T, s *harness.Server, args ...string) (string, int) {
+	t.Helper()
+	cmd := exec.Command(harness.NeedDkv(t, "dkvctl"), append([]string{"-a", s.Addr()}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// dumpFile has a Redis server write its file and returns where that is.
+func dumpFile(t *testing.T, s *harness.Server) string {
+	t.Helper()
+	c := s.Dial(t)
+	c.SetDeadline(deadline())
+	c.OK("SAVE")
+	r := c.Do("CONFIG", "GET", "dir")
+	return filepath.Join(string(r.Elems[1].Str), "dump.rdb")
+}
+
+// TestFiles: a file of a Redis server is imported, exported again, and loaded by
+// another Redis server.
+func TestFiles(t *testing.T) {
+	harness.NeedItself(t)
+	rng := seedOf(t)
+	source := harness.Redis(t)
+	fill(t, source, rng, 300)
+	source.Dial(t).OK("SET", "gone soon", "x", "PX", "50")
+	file := dumpFile(t, source)
+	harness.Until(t, patience, "the key to expire", func() bool { return ask(source, "GET", "gone soon") == "" })
+	d := harness.Dkv(t, "-fsync", "no")
+	c := d.Dial(t)
+	c.OK("SET", "s1", "is replaced")
+	if out, code := dkvctl(t, d, "-import", file); code != 0 || !strings.Contains(out, "imported 54") {
+		t.Fatalf("-import: %d, %s", code, out)
+	}
+	awaitSame(t, source, d)
+	if n := c.DoInt("PEXPIRETIME", "h7"); n != source.Dial(t).DoInt("PEXPIRETIME", "h7") || n <= 0 {
+		t.Errorf("the expiry of a key has become %d", n)
+	}
+	dir := t.TempDir()
+	if out, code := dkvctl(t, d, "-export", filepath.Join(dir, "dump.rdb")); code != 0 || !strings.Contains(out, "exported 54") {
+		t.Fatalf("-export: %d, %s", code, out)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("files are left over: %v, %v", entries, err)
+	}
+	again := redisOn(t, dir)
+	awaitSame(t, source, again)
+	if n := again.Dial(t).DoInt("PEXPIRETIME", "h7"); n != c.DoInt("PEXPIRETIME", "h7") {
+		t.Errorf("the expiry of a key has become %d", n)
+	}
+}
+
+// redisOn starts a Redis server that loads what is in a folder.
+func redisOn(t *testing.T, dir string) *harness.Server {
+	t.Helper()
+	harness.NeedProgram(t, "redis-server", "redis-server")
+	spec, err := harness.RedisSpec(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := harness.NewServer(spec)
+	t.Cleanup(s.Kill)
+	s.MustStart(t)
+	harness.Until(t, patience, "the server to have loaded", func() bool { return infoField(s, "persistence", "loading") == "0" })
+	return s
+}
+
+// TestBrokenFile: nothing is sent of a file that is not whole.
+func TestBrokenFile(t *testing.T) {
+	harness.NeedItself(t)
+	source := harness.Redis(t)
+	source.Dial(t).OK("SET", "a", strings.Repeat("x", 1000))
+	whole, err := os.ReadFile(dumpFile(t, source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := harness.Dkv(t)
+	path := filepath.Join(t.TempDir(), "x.rdb")
+	for _, content := range [][]byte{whole[:len(whole)-9], bytes.Replace(whole, []byte("xx"), []byte("xy"), 1), []byte("hello"), nil} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, code := dkvctl(t, d, "-import", path); code != 1 || !strings.Contains(out, "nothing was sent") {
+			t.Errorf("%.20q: %d, %s", content, code, out)
+		}
+	}
+	if n := d.Dial(t).DoInt("DBSIZE"); n != 0 {
+		t.Errorf("%d keys", n)
+	}
+	if out, code := dkvctl(t, d, "-import", path+".none"); code != 1 {
+		t.Errorf("no file: %d, %s", code, out)
+	}
+	if out, code := dkvctl(t, d, "-export", filepath.Join(path, "none", "x")); code != 1 {
+		t.Errorf("no folder: %d, %s", code, out)
+	}
+}
+
+// TestImportNames the key that a server does not take.
+func TestImportNamesKey(t *testing.T) {
+	harness.NeedItself(t)
+	source := harness.Redis(t, "--databases", "20")
+	c := source.Dial(t)
+	c.OK("SELECT", strconv.Itoa(18))
+	c.OK("SET", "far away", "x")
+	d := harness.Dkv(t)
+	if out, code := dkvctl(t, d, "-import", dumpFile(t, source)); code != 1 || !strings.Contains(out, `key "far away"`) {
+		t.Errorf("%d, %s", code, out)
+	}
+}
