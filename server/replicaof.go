@@ -16,8 +16,6 @@ import (
 func init() {
 	bind("replicaof", replicaof)
 	bind("slaveof", replicaof)
-	bind("psync", redisSync)
-	bind("sync", redisSync)
 }
 
 // replicating is what the dispatcher has to know of replication.
@@ -138,9 +136,4 @@ func (s *Server) noteSource(value string) {
 			s.log.Error("cannot set a parameter", "name", name, "err", err)
 		}
 	}
-}
-
-// redisSync is how a replica that runs Redis begins.
-func redisSync(*Conn, *command.Ctx) error {
-	return resp.Error("ERR This is dkv, whose log a Redis replica cannot follow")
 }

@@ -23,6 +23,8 @@ func init() {
 type replicaConf struct {
 	id, host string
 	port     int64
+	// What redis-cli says: it takes a file that ends with a mark, and nothing else.
+	capaEOF, rdbOnly bool
 }
 
 // maxReplicaName bounds what a replica says about itself, bytes.
@@ -49,6 +51,10 @@ func replconf(c *Conn, x *command.Ctx) error {
 			c.replica.port = port
 		case equalFold(args[0], "ip-address"):
 			c.replica.host = string(value)
+		case equalFold(args[0], "capa"):
+			c.replica.capaEOF = c.replica.capaEOF || equalFold(value, "eof")
+		case equalFold(args[0], "rdb-only"):
+			c.replica.rdbOnly = string(value) == "1"
 		case equalFold(args[0], "dkv-id"):
 			c.replica.id = string(value)
 		}

@@ -124,3 +124,30 @@ func TestImportNamesKey(t *testing.T) {
 		t.Errorf("%d, %s", code, out)
 	}
 }
+
+// TestRedisCLI: redis-cli gets an RDB file, which a Redis server loads. A Redis server
+// that takes dkv for a master gets nothing.
+func TestRedisCLI(t *testing.T) {
+	harness.NeedItself(t)
+	harness.NeedProgram(t, "redis-cli", "redis-tools")
+	rng := seedOf(t)
+	for _, flags := range [][]string{nil, {"-shards", "3"}} {
+		d := harness.Dkv(t, append(flags, "-fsync", "no")...)
+		fill(t, d, rng, 200)
+		dir := t.TempDir()
+		out, err := exec.Command("redis-cli", "-p", strconv.Itoa(d.Port()), "--rdb", filepath.Join(dir, "dump.rdb")).CombinedOutput()
+		if err != nil {
+			t.Fatalf("redis-cli --rdb: %v\n%s", err, out)
+		}
+		again := redisOn(t, dir)
+		awaitSame(t, d, again)
+		if n := again.Dial(t).DoInt("PEXPIRETIME", "h7"); n != d.Dial(t).DoInt("PEXPIRETIME", "h7") || n <= 0 {
+			t.Errorf("the expiry of a key has become %d", n)
+		}
+		again.Dial(t).OK("REPLICAOF", "127.0.0.1", strconv.Itoa(d.Port()))
+		harness.Until(t, patience, "the replica to be refused", func() bool { return strings.Contains(again.Logs(), "whose log a Redis replica cannot follow") })
+		if got := infoField(again, "replication", "master_link_status"); got != "down" {
+			t.Errorf("a Redis server follows dkv: %s", got)
+		}
+	}
+}
