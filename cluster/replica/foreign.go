@@ -16,11 +16,9 @@ type Foreign func(ctx context.Context, l *ForeignLink) (began bool, err error)
 type ForeignLink struct {
 	*LinkOptions
 	Addr string
-	link *Link
+	// Update changes what the link says of itself.
+	Update func(f func(st *LinkStatus))
 }
-
-// Update changes what the link says of itself.
-func (l *ForeignLink) Update(f func(st *LinkStatus)) { l.link.update(f) }
 
 // errForeign: the source is no dkv.
 var errForeign = errors.New("the source is no dkv")

@@ -193,7 +193,7 @@ func (l *Link) follow(ctx context.Context, addr string) (began bool, err error) 
 	})
 	if errors.Is(err, errForeign) && l.o.Foreign != nil {
 		l.dropCopy()
-		return l.o.Foreign(ctx, &ForeignLink{LinkOptions: &l.o, Addr: addr, link: l})
+		return l.o.Foreign(ctx, &ForeignLink{LinkOptions: &l.o, Addr: addr, Update: l.update})
 	}
 	return began, err
 }

@@ -349,15 +349,18 @@ func (c *conversation) receiveSize(file *rdbFile, size int64) error {
 	return nil
 }
 
-// receiveToMark receives until the mark has come. The source sends nothing behind it
-// before it has heard of this replica again.
+// receiveToMark receives until the mark has come. Redis sends nothing behind it before
+// it has heard of this replica again; others might.
 func (c *conversation) receiveToMark(file *rdbFile, mark []byte) error {
 	buf := make([]byte, bufferBytes)
 	kept := 0 // bytes at the start of buf that may be the beginning of the mark
 	for {
 		n, err := c.piece(buf[kept:])
 		have := buf[:kept+n]
-		if at := bytes.Index(have, mark); at >= 0 && at+len(mark) == len(have) {
+		if at := bytes.Index(have, mark); at >= 0 {
+			if rest := have[at+len(mark):]; len(rest) > 0 {
+				c.r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(rest)), c.r), bufferBytes)
+			}
 			_, err := file.f.Write(have[:at])
 			file.size += int64(at)
 			return err
