@@ -173,6 +173,9 @@ func (v *invocation) validate() error {
 	if v.async && v.verb != "addnode" {
 		return errors.New("-async belongs to -addNode")
 	}
+	if v.db != 0 && v.verb == "import" {
+		return errors.New("-db has no place with -import: each key goes into the database that the file has it in")
+	}
 	if v.user != "" && v.pass == "" {
 		return fmt.Errorf("-user needs a password: -pass or %s", authEnv)
 	}

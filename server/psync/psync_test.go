@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,6 +90,7 @@ func (l *local) do(t *testing.T, words string) string {
 func follow(t testing.TB, l *local, serve func(w io.Writer, psync string)) (status replica.LinkStatus, said string, err error) {
 	t.Helper()
 	var heard bytes.Buffer
+	var mu sync.Mutex // status
 	ended := make(chan struct{})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -143,7 +145,11 @@ func follow(t testing.TB, l *local, serve func(w io.Writer, psync string)) (stat
 			Timeout: func() time.Duration { return 5 * time.Second }, Interval: func() time.Duration { return 0 },
 		},
 		Addr:   "source:1",
-		Update: func(f func(*replica.LinkStatus)) { f(&status) },
+		Update: func(f func(*replica.LinkStatus)) {
+			mu.Lock()
+			defer mu.Unlock()
+			f(&status)
+		},
 	}
 	_, err = New(Options{Folder: t.TempDir(), Pause: time.Nanosecond}).Follow(t.Context(), link)
 	<-ended
@@ -266,6 +272,8 @@ func TestFailures(t *testing.T) {
 	full := "+FULLRESYNC " + replID + " 0\r\n"
 	stop := func(cmd string) string { return "+CONTINUE\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n" + cmd }
 	list := "REDIS0009\x01\x01k\x01\x01a\xff"
+	zero := strings.Repeat("\x00", 8)
+	expiring := "REDIS0012\xfe\x40\x63\x18\x01k" + zero + "\x01\x05\x01a\x01b\xf5\x04code\xff" + zero
 	for name, tc := range map[string]struct {
 		begun bool
 		send  string
@@ -283,14 +291,16 @@ func TestFailures(t *testing.T) {
 		"broken data":      {false, full + "$5\r\nREDIS", "not an RDB file", "old"},
 		"a later version":  {false, full + "$9\r\nREDIS0099", "version 99", "old"},
 		"no checksum":      {false, full + fmt.Sprintf("$%d\r\n%s", len(list), list), "bad data format", "old"},
-		"unknown command":  {true, stop("*1\r\n$4\r\nNOPE\r\n"), `"NOPE"`, "1"},
-		"a reading one":    {true, stop("*2\r\n$3\r\nGET\r\n$1\r\na\r\n"), `"GET"`, "1"},
-		"arity":            {true, stop("*2\r\n$3\r\nSET\r\n$1\r\na\r\n"), "1 arguments", "1"},
-		"a failing one":    {true, stop("*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*4\r\n$4\r\nHSET\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n"), "WRONGTYPE", "2"},
-		"no protocol":      {true, stop("*x\r\n"), "protocol", "1"},
-		"a far database":   {true, stop("*2\r\n$6\r\nSELECT\r\n$2\r\n99\r\n"), "SELECT", "1"},
-		"half of MULTI":    {true, stop("*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n"), "closed the connection", "1"},
-		"EXEC alone":       {true, stop("*1\r\n$4\r\nEXEC\r\n"), "EXEC without MULTI", "1"},
+		"what is not there": {false, full + fmt.Sprintf("$%d\r\n%s", len(expiring), expiring),
+			`databases above 15 (for example "k"), functions (FUNCTION LOAD), hashes with fields that expire (for example "k"); nothing was changed here`, "old"},
+		"unknown command": {true, stop("*1\r\n$4\r\nNOPE\r\n"), `"NOPE"`, "1"},
+		"a reading one":   {true, stop("*2\r\n$3\r\nGET\r\n$1\r\na\r\n"), `"GET"`, "1"},
+		"arity":           {true, stop("*2\r\n$3\r\nSET\r\n$1\r\na\r\n"), "1 arguments", "1"},
+		"a failing one":   {true, stop("*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*4\r\n$4\r\nHSET\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n"), "WRONGTYPE", "2"},
+		"no protocol":     {true, stop("*x\r\n"), "protocol", "1"},
+		"a far database":  {true, stop("*2\r\n$6\r\nSELECT\r\n$2\r\n99\r\n"), "SELECT", "1"},
+		"half of MULTI":   {true, stop("*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n"), "closed the connection", "1"},
+		"EXEC alone":      {true, stop("*1\r\n$4\r\nEXEC\r\n"), "EXEC without MULTI", "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := &local{store: keyspacetest.New(t)}

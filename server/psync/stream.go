@@ -21,6 +21,8 @@ const (
 	// A batch of commands ends when it holds so much.
 	batchBytes    = 1 << 20
 	batchCommands = 4096
+	// maxTransaction is what an entry of the log can hold.
+	maxTransaction = 1 << 30
 	// maxStringBytes is for the commands of the source, whose own limit may be any.
 	maxStringBytes = 1 << 40
 )
@@ -43,6 +45,7 @@ func (c *conversation) evaluate(ctx context.Context, step *shard.SourceStep, f f
 // unit is a command, or a transaction, of which no part is applied alone.
 type unit struct {
 	calls []call
+	bytes int
 	end   raftlog.Index // the offset behind it
 	db    int           // the database that is selected then
 }
@@ -154,6 +157,9 @@ func (st *stream) take(cmd resp.Command) error {
 		st.commands++
 		if st.open != nil {
 			st.open.calls = append(st.open.calls, k)
+			if st.open.bytes += cmd.Size; st.open.bytes > maxTransaction {
+				return fmt.Errorf("%w: a transaction of more than %d bytes", ErrUnsupported, maxTransaction)
+			}
 			return nil
 		}
 		return st.close(&unit{calls: []call{k}})

@@ -82,6 +82,37 @@ func redisOn(t *testing.T, dir string) *harness.Server {
 	return s
 }
 
+// TestEveryType imports a file with all types of Redis into a Redis server, and exports
+// from one: what dkv does not have yet goes through dkvctl too.
+func TestEveryType(t *testing.T) {
+	harness.NeedItself(t)
+	rng := seedOf(t)
+	source := harness.Redis(t)
+	fill(t, source, rng, 50)
+	c := source.Dial(t)
+	for i := range 3000 {
+		c.Queue("RPUSH", "list", strconv.Itoa(i), strings.Repeat("item", i%50))
+		c.Queue("XADD", "stream", "*", "n", strconv.Itoa(i), "f"+strconv.Itoa(i%3), "v")
+	}
+	c.Queue("XGROUP", "CREATE", "stream", "g", "0")
+	c.Queue("XREADGROUP", "GROUP", "g", "c", "COUNT", "5", "STREAMS", "stream", ">")
+	c.Queue("RPUSH", "list2", strings.Repeat("plain", 5000), "x")
+	flush(t, c.Conn, 6003)
+	target := harness.Redis(t)
+	if out, code := dkvctl(t, target, "-import", dumpFile(t, source)); code != 0 {
+		t.Fatalf("-import: %d, %s", code, out)
+	}
+	awaitSame(t, source, target)
+	if a, b := ask(source, "XINFO", "GROUPS", "stream"), ask(target, "XINFO", "GROUPS", "stream"); a != b {
+		t.Errorf("groups %q, want %q", b, a)
+	}
+	dir := t.TempDir()
+	if out, code := dkvctl(t, source, "-export", filepath.Join(dir, "dump.rdb")); code != 0 {
+		t.Fatalf("-export: %d, %s", code, out)
+	}
+	awaitSame(t, source, redisOn(t, dir))
+}
+
 // TestBrokenFile: nothing is sent of a file that is not whole.
 func TestBrokenFile(t *testing.T) {
 	harness.NeedItself(t)

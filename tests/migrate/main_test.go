@@ -103,10 +103,11 @@ func fill(t *testing.T, s *harness.Server, rng *rand.Rand, keys int) {
 			c.Queue("SET", "i"+name, strconv.Itoa(rng.IntN(1<<40)-1<<30), "EX", "100000")
 			collection(c.Conn, rng, name, 1+rng.IntN(20))
 		}
-		collection(c.Conn, rng, "large", 20000)
-		c.Queue("SET", "large", strings.Repeat("large ", 1<<20))
-		flush(t, c.Conn, 7*keys+6)
+		flush(t, c.Conn, 7*keys)
 	}
+	collection(c.Conn, rng, "large", 20000)
+	c.Queue("SET", "large", strings.Repeat("large ", 1<<20))
+	flush(t, c.Conn, 6)
 }
 
 // collection queues a hash, a set, two intsets and a sorted set of so many elements.
