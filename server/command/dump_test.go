@@ -254,7 +254,10 @@ func TestRestoreAgainstRedis(t *testing.T) {
 			t.Errorf("%.60q:\n got %q\nwant %q", args, got, want)
 		}
 	}
-	for _, args := range []string{"GET k", "GET new", "PTTL a", "PTTL b", "OBJECT IDLETIME new", "DUMP none", "EXISTS k", "DUMP x"} {
+	if got := c.do("OBJECT", "IDLETIME", "new"); got != ":1000\r\n" {
+		t.Errorf("idle for %q", got)
+	}
+	for _, args := range []string{"GET k", "GET new", "PTTL a", "PTTL b", "DUMP none", "EXISTS k", "DUMP x"} {
 		if args == "DUMP x" {
 			c.do("SET", "x", "hello")
 		}

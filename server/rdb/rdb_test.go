@@ -155,6 +155,8 @@ func TestBrokenValues(t *testing.T) {
 		{"a long string that is not there", TypeString, "\x81\x00\x00\x00\x00\x10\x00\x00\x00x", ErrFormat},
 		{"an endless string", TypeString, "\x81\xff\xff\xff\xff\xff\xff\xff\xffx", ErrFormat},
 		{"too much of LZF", TypeString, "\xc3\x01\x80\x10\x00\x00\x00\x00", ErrFormat},
+		{"LZF from before the start", TypeString, "\xc3\x04\x04\x00a\x20\x05", ErrFormat},
+		{"LZF of another length", TypeString, "\xc3\x02\x02\x00a", ErrFormat},
 		{"many elements that are not there", TypeSet, "\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01a", ErrFormat},
 		{"intset out of order", TypeSetIntset, str([]byte("\x02\x00\x00\x00\x02\x00\x00\x00\x05\x00\x05\x00")), ErrFormat},
 		{"a wrong length before", TypeListZiplist, str(bytes.Replace(ziplist("\x01a", "\xf1"), []byte("\x03\xf1"), []byte("\x04\xf1"), 1)), ErrFormat},

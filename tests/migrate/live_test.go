@@ -106,3 +106,53 @@ func TestChain(t *testing.T) {
 	awaitSame(t, source, d)
 	awaitSame(t, source, second)
 }
+
+// TestFailover: when a replica of the Redis server is promoted, dkv goes on there
+// without another copy.
+func TestFailover(t *testing.T) {
+	harness.NeedItself(t)
+	rng := seedOf(t)
+	a, b := harness.Redis(t), harness.Redis(t)
+	fill(t, a, rng, 50)
+	follow(t, b, a)
+	harness.Until(t, patience, "the other replica", linkUp(b))
+	d := harness.Dkv(t, "-fsync", "no", "-role", "slave", "-repl-master-addr", a.Addr()+","+b.Addr())
+	harness.Until(t, patience, "the link to be up", linkUp(d))
+	stop := load(a.Addr(), rng.Uint64(), 2)
+	before := offset(d)
+	harness.Until(t, patience, "progress", func() bool { return offset(d) > before })
+	stop()
+	c := a.Dial(t)
+	c.SetDeadline(deadline())
+	c.OK("SET", "last", "x")
+	if n := c.DoInt("WAIT", "2", "60000"); n != 2 {
+		t.Fatalf("%d replicas have all writes", n)
+	}
+	a.Kill()
+	b.Dial(t).OK("REPLICAOF", "NO", "ONE")
+	harness.Until(t, patience, "the link to be up again", func() bool {
+		return linkUp(d)() && infoField(d, "replication", "master_port") == strconv.Itoa(b.Port())
+	})
+	b.Dial(t).OK("SET", "after", "x")
+	harness.Until(t, patience, "what was written since", func() bool { return ask(d, "GET", "after") == "x" })
+	awaitSame(t, b, d)
+	if got := infoField(b, "stats", "sync_partial_ok"); got != "1" {
+		t.Errorf("sync_partial_ok is %s: dkv did not go on", got)
+	}
+}
+
+// TestDiskless: a node without a folder follows too, and has what the source has again
+// after a restart.
+func TestDiskless(t *testing.T) {
+	harness.NeedItself(t)
+	rng := seedOf(t)
+	source := harness.Redis(t)
+	fill(t, source, rng, 50)
+	d := harness.Dkv(t, "-diskless", "yes", "-role", "slave", "-repl-master-addr", source.Addr())
+	for range 2 {
+		harness.Until(t, patience, "the link to be up", linkUp(d))
+		awaitSame(t, source, d)
+		d.Kill()
+		d.MustStart(t)
+	}
+}
