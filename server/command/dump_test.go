@@ -315,7 +315,7 @@ func FuzzRestore(f *testing.F) {
 
 func TestBuildable(t *testing.T) {
 	for kind := rdb.KindString; kind <= rdb.KindModule; kind++ {
-		if err := Buildable(kind); (err == nil) != (buildables[kind].add != nil) {
+		if err := Buildable(kind); (err == nil) != (makers[kind] != nil) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}

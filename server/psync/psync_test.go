@@ -144,7 +144,7 @@ func follow(t testing.TB, l *local, serve func(w io.Writer, psync string)) (stat
 			Auth: func() (string, string) { return "", "" }, Addr: func() string { return "127.0.0.1:1" },
 			Timeout: func() time.Duration { return 5 * time.Second }, Interval: func() time.Duration { return 0 },
 		},
-		Addr:   "source:1",
+		Addr: "source:1",
 		Update: func(f func(*replica.LinkStatus)) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -9,18 +9,18 @@ import (
 
 // Codes that stand in place of a type.
 const (
-	codeSlotInfo   = 244
-	codeFunction   = 245
-	codeFunctionGA = 246 // of a release candidate of Redis 7.0
-	codeModuleAux  = 247
-	codeIdle       = 248
-	codeFreq       = 249
-	codeAux        = 250
-	codeResizeDB   = 251
-	codeExpireMS   = 252
-	codeExpire     = 253
-	codeSelectDB   = 254
-	codeEnd        = 255
+	codeSlotInfo    = 244
+	codeFunction    = 245
+	codeFunctionPre = 246 // of a release candidate of Redis 7.0
+	codeModuleAux   = 247
+	codeIdle        = 248
+	codeFreq        = 249
+	codeAux         = 250
+	codeResizeDB    = 251
+	codeExpireMS    = 252
+	codeExpire      = 253
+	codeSelectDB    = 254
+	codeEnd         = 255
 )
 
 const (
@@ -130,7 +130,7 @@ func (f *File) Next() (*Record, error) {
 					return nil, err
 				}
 			}
-		case codeAux, codeFunction, codeModuleAux, codeFunctionGA:
+		case codeAux, codeFunction, codeModuleAux, codeFunctionPre:
 			return f.special(code)
 		default:
 			rec.Op, rec.Type = OpKey, Type(code)
@@ -152,7 +152,7 @@ func (f *File) Next() (*Record, error) {
 func (f *File) special(code byte) (*Record, error) {
 	rec := &f.rec
 	switch code {
-	case codeFunctionGA:
+	case codeFunctionPre:
 		return nil, fmt.Errorf("%w: functions of a release candidate of Redis 7.0", ErrVersion)
 	case codeModuleAux:
 		id, err := f.count()

@@ -162,6 +162,8 @@ func TestBrokenValues(t *testing.T) {
 		{"a wrong length before", TypeListZiplist, str(bytes.Replace(ziplist("\x01a", "\xf1"), []byte("\x03\xf1"), []byte("\x04\xf1"), 1)), ErrFormat},
 		{"a wrong length behind", TypeSetListpack, str(bytes.Replace(listpack("\x81a"), []byte("a\x02"), []byte("a\x03"), 1)), ErrFormat},
 		{"a stream of a wrong length", TypeStream, "\x00\x01\x00\x00\x00", ErrFormat},
+		{"a stream's endless entry", TypeStream, "\x01\x10" + strings.Repeat("\x00", 16) +
+			str(listpack("\x01", "\x00", "\x01", "\x81f", "\x00", "\x00", "\x00", "\x00", "\xf3\x00\x00\x10\x7f", "\x81f", "\x81v")), ErrFormat},
 		{"a stream's endless node", TypeStream, "\x01\x10" + strings.Repeat("\x00", 16) + str(listpack("\xf4\xff\xff\xff\xff\xff\xff\xff\x7f", "\x00", "\x00", "\x00")), ErrFormat},
 	} {
 		for name, r := range map[string]*Reader{"bytes": NewBytes([]byte(tc.bytes)), "stream": NewReader(strings.NewReader(tc.bytes))} {

@@ -41,7 +41,12 @@ type StreamPart struct {
 	Count uint64
 }
 
-const streamIDBytes = 16
+const (
+	streamIDBytes = 16
+	// maxStreamFields is how many fields an entry may have: a compressed payload could
+	// name many more than it has bytes, and they are in memory together.
+	maxStreamFields = 1 << 20
+)
 
 // stream reads a stream.
 func (r *Reader) stream(t Type, emit Emit) error {
@@ -226,6 +231,15 @@ func (p *packed) number() (int64, error) {
 	return it.num, err
 }
 
+// fields returns the next entry, the number of an entry's fields.
+func (p *packed) fields() (int64, error) {
+	n, err := p.number()
+	if err == nil && (n < 0 || n > maxStreamFields) {
+		err = badFormat("a stream's entry of %d fields", n)
+	}
+	return n, err
+}
+
 // string returns the next entry. A number's digits get memory of their own.
 func (p *packed) string() ([]byte, error) {
 	it, ok, err := p.next()
@@ -240,7 +254,7 @@ func (p *packed) string() ([]byte, error) {
 
 // streamStrings reads a number and as many strings.
 func (r *Reader) streamStrings(p *packed, dst [][]byte) ([][]byte, error) {
-	n, err := p.number()
+	n, err := p.fields()
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +270,7 @@ func (r *Reader) streamStrings(p *packed, dst [][]byte) ([][]byte, error) {
 
 // streamPairs reads a number and twice as many strings.
 func (r *Reader) streamPairs(p *packed, dst [][]byte) ([][]byte, error) {
-	n, err := p.number()
+	n, err := p.fields()
 	if err != nil {
 		return nil, err
 	}
