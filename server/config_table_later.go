@@ -35,7 +35,7 @@ func redisLaterParams() []*param {
 		later(kindString, "aclfile", "", imm|unbuilt, "File of users."),
 		later(kindInt, "acllog-max-len", "128", 0, acl),
 		later(kindEnum, "acl-pubsub-default", "resetchannels", 0, acl).oneOf("allchannels", "resetchannels"),
-		later(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
+		stored(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
 
 		later(kindInt, "tls-port", "0", unbuilt, "Port for TLS clients.").bounds(0, 65535),
 		later(kindString, "tls-cert-file", "", 0, tls),
