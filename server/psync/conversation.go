@@ -200,7 +200,7 @@ func (c *conversation) run(ctx context.Context, full bool) (err error) {
 	if err := c.ack(); err != nil {
 		return err
 	}
-	queue, remove, err := c.f.openFile("redis-stream.spool")
+	queue, remove, err := c.f.openFile(streamFile)
 	if err != nil {
 		return err
 	}
@@ -301,7 +301,7 @@ func (c *conversation) receive() (*rdbFile, error) {
 	c.l.Update(func(st *replica.LinkStatus) {
 		st.Copying, st.CopiedBytes, st.AllBytes, st.Err = true, 0, uint64(max(size, 0)), ""
 	})
-	f, remove, err := c.f.openFile("redis-source.rdb")
+	f, remove, err := c.f.openFile(dataFile)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,9 +62,10 @@ func ReplID(history string) (id string, ok bool) { return strings.CutPrefix(hist
 // Follow follows the Redis server of a link until something fails. It is a
 // replica.Foreign.
 func (f *Follower) Follow(ctx context.Context, l *replica.ForeignLink) (began bool, err error) {
-	if l.Shards != 1 {
+	if err = f.removeStale(); err == nil && l.Shards != 1 {
 		err = ErrShards
-	} else {
+	}
+	if err == nil {
 		began, err = f.follow(ctx, l)
 	}
 	if (errors.Is(err, ErrUnsupported) || errors.Is(err, ErrShards)) && ctx.Err() == nil {
@@ -105,7 +107,26 @@ func (f *Follower) follow(ctx context.Context, l *replica.ForeignLink) (began bo
 	return true, c.run(ctx, full)
 }
 
-// openFile opens a file for what is received, in place of what a crash left of it.
+// Names of the files that things are received into.
+const (
+	dataFile   = "redis-source.rdb"
+	streamFile = "redis-stream.spool"
+)
+
+// removeStale removes what a crash has left.
+func (f *Follower) removeStale() error {
+	if f.o.Folder == "" {
+		return nil
+	}
+	for _, name := range []string{dataFile, streamFile} {
+		if err := os.Remove(filepath.Join(f.o.Folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("psync: %w", err)
+		}
+	}
+	return nil
+}
+
+// openFile opens a file for what is received.
 func (f *Follower) openFile(name string) (*os.File, func() error, error) {
 	folder := f.o.Folder
 	if folder == "" {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -151,8 +152,15 @@ func follow(t testing.TB, l *local, serve func(w io.Writer, psync string)) (stat
 			f(&status)
 		},
 	}
-	_, err = New(Options{Folder: t.TempDir(), Pause: time.Nanosecond}).Follow(t.Context(), link)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, dataFile), []byte("of a crash"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = New(Options{Folder: dir, Pause: time.Nanosecond}).Follow(t.Context(), link)
 	<-ended
+	if files, readErr := os.ReadDir(dir); readErr != nil || len(files) != 0 {
+		t.Errorf("files are left: %v, %v", files, readErr)
+	}
 	return status, heard.String(), err
 }
 
