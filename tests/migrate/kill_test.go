@@ -17,21 +17,41 @@ func TestKill(t *testing.T) {
 		t.Run(fsync, func(t *testing.T) {
 			rng := seedOf(t)
 			source := harness.Redis(t, "--repl-backlog-size", "100mb", "--repl-diskless-sync-delay", "0")
-			fill(t, source, rng, 200)
+			fill(t, source, rng, 400)
 			d := harness.Dkv(t, "-fsync", fsync, "-memtable-size", "1mb")
 			stop := load(source.Addr(), rng.Uint64(), 2)
 			follow(t, d, source)
-			rounds := 6
+			rounds := 3
 			if testing.Short() {
 				rounds = 2
 			}
-			for range rounds { // in the middle of what is received and loaded
-				if err := d.StartAndKill(time.Duration(rng.Int64N(int64(3 * time.Second)))); err != nil {
-					d.Kill()
+			partial := 0
+			for i := range 2 * rounds { // in the middle of what is received and loaded
+				if i%2 == 0 {
+					if i > 0 { // anew
+						d.Dial(t).OK("REPLICAOF", "NO", "ONE")
+						follow(t, d, source)
+					}
+					loading := false
+					harness.Until(t, patience, "it to load", func() bool {
+						loading = infoField(d, "persistence", "loading") == "1"
+						return loading || linkUp(d)()
+					})
+					if loading {
+						partial++
+					}
+				}
+				d.Kill()
+				if err := d.StartAndKill(time.Duration(rng.Int64N(int64(time.Second)))); err != nil {
+					t.Fatal(err)
 				}
 				d.MustStart(t)
 				whole(t, d)
 			}
+			if partial == 0 {
+				t.Error("it was never killed while it loaded")
+			}
+			t.Logf("%d of %d times it was killed while it loaded", partial, rounds)
 			harness.Until(t, patience, "the link to be up", linkUp(d))
 			for range rounds { // in the middle of the stream
 				before := offset(d)

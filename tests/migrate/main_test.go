@@ -82,11 +82,9 @@ func awaitSame(t *testing.T, a, b *harness.Server) {
 func awaitAcked(t *testing.T, source *harness.Server) {
 	t.Helper()
 	c := source.Dial(t)
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(3 * patience))
 	c.OK("SET", "load:end", "x") // WAIT is about the connection's own writes
-	if n := c.DoInt("WAIT", "1", "60000"); n != 1 {
-		t.Fatalf("%d replicas have all writes", n)
-	}
+	harness.Until(t, 2*patience, "the replica to have all writes", func() bool { return c.DoInt("WAIT", "1", "20000") == 1 })
 }
 
 // fill writes keys of all types, large ones among them, with times to live and in
@@ -142,6 +140,10 @@ func flush(t *testing.T, c *harness.Conn, replies int) {
 	}
 }
 
+// loadPause is between two pipelines of a client: a machine that runs other tests too
+// has to keep up.
+const loadPause = 4 * time.Millisecond
+
 // load writes to a server until stop is called, which returns how many commands were
 // answered. It stands interruptions of the server.
 func load(addr string, seed uint64, clients int) (stop func() int64) {
@@ -158,6 +160,7 @@ func load(addr string, seed uint64, clients int) (stop func() int64) {
 					continue
 				}
 				for !over.Load() && writeSome(c, rng, &answered) == nil {
+					time.Sleep(loadPause)
 				}
 				c.Close()
 			}
