@@ -79,6 +79,7 @@ const (
 	ErrNoSuchUser    Error = "ERR No such user"
 	ErrInternal      Error = "ERR internal error"
 	ErrReadOnly      Error = "READONLY You can't write against a read only replica."
+	ErrLoading       Error = "LOADING Redis is loading the dataset in memory"
 	ErrMasterDown    Error = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 	ErrNoReplicas    Error = "NOREPLICAS Not enough good replicas to write."
 	ErrOOM           Error = "OOM command not allowed when used memory > 'maxmemory'."

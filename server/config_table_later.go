@@ -31,6 +31,6 @@ func redisLaterParams() []*param {
 		later(kindString, "aclfile", "", imm|unbuilt, "File of users."),
 		later(kindInt, "acllog-max-len", "128", 0, acl),
 		later(kindEnum, "acl-pubsub-default", "resetchannels", 0, acl).oneOf("allchannels", "resetchannels"),
-		later(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
+		stored(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
 	}
 }

@@ -120,7 +120,7 @@ func infoPersistence(w *infoWriter) {
 		saveSeconds = nanos / int64(time.Second)
 	}
 	applied := appliedIndex(w.node)
-	w.line("loading", 0)
+	w.line("loading", oneIf(w.srv.loading()))
 	w.line("async_loading", 0)
 	w.line("current_cow_peak", 0)
 	w.line("current_cow_size", 0)

@@ -24,6 +24,8 @@ type replicaConf struct {
 	id, host string
 	port     int64
 	messages bool // it takes what is published
+	// What redis-cli says: it takes a file that ends with a mark, and nothing else.
+	capaEOF, rdbOnly bool
 }
 
 // maxReplicaName bounds what a replica says about itself, bytes.
@@ -50,6 +52,10 @@ func replconf(c *Conn, x *command.Ctx) error {
 			c.replica.port = port
 		case equalFold(args[0], "ip-address"):
 			c.replica.host = string(value)
+		case equalFold(args[0], "capa"):
+			c.replica.capaEOF = c.replica.capaEOF || equalFold(value, "eof")
+		case equalFold(args[0], "rdb-only"):
+			c.replica.rdbOnly = string(value) == "1"
 		case equalFold(args[0], "dkv-id"):
 			c.replica.id = string(value)
 		case equalFold(args[0], "dkv-messages"):

@@ -67,7 +67,7 @@ func (c *conversation) introduce() error {
 	}
 	// A source that knows no messages passes over the word.
 	if _, err := c.call("REPLCONF", "dkv-id", c.l.o.Replica, "dkv-messages", "1"); err != nil {
-		return fmt.Errorf("REPLCONF: %w", err)
+		return fmt.Errorf("REPLCONF: %w", foreign(err))
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (c *conversation) begin(addr string) error {
 	}
 	status, err := c.call(append([]string{"DKV.SYNC"}, req.args()...)...)
 	if err != nil {
-		return fmt.Errorf("DKV.SYNC: %w", err)
+		return fmt.Errorf("DKV.SYNC: %w", foreign(err))
 	}
 	f := strings.Fields(status)
 	if len(f) < 3 || f[2] != strconv.Itoa(l.o.Shards) {

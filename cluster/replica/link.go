@@ -3,6 +3,7 @@ package replica
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -35,6 +36,8 @@ type Local interface {
 	// Apply returns when the batches are applied. An error leaves the shard as it was,
 	// or, when it is shard.ErrUncertain, where Source says.
 	Apply(ctx context.Context, b *shard.SourceBatch) error
+	// Evaluate returns when a task with a Step has been applied. Errors as of Apply.
+	Evaluate(ctx context.Context, t *shard.Task) error
 	// BeginCopy begins to receive a state; EndCopy switches to what was received.
 	BeginCopy(id uint64, at shard.SourcePosition, estimatedBytes uint64) (*raftsnap.Receiver, error)
 	EndCopy(ctx context.Context, r *raftsnap.Receiver) error
@@ -62,9 +65,11 @@ type LinkOptions struct {
 	// It must not block. nil: they are dropped.
 	Messages func(messages []byte)
 	// Dial connects; nil: TCP.
-	Dial   func(ctx context.Context, addr string) (net.Conn, error)
-	Clock  func() time.Time
-	Logger *slog.Logger
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Foreign follows a source that is no dkv; nil: that is an error.
+	Foreign Foreign
+	Clock   func() time.Time
+	Logger  *slog.Logger
 }
 
 // Link follows one shard of a source.
@@ -192,6 +197,10 @@ func (l *Link) follow(ctx context.Context, addr string) (began bool, err error) 
 		began = true
 		return c.run(ctx)
 	})
+	if errors.Is(err, errForeign) && l.o.Foreign != nil {
+		l.dropCopy()
+		return l.o.Foreign(ctx, &ForeignLink{LinkOptions: &l.o, Addr: addr, Update: l.update})
+	}
 	return began, err
 }
 
@@ -200,6 +209,9 @@ func (l *Link) AskShards(ctx context.Context) (int, error) {
 	for i := 0; ; i++ {
 		addr := l.o.Addrs[i%len(l.o.Addrs)]
 		n, err := l.askShards(ctx, addr)
+		if errors.Is(err, errForeign) && l.o.Foreign != nil {
+			n, err = 1, nil
+		}
 		if err == nil || ctx.Err() != nil {
 			return n, err
 		}
@@ -221,7 +233,7 @@ func (l *Link) askShards(ctx context.Context, addr string) (n int, err error) {
 		req := Request{}
 		status, err := c.call(append([]string{"DKV.SYNC"}, req.args()...)...)
 		if err != nil {
-			return fmt.Errorf("DKV.SYNC: %w", err)
+			return fmt.Errorf("DKV.SYNC: %w", foreign(err))
 		}
 		f := strings.Fields(status)
 		if len(f) < 3 || f[0] != "SHARDS" {

@@ -90,7 +90,7 @@ type SourceBatch struct {
 }
 
 // Follow says whether the shard follows a source. While it does, tasks that write are
-// refused with ErrReadOnly, but for those with a Source, and expired keys are
+// refused with ErrReadOnly, but for those with a Source or a Step, and expired keys are
 // hidden and not deleted. What was submitted before may still be written.
 func (s *Shard) Follow(on bool) {
 	s.following.Store(on)

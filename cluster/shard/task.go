@@ -35,6 +35,8 @@ type Task struct {
 	EvalRaw func(o *engine.Overlay)
 	// Source, when not nil, is applied instead: see SourceBatch.
 	Source *SourceBatch
+	// Step, when not nil, goes with Eval: see SourceStep.
+	Step *SourceStep
 
 	// OnPark, if set, is called on the writer's goroutine when the task begins to
 	// wait for keys, see Park. It must not wait.

@@ -92,6 +92,10 @@ func (s *Shard) runBatch(first *Task) {
 		s.refuseWrites(first, refusal(err))
 		return
 	}
+	if first.Step != nil {
+		s.runStep(first)
+		return
+	}
 	if s.following.Load() {
 		s.refuseWrites(first, ErrReadOnly)
 		return
@@ -162,7 +166,7 @@ func (s *Shard) evaluate(first *Task) {
 	for len(w.tasks) < maxBatchTasks && w.overlay.Batch().Len() < maxBatchBytes {
 		select {
 		case t := <-s.queue:
-			if t.Source != nil {
+			if t.Source != nil || t.Step != nil {
 				w.next = t
 				return
 			}

@@ -58,7 +58,7 @@ const (
 var verbOperands = map[string]int{
 	"set": 2, "get": 1, "mget": oneOrMore, "del": oneOrMore, "iter": 1, "cas": 3,
 	"addnode": 1, "removenode": 1, "listnodes": 0, "transferleader": noneOrOne,
-	"healthcheck": 0, "help": 0, "version": 0,
+	"import": 1, "export": 1, "healthcheck": 0, "help": 0, "version": 0,
 }
 
 // setters are the options that take a value.
@@ -179,6 +179,9 @@ func (v *invocation) validate() error {
 	}
 	if v.async && v.verb != "addnode" {
 		return errors.New("-async belongs to -addNode")
+	}
+	if v.db != 0 && v.verb == "import" {
+		return errors.New("-db has no place with -import: each key goes into the database that the file has it in")
 	}
 	if v.user != "" && v.pass == "" {
 		return fmt.Errorf("-user needs a password: -pass or %s", authEnv)

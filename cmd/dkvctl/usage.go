@@ -14,6 +14,9 @@ Verbs
                             caught up, with -async not
   -removeNode URL|ID        take a node out; -force: even where it may cost data
   -listNodes                -transferLeader [URL|ID]
+  -import FILE              put the keys of an RDB file into the server, in place of those there
+  -export FILE              write all keys to an RDB file, which a Redis server can load
+                            (with -db N those of one database)
   -healthcheck              exit code 0 when the server answers
 
 Options (one dash or two)

@@ -17,6 +17,10 @@ func runVerb(c *conn, v *invocation, p *printer) int {
 		return iterate(c, v.operands[0], p)
 	case "cas":
 		return compareAndSet(c, v, p)
+	case "import":
+		return importFile(c, v.operands[0], p)
+	case "export":
+		return exportFile(c, v, p)
 	case "healthcheck":
 		return healthcheck(c, v.timeout, p)
 	case "listnodes":

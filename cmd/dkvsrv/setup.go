@@ -12,6 +12,7 @@ import (
 	"dkv/cluster"
 	"dkv/cluster/raftlog"
 	"dkv/server"
+	"dkv/server/psync"
 )
 
 // absoluteDir makes dir independent of where the process stands, which CONFIG
@@ -73,9 +74,19 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 			Timeout:  func() time.Duration { return time.Duration(config.Int("repl-timeout")) * time.Second },
 			Interval: func() time.Duration { return config.Duration("repl-poll-interval") },
 			Dial:     config.SourceDialer(),
+			Foreign:  psync.New(psync.Options{Folder: receiveFolder(config), Limits: &config.Encodings}).Follow,
 		},
 	}
 	return o, clusterOptions(config, &o)
+}
+
+// receiveFolder is where the data of a Redis server is put while it is received: a
+// diskless node has no folder of its own.
+func receiveFolder(config *server.Config) string {
+	if config.Bool("diskless") {
+		return ""
+	}
+	return dataFolder(config)
 }
 
 // orNone turns the parameter's 0, which is none, into what the node's option

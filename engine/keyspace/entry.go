@@ -83,6 +83,11 @@ func (tx *Tx) Idle(e *Entry) int64 {
 	return tx.ks.access.idle(e.hash, tx.now)
 }
 
+// SetIdle has Idle say that the key was last used that many seconds ago.
+func (tx *Tx) SetIdle(e *Entry, seconds int64) {
+	tx.ks.access.setIdle(e.hash, tx.now, seconds)
+}
+
 func (tx *Tx) countLookup(e *Entry) {
 	if e.Exists() {
 		tx.Hits++
@@ -135,7 +140,7 @@ func (tx *Tx) find(db int, key []byte, buf *[]byte) (e Entry, err error) {
 			return e, err
 		}
 	}
-	if !m.expired(tx.now) {
+	if tx.KeepExpired || !m.expired(tx.now) {
 		e.Meta = m
 	}
 	m.Body = nil

@@ -23,6 +23,9 @@ type Tx struct {
 	Hits, Misses, Expired uint64
 	// NoTouch leaves the access times of keys alone (CLIENT NO-TOUCH).
 	NoTouch bool
+	// KeepExpired has keys whose time has come be there all the same, as on a source
+	// that has not deleted them yet. Only until the Tx is begun anew.
+	KeepExpired bool
 
 	ks   *Keyspace
 	r    engine.Reader   // what reads see
@@ -104,7 +107,7 @@ func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
 	tx.ks, tx.r, tx.now = ks, r, nowMS
 	tx.ov, tx.snap, tx.thaw, tx.live = nil, nil, nil, false
 	tx.observer = nil
-	tx.view = dbView{}
+	tx.view, tx.KeepExpired = dbView{}, false
 	tx.noting = 0
 	if ks.notifier != nil {
 		tx.noting = ks.notifier.Classes()
@@ -179,6 +182,9 @@ func (tx *Tx) Trim() {
 
 // Now returns the time that the transaction sees, Unix time in ms.
 func (tx *Tx) Now() int64 { return tx.now }
+
+// Past reports whether a key with that expiry is to be deleted at once.
+func (tx *Tx) Past(expireAt int64) bool { return expireAt <= tx.now && !tx.KeepExpired }
 
 // SetNow sets the time that the commands evaluated next see.
 func (tx *Tx) SetNow(nowMS int64) { tx.now = nowMS }

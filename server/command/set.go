@@ -199,7 +199,7 @@ func getex(c *Ctx) error {
 	}
 	c.Out.Bulk(e.Body)
 	switch {
-	case o.expiry != noExpiry && expireAt <= c.Tx.Now():
+	case o.expiry != noExpiry && c.Tx.Past(expireAt):
 		c.Tx.Delete(&e)
 		c.notifyDeleted(c.Args[1])
 	case o.expiry != noExpiry:
