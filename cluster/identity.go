@@ -18,10 +18,10 @@ import (
 
 // formatVersion is the version of the folder's layout, the log and the key
 // encoding together. A node refuses a folder of a later one; one of version 1, from
-// before there were clusters, or 2, from before there were replicas, becomes one of
-// this version when it is opened.
+// before there were clusters, 2, from before there were replicas, or 3, whose batches
+// do not say when they were made, becomes one of this version when it is opened.
 const (
-	formatVersion      = 3
+	formatVersion      = 4
 	firstFormatVersion = 1
 )
 
