@@ -24,7 +24,7 @@ func (c *Config) ClusterPeers() []string {
 func (c *Config) CheckCluster(mine func(addr string) bool) error {
 	peers, join := c.ClusterPeers(), c.Bool("join")
 	member := len(peers) > 0 || join
-	if c.Bool("recover-lost-majority") {
+	if c.Bool("recover-lost-majority") || c.String("restore") != "" {
 		return nil // it looks at the data folder only
 	}
 	switch role := c.String("role"); {

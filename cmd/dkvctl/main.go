@@ -73,6 +73,9 @@ func dispatch(v *invocation, std stdio, p *printer) int {
 	if v.verb == "" && len(v.words) == 0 && std.inTTY && std.outTTY {
 		return interact(v, p)
 	}
+	if v.verb == "verify" {
+		return verifyBackup(v.operands[0], p)
+	}
 	c, err := dial(v)
 	if err != nil {
 		return p.failure(err)

@@ -14,6 +14,8 @@ Verbs
                             caught up, with -async not
   -removeNode URL|ID        take a node out; -force: even where it may cost data
   -listNodes                -transferLeader [URL|ID]
+  -backup DIR               make a backup in DIR, a new folder on the server's machine
+  -verify DIR               read a backup on this machine: is all of it as it was made?
   -healthcheck              exit code 0 when the server answers
 
 Options (one dash or two)

@@ -18,4 +18,11 @@ var dkvTable = []*Spec{
 			token("ABSENT").opt(), integer("milliseconds").after("PX").opt(),
 		},
 	},
+	{
+		// DKV.BACKUP dir
+		Name: "dkv.backup", Arity: 2, Flags: FlagAdmin | FlagNoScript | FlagNoAsyncLoading | FlagNoMulti,
+		Summary:    "Makes a backup of this node in a new folder on its machine, while it serves, and tells what is in it.",
+		Complexity: "O(N) for N bytes of data, of which most are linked and read, not copied",
+		Args:       []Arg{str("dir")},
+	},
 }
