@@ -23,6 +23,9 @@ var (
 type RestoreOptions struct {
 	// Backup is the backup's folder.
 	Backup string
+	// Until says how far the archive of the log in Options.LogArchiveDir is to be
+	// replayed on it.
+	Until Until
 }
 
 // RestoreReport says what Restore has done.
@@ -37,6 +40,12 @@ type RestoredShard struct {
 	ID raftlog.ShardID
 	shard.Position
 	Keys int64
+	// Replayed entries of the archive are in it, Time is that of the last one that has
+	// one, in Unix milliseconds, 0 when none has.
+	Replayed uint64
+	Time     int64
+	// Ended says that the archive had no more.
+	Ended bool
 }
 
 // restoredNode is the id of a node in the cluster of one that Restore makes.
@@ -70,6 +79,9 @@ func Restore(ctx context.Context, o Options, r RestoreOptions) (report RestoreRe
 	}
 	if len(m.Shards) > MaxShards {
 		return report, fmt.Errorf("cluster: %s: %w: %d shards", r.Backup, backup.ErrDamaged, len(m.Shards))
+	}
+	if err := r.Until.check(m, o.LogArchiveDir); err != nil {
+		return report, fmt.Errorf("cluster: %w", err)
 	}
 	if err := o.validate(); err != nil {
 		return report, err
@@ -176,7 +188,7 @@ func (n *Node) restoreShards(ctx context.Context, r RestoreOptions, m backup.Man
 		return nil, err
 	}
 	for i := range m.Shards {
-		s, err := n.restoreShard(ctx, parent, &m.Shards[i])
+		s, err := n.restoreShard(ctx, parent, m, &m.Shards[i], r.Until)
 		if err != nil {
 			return nil, fmt.Errorf("cluster: restore shard %d: %w", i, err)
 		}
@@ -185,9 +197,10 @@ func (n *Node) restoreShards(ctx context.Context, r RestoreOptions, m backup.Man
 	return report, nil
 }
 
-// restoreShard opens what was copied and makes it the beginning of a new history.
-func (n *Node) restoreShard(_ context.Context, parent string, s *backup.Shard) (r RestoredShard, err error) {
-	r.ID = raftlog.ShardID(s.ID)
+// restoreShard opens what was copied, brings it forward, and makes it the beginning of
+// a new history.
+func (n *Node) restoreShard(ctx context.Context, parent string, m backup.Manifest, s *backup.Shard, until Until) (r RestoredShard, err error) {
+	r.ID, r.Time = raftlog.ShardID(s.ID), s.Time
 	store, err := n.openStore(parent, r.ID)
 	if err != nil {
 		return r, err
@@ -195,14 +208,19 @@ func (n *Node) restoreShard(_ context.Context, parent string, s *backup.Shard) (
 	set := []openShard{{id: r.ID, store: store}}
 	defer func() { err = errors.Join(err, closeShards(set)) }()
 	eng := store.Engine()
-	at := shard.Position{Index: raftlog.Index(s.Index), Term: raftlog.Term(s.Term)}
-	if err := shard.CheckSaved(eng, at.Index); err != nil {
+	r.Position = shard.Position{Index: raftlog.Index(s.Index), Term: raftlog.Term(s.Term)}
+	if err := shard.CheckSaved(eng, r.Index); err != nil {
 		return r, err
 	}
-	if err := shard.Refound(restoredNode, eng, n.log.Shard(r.ID), at); err != nil {
+	if until.set() {
+		if err := n.replayArchive(ctx, eng, m, until, &r); err != nil {
+			return r, err
+		}
+	}
+	if err := shard.Refound(restoredNode, eng, n.log.Shard(r.ID), r.Position); err != nil {
 		return r, err
 	}
 	saved, err := shard.ReadSaved(eng)
-	r.Position, r.Keys = at, saved.Keys
+	r.Keys = saved.Keys
 	return r, err
 }

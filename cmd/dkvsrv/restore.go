@@ -17,10 +17,14 @@ func restore(config *server.Config, o cluster.Options, out io.Writer) error {
 	if !config.Given("db-engine") {
 		o.Engine = "" // the backup's
 	}
+	until, err := cluster.ParseUntil(config.String("restore-until"))
+	if err != nil {
+		return fmt.Errorf("restore-until %w", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	from := inDir(config, config.String("restore"))
-	report, err := cluster.Restore(ctx, o, cluster.RestoreOptions{Backup: from})
+	report, err := cluster.Restore(ctx, o, cluster.RestoreOptions{Backup: from, Until: until})
 	if err != nil {
 		return err
 	}
@@ -34,7 +38,17 @@ func printRestored(out io.Writer, from, folder string, r cluster.RestoreReport) 
 	fmt.Fprintf(out, "  cluster id     %s, was %s\n", r.NewClusterID, m.ClusterID)
 	fmt.Fprintf(out, "  engine         %s\n", m.Engine)
 	for _, s := range r.Shards {
-		fmt.Fprintf(out, "  shard %-8d ends at entry %d of term %d, %d keys\n", s.ID, s.Index, s.Term, s.Keys)
+		fmt.Fprintf(out, "  shard %-8d ends at entry %d of term %d, %d keys", s.ID, s.Index, s.Term, s.Keys)
+		if s.Time != 0 {
+			fmt.Fprintf(out, ", last written at %s", time.UnixMilli(s.Time).UTC().Format("2006-01-02T15:04:05.000Z"))
+		}
+		if s.Replayed > 0 {
+			fmt.Fprintf(out, "; %d entries are from the archive", s.Replayed)
+		}
+		if s.Ended {
+			fmt.Fprint(out, ", which has no more")
+		}
+		fmt.Fprintln(out)
 	}
 	fmt.Fprintf(out, `
 Next: dkvsrv -db-folder %s%s, a node by itself. For a cluster start it with

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestBackupAndRestore goes the way of a user: BGSAVE and DKV.BACKUP while serving,
@@ -61,6 +63,47 @@ func TestBackupAndRestore(t *testing.T) {
 		}
 		if code := p.stop(syscall.SIGTERM); code != exitOK {
 			t.Errorf("status %d", code)
+		}
+	}
+}
+
+// TestRestoreUntil recovers what a FLUSHALL has taken.
+func TestRestoreUntil(t *testing.T) {
+	dir := t.TempDir()
+	flags := []string{"-log-archive-dir", "archive", "-log-archive-interval", "10ms"}
+	p := start(t, dir, append(flags, "-port", "0", "-db-folder", "data")...)
+	p.do("SET a 1", "DKV.BACKUP b", "SET a 2", "SET b 2")
+	at := time.Now().UnixMilli()
+	time.Sleep(2 * time.Millisecond) // of the server's clock, which is what counts here
+	p.do("FLUSHALL")
+	if code := p.stop(syscall.SIGTERM); code != exitOK {
+		t.Errorf("status %d", code)
+	}
+	for _, tc := range []struct{ until, want string }{
+		{fmt.Sprint(at), "[2 2]"},
+		{time.UnixMilli(at).UTC().Format(time.RFC3339Nano), "[2 2]"},
+		{"latest", "[$-1 $-1]"},
+	} {
+		to := "restored-" + tc.until
+		code, out, stderr := runToEnd(t, dir, append(flags, "-restore", "b", "-db-folder", to, "-restore-until", tc.until)...)
+		if code != exitOK || !strings.Contains(out, "entries are from the archive") {
+			t.Fatalf("until %s: status %d, %s%s", tc.until, code, out, stderr)
+		}
+		p := start(t, dir, "-port", "0", "-db-folder", to)
+		if got := fmt.Sprint(p.do("GET a", "GET b")); got != tc.want {
+			t.Errorf("until %s: %s, want %s", tc.until, got, tc.want)
+		}
+		p.stop(syscall.SIGTERM)
+	}
+	for _, tc := range []struct{ flags, want string }{
+		{"-log-archive-dir archive -restore-until yesterday", `restore-until "yesterday": until when?`},
+		{"-restore-until latest", "log-archive-dir names it"},
+		{"-log-archive-dir nothing -restore-until latest", "there is no archive of the log that the backup belongs to"},
+		{"-log-archive-dir archive -restore-until 2001-09-09T09:09:09Z", "the backup is later than what is to be restored"},
+	} {
+		code, _, stderr := runToEnd(t, dir, append(strings.Fields(tc.flags), "-restore", "b", "-db-folder", "none")...)
+		if code != exitFailure || !strings.Contains(stderr, tc.want) {
+			t.Errorf("%s: status %d, %s", tc.flags, code, stderr)
 		}
 	}
 }
