@@ -200,6 +200,12 @@ func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 			}
 			b.Batches = append(b.Batches, f.Batches...)
 			c.at.Position = f.At
+			if marked := c.l.o.Marked; marked != nil && marked(f.At.Index) {
+				if err := c.apply(ctx, &b); err != nil {
+					return err
+				}
+				b = shard.SourceBatch{From: c.applied}
+			}
 		case FrameChunk:
 			if err := c.takeChunk(ctx, f); err != nil {
 				return err
@@ -208,11 +214,16 @@ func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 		case FrameHeartbeat:
 		}
 	}
+	return c.apply(ctx, &b)
+}
+
+// apply applies what was collected, if that is anything.
+func (c *conversation) apply(ctx context.Context, b *shard.SourceBatch) error {
 	if len(b.Batches) == 0 {
 		return nil
 	}
 	b.To = c.at
-	if err := c.l.o.Local.Apply(ctx, &b); err != nil {
+	if err := c.l.o.Local.Apply(ctx, b); err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
 	c.applied = c.at

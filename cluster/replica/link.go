@@ -58,6 +58,9 @@ type LinkOptions struct {
 	Timeout func() time.Duration
 	// Interval is the least time between two batches; 0: as they come.
 	Interval func() time.Duration
+	// Marked says that a batch is to end at an index of the source's log, see
+	// shard.Shard.Mark; nil: at none.
+	Marked func(index raftlog.Index) bool
 	// Dial connects; nil: TCP.
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	Clock  func() time.Time

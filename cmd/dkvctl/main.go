@@ -73,8 +73,11 @@ func dispatch(v *invocation, std stdio, p *printer) int {
 	if v.verb == "" && len(v.words) == 0 && std.inTTY && std.outTTY {
 		return interact(v, p)
 	}
-	if v.verb == "verify" {
+	switch v.verb {
+	case "verify":
 		return verifyBackup(v.operands[0], p)
+	case "checksum":
+		return checksum(v, p)
 	}
 	c, err := dial(v)
 	if err != nil {

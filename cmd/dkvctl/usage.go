@@ -16,6 +16,7 @@ Verbs
   -listNodes                -transferLeader [URL|ID]
   -backup DIR               make a backup in DIR, a new folder on the server's machine
   -verify DIR               read a backup on this machine: is all of it as it was made?
+  -checksum                 compare the contents of all servers of -a, nodes or replicas
   -healthcheck              exit code 0 when the server answers
 
 Options (one dash or two)
