@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"time"
@@ -40,7 +39,7 @@ func (s *Server) save() error {
 // backup makes a backup in dir.
 func (s *Server) backup(dir string) (m backup.Manifest, err error) {
 	err = s.recordSave(func() (err error) {
-		m, err = s.node.Backup(context.Background(), dir)
+		m, err = s.node.Backup(s.work, dir)
 		return err
 	})
 	return m, err

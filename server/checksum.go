@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -23,7 +22,7 @@ func checksum(c *Conn, x *command.Ctx) error {
 	}
 	sums := make([]shard.Checksum, len(ids))
 	for i, id := range ids {
-		if sums[i], err = c.srv.node.Checksum(context.Background(), id, at); err != nil {
+		if sums[i], err = c.srv.node.Checksum(c.srv.work, id, at); err != nil {
 			return checksumError(id, err)
 		}
 	}
