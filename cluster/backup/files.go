@@ -128,7 +128,8 @@ func copyTo(ctx context.Context, fs vfs.FS, to string, r io.Reader, h hash.Hash,
 	if err != nil {
 		return 0, err
 	}
-	n, err = pump(ctx, io.MultiWriter(w, h), r, buf)
+	// The sum first: a vfs.File may change what it is given.
+	n, err = pump(ctx, io.MultiWriter(h, w), r, buf)
 	if err == nil {
 		err = w.Sync()
 	}

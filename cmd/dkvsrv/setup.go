@@ -78,7 +78,7 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		LogArchiveInterval: config.Duration("log-archive-interval"),
 		LogArchiveMaxBytes: config.Int("log-archive-max-lag"),
 
-		Logger:           logger,
+		Logger: logger,
 		Follow: cluster.FollowOptions{
 			Addrs:    config.SourceAddrs(),
 			Auth:     func() (string, string) { return config.String("masteruser"), config.String("masterauth") },
