@@ -191,9 +191,12 @@ func testArchiveCrash(t *testing.T, mode raftlog.FsyncMode) {
 	}
 	c.setEvery(1 << 30)
 	points := c.take()
-	checked := 0
+	most, checked := 16, 0
+	if testing.Short() {
+		most = 8
+	}
 	for _, p := range points {
-		if rng.IntN(len(points)) >= 60 {
+		if rng.IntN(len(points)) >= most {
 			continue
 		}
 		checked++
@@ -222,7 +225,7 @@ func testArchiveCrash(t *testing.T, mode raftlog.FsyncMode) {
 			t.Fatalf("crash before %s, and a run: step %d, %v; want %d", p.op, last, err, now)
 		}
 	}
-	if checked < 10 {
+	if checked == 0 {
 		t.Errorf("%d of %d points checked", checked, len(points))
 	}
 }

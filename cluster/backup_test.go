@@ -248,7 +248,7 @@ func TestRestoreCrashAnywhere(t *testing.T) {
 	points := append(c.take(), crashPoint{fs: mem.Crash(vfs.CrashCloneCfg{}), op: "nothing"})
 	refused, whole := 0, 0
 	for i, p := range points {
-		if i%3 != 0 && i < len(points)-10 {
+		if i%5 != 0 && i < len(points)-8 {
 			continue
 		}
 		o.FS = p.fs
