@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dkv/cluster/raftlog"
 	"dkv/cluster/replica"
 	"dkv/cluster/shard"
 	"dkv/engine/keyspace"
@@ -337,6 +338,7 @@ func (n *Node) startLinksLocked(addrs []string) {
 	for i := range list {
 		o := n.linkOptions(f.mu.addrs)
 		o.Shard, o.Shards, o.Local = list[i].id, len(list), &localShard{n: n, s: &list[i]}
+		o.Marked = func(at raftlog.Index) bool { return list[i].Mark(at-1, at) != 0 }
 		l := replica.NewLink(o)
 		f.mu.links[i] = l
 		running := f.mu.running

@@ -267,6 +267,9 @@ func (n *Node) openShard(s *openShard) error {
 	if err != nil {
 		return fmt.Errorf("cluster: open shard %d: %w", s.id, err)
 	}
+	if n.o.LogArchiveDir != "" {
+		s.archiver = n.newArchiver(s) // before the log can be cut
+	}
 	n.flushed[s.id].Store(s.Shard)
 	st := s.Group().Status()
 	s.alone.Store(len(st.Voters) == 1 && st.Voters[0] == st.ID)
@@ -281,6 +284,9 @@ func (n *Node) serve(set []openShard) {
 	for i := range set {
 		s := &set[i]
 		n.goes(func(context.Context) { n.sweep(s) })
+		if s.archiver != nil {
+			n.goes(s.archiver.run)
+		}
 		n.goes(func(ctx context.Context) { n.watchLeader(ctx, s) })
 		if n.transport != nil {
 			n.goes(func(ctx context.Context) { n.reconcile(ctx, s) })

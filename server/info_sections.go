@@ -119,6 +119,10 @@ func infoPersistence(w *infoWriter) {
 	if nanos := a.saveNanos.Load(); nanos >= 0 {
 		saveSeconds = nanos / int64(time.Second)
 	}
+	running := int64(-1)
+	if began := a.saveBegan.Load(); began != 0 {
+		running = max(w.now.UnixNano()-began, 0) / int64(time.Second)
+	}
 	applied := appliedIndex(w.node)
 	w.line("loading", oneIf(w.srv.loading()))
 	w.line("async_loading", 0)
@@ -133,7 +137,7 @@ func infoPersistence(w *infoWriter) {
 	w.line("rdb_last_save_time", w.srv.node.LastSave().Unix())
 	w.line("rdb_last_bgsave_status", status)
 	w.line("rdb_last_bgsave_time_sec", saveSeconds)
-	w.line("rdb_current_bgsave_time_sec", -1)
+	w.line("rdb_current_bgsave_time_sec", running)
 	w.line("rdb_saves", a.saves.Load())
 	w.line("rdb_last_cow_size", 0)
 	w.line("rdb_last_load_keys_expired", 0)

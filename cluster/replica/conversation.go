@@ -202,6 +202,12 @@ func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 			}
 			b.Batches = append(b.Batches, f.Batches...)
 			c.at.Position = f.At
+			if marked := c.l.o.Marked; marked != nil && marked(f.At.Index) {
+				if err := c.apply(ctx, &b); err != nil {
+					return err
+				}
+				b = shard.SourceBatch{From: c.applied}
+			}
 		case FrameChunk:
 			if err := c.takeChunk(ctx, f); err != nil {
 				return err
@@ -212,17 +218,26 @@ func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 		case FrameHeartbeat:
 		}
 	}
-	if len(b.Batches) > 0 {
-		b.To = c.at
-		if err := c.l.o.Local.Apply(ctx, &b); err != nil {
-			return fmt.Errorf("apply: %w", err)
-		}
-		c.applied = c.at
+	if err := c.apply(ctx, &b); err != nil {
+		return err
 	}
 	// Who gets a message sees what was written before it was published.
 	for _, m := range messages {
 		c.l.o.Messages(m)
 	}
+	return nil
+}
+
+// apply applies what was collected, if that is anything.
+func (c *conversation) apply(ctx context.Context, b *shard.SourceBatch) error {
+	if len(b.Batches) == 0 {
+		return nil
+	}
+	b.To = c.at
+	if err := c.l.o.Local.Apply(ctx, b); err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	c.applied = c.at
 	return nil
 }
 

@@ -64,6 +64,9 @@ type LinkOptions struct {
 	// Messages is called with what was published at the source, see Source.Publish.
 	// It must not block. nil: they are dropped.
 	Messages func(messages []byte)
+	// Marked says that a batch is to end at an index of the source's log, see
+	// shard.Shard.Mark; nil: at none.
+	Marked func(index raftlog.Index) bool
 	// Dial connects; nil: TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Foreign follows a source that is no dkv; nil: that is an error.

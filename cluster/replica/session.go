@@ -179,6 +179,9 @@ func (ss *Session) sendEntries() (sent bool, err error) {
 	if err != nil || len(entries) == 0 {
 		return false, err
 	}
+	if at := ss.shard.Mark(ss.at.Index, raftlog.Index(entries[len(entries)-1].GetIndex())); at != 0 {
+		entries = entries[:at-ss.at.Index]
+	}
 	f := Frame{Type: FrameEntries, Prev: ss.at.Index}
 	for _, e := range entries {
 		if e.GetType() == pb.EntryNormal && len(e.GetData()) > 0 {

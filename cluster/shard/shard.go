@@ -155,6 +155,9 @@ type Shard struct {
 
 	retiring sync.WaitGroup // of replaced engines
 
+	marks  marks
+	marked atomic.Int32 // how many wait, see Checksum
+
 	pins struct {
 		sync.Mutex
 		waiting []pin

@@ -149,6 +149,7 @@ func (s *Shard) sourceData(sb *SourceBatch) ([]byte, error) {
 		return nil, ErrSourceMoved
 	}
 	b.Put(sourceKey, sb.To.encode())
+	b.SetTime(newestTime(sb.Batches))
 	for _, repr := range sb.Batches {
 		if err := appendForeign(&b, repr); err != nil {
 			return nil, err
@@ -158,6 +159,15 @@ func (s *Shard) sourceData(sb *SourceBatch) ([]byte, error) {
 		return nil, ErrTooBig
 	}
 	return b.Repr(), nil
+}
+
+// newestTime is that of the latest of some batches: what a replica applies together
+// is as old as its newest part.
+func newestTime(batches [][]byte) (unixMilli int64) {
+	for _, repr := range batches {
+		unixMilli = max(unixMilli, engine.BatchTime(repr))
+	}
+	return unixMilli
 }
 
 // appendForeign adds the records of a batch that are not its node's own.

@@ -259,6 +259,9 @@ func (s *Shard) endUnwritten() {
 // copied, so that the overlay's memory serves the next batch; a large batch takes
 // the memory along.
 func (s *Shard) takeBatch() []byte {
+	// Later than the clients' sending of all that is in it, earlier than the replies:
+	// what point-in-time recovery goes by.
+	s.w.overlay.Batch().SetTime(s.o.Clock().UnixMilli())
 	repr := s.w.overlay.Batch().Repr()
 	if len(repr) <= maxBatchCopy {
 		return bytes.Clone(repr)

@@ -57,6 +57,7 @@ const (
 // verbOperands says how many operands each verb takes.
 var verbOperands = map[string]int{
 	"set": 2, "get": 1, "mget": oneOrMore, "del": oneOrMore, "iter": 1, "cas": 3,
+	"backup": 1, "verify": 1, "checksum": 0,
 	"addnode": 1, "removenode": 1, "listnodes": 0, "transferleader": noneOrOne,
 	"import": 1, "export": 1, "healthcheck": 0, "help": 0, "version": 0,
 }

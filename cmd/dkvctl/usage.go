@@ -17,6 +17,9 @@ Verbs
   -import FILE              put the keys of an RDB file into the server, in place of those there
   -export FILE              write all keys to an RDB file, which a Redis server can load
                             (with -db N those of one database)
+  -backup DIR               make a backup in DIR, a new folder on the server's machine
+  -verify DIR               read a backup on this machine: is all of it as it was made?
+  -checksum                 compare the contents of all servers of -a, nodes or replicas
   -healthcheck              exit code 0 when the server answers
 
 Options (one dash or two)

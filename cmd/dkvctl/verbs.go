@@ -25,6 +25,8 @@ func runVerb(c *conn, v *invocation, p *printer) int {
 		return healthcheck(c, v.timeout, p)
 	case "listnodes":
 		return listNodes(c, p)
+	case "backup":
+		return backupNode(c, v.operands[0], p)
 	}
 	return execute(c, v.command(), p)
 }

@@ -45,6 +45,14 @@ func engineFile(config *server.Config) string {
 	return ""
 }
 
+// logArchive is the folder of the log's archive; empty: none.
+func logArchive(config *server.Config) string {
+	if path := config.String("log-archive-dir"); path != "" {
+		return inDir(config, path)
+	}
+	return ""
+}
+
 // nodeOptions turns parameters into a node's options.
 func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, error) {
 	fsync, err := raftlog.ParseFsyncMode(config.String("fsync"))
@@ -66,7 +74,12 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		MaxLogBytes:      config.Int("max-log-size"),
 		LogCacheBytes:    config.Int("log-cache-size"),
 		ReserveDiskBytes: config.Int("reserve-disk-size"),
-		Logger:           logger,
+
+		LogArchiveDir:      logArchive(config),
+		LogArchiveInterval: config.Duration("log-archive-interval"),
+		LogArchiveMaxBytes: config.Int("log-archive-max-lag"),
+
+		Logger: logger,
 		Follow: cluster.FollowOptions{
 			Addrs:    config.SourceAddrs(),
 			Auth:     func() (string, string) { return config.String("masteruser"), config.String("masterauth") },
