@@ -108,7 +108,7 @@ func parseRequest(r *shardRequest, b []byte) error {
 		r.ticket = p.ticket()
 	}
 	if r.withdraws {
-		if p.bad || len(p.b) != 0 || r.blocks {
+		if p.bad || len(p.b) != 0 || flags != requestWithdraws {
 			return errForward
 		}
 		return nil

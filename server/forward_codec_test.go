@@ -62,7 +62,7 @@ func TestForwardedWithdrawal(t *testing.T) {
 		t.Errorf("%v, ticket %x, %v", got.withdraws, got.ticket, err)
 	}
 	two := appendRequest(nil, &shardRequest{calls: callsOf("blpop k 0", "blpop k 0"), blocks: true})
-	for _, bad := range [][]byte{b[:len(b)-1], append(b, 0), two} {
+	for _, bad := range [][]byte{b[:len(b)-1], append(b, 0), two, []byte("\x01%0000000000000000")} {
 		if err := parseRequest(new(shardRequest), bad); !errors.Is(err, errForward) {
 			t.Errorf("%x: %v", bad, err)
 		}
