@@ -34,6 +34,7 @@ var makers = map[rdb.Kind]func(c *Ctx, e keyspace.Entry, expireAt int64) (maker,
 	rdb.KindString: makeString,
 	rdb.KindList:   makeList,
 	rdb.KindSet:    makeCollection(keyspace.TypeSet, (*collectionMaker).addMember),
+	rdb.KindStream: makeStream,
 	rdb.KindZSet:   makeCollection(keyspace.TypeZSet, (*collectionMaker).addScored),
 	rdb.KindHash:   makeCollection(keyspace.TypeHash, (*collectionMaker).addField),
 }

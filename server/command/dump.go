@@ -18,6 +18,7 @@ var dumpers = map[keyspace.Type]dumper{
 	keyspace.TypeString: dumpString,
 	keyspace.TypeList:   dumpList,
 	keyspace.TypeSet:    dumpElements(rdb.TypeSet, appendMember),
+	keyspace.TypeStream: dumpStream,
 	keyspace.TypeZSet:   dumpElements(rdb.TypeZSet2, appendScored),
 	keyspace.TypeHash:   dumpElements(rdb.TypeHash, appendField),
 }
