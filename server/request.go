@@ -148,11 +148,14 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 	x := &r.x
 	x.Spec, x.Args, x.DB, x.Tx, x.Out, x.MaxStringLen = k.spec, k.args, k.db, tx, r.out, r.maxString
 	x.Limits = &r.srv.config.Encodings
+	x.Scripts, x.Shard = r.srv.scripts, int(r.shard)
 	r.out.Proto = k.proto
 	mark, before := tx.Mark(), len(r.out.Buf)
 	err := r.srv.guard(x)
 	if err != nil {
-		tx.Rollback(mark)
+		if !command.Keeps(err) {
+			tx.Rollback(mark)
+		}
 		r.out.Buf = r.out.Buf[:before]
 		r.out.Error(errorText(err))
 	}
@@ -162,7 +165,7 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 // writes reports whether any of the calls that are left may change data.
 func (r *shardRequest) writes() bool {
 	for i := r.from; i < len(r.calls); i++ {
-		if r.calls[i].spec.Flags&command.FlagWrite != 0 {
+		if spec := r.calls[i].spec; spec.Flags&command.FlagWrite != 0 || spec.MayWrite {
 			return true
 		}
 	}

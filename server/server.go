@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dkv/cluster"
+	"dkv/server/script"
 )
 
 // Options configures a Server. Node and Config are required.
@@ -44,6 +45,7 @@ type Server struct {
 	monitors monitors
 	pause    pause
 	repl     replicating
+	scripts  *script.Engine
 
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
@@ -107,6 +109,7 @@ func New(o Options) (*Server, error) {
 	s.clients.init()
 	s.pause.init()
 	s.repl.init(s)
+	s.scripts = newScripts(s)
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
 	return s, nil
@@ -183,6 +186,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.closeListeners()
+	s.scripts.Close()
 	s.clients.each((*Conn).wake)
 	finished := make(chan struct{})
 	go func() {

@@ -24,6 +24,10 @@ type Ctx struct {
 	MaxStringLen int64
 	// Limits are those of compact encodings; nil: the default.
 	Limits *Limits
+	// Scripts evaluates scripts; nil: there are none, as within a script.
+	Scripts Scripter
+	// Shard is the number of the shard that Tx is of.
+	Shard int
 
 	scratch []byte // of get
 }

@@ -22,6 +22,8 @@ type Spec struct {
 	Elements bool
 	// Slow: its time grows with the collection, although Redis has it flagged fast.
 	Slow bool
+	// MayWrite: a script, of which only its text says whether it writes.
+	MayWrite bool
 	// A write's arguments from ElementArg on, ElementStep apart, are elements of the
 	// collections in its keys; those that are not there do not matter. 0: unknown.
 	ElementArg, ElementStep int
@@ -194,6 +196,7 @@ const (
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
 	GroupHash         Group = "hash"
+	GroupScripting    Group = "scripting"
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"

@@ -23,6 +23,7 @@ var groups = []struct {
 	{GroupTransactions, transactionTable},
 	{GroupCluster, clusterTable},
 	{GroupCluster, clusterConnTable},
+	{GroupScripting, scriptingTable},
 	{GroupDKV, dkvTable},
 }
 
