@@ -79,4 +79,67 @@ var scriptingTable = []*Spec{
 			},
 		},
 	},
+	{
+		Name: "fcall", Arity: -3, Flags: scriptFlags, Categories: CatScripting, MayWrite: true,
+		KeySpecs: []KeySpec{counted(2, KeyRW|KeyAccess|KeyUpdate).note(noteRW)}, Handler: scripting,
+		Since: "7.0.0", Summary: "Calls a function.", Complexity: "Depends on the function.", Args: scriptArgs("function"),
+	},
+	{
+		Name: "fcall_ro", Arity: -3, Flags: scriptFlags | FlagReadOnly, Categories: CatScripting, Snapshot: true, Slow: true,
+		KeySpecs: []KeySpec{counted(2, KeyRO|KeyAccess).note(noteRO)}, Handler: scripting,
+		Since: "7.0.0", Summary: "Calls a function that does not write.", Complexity: "Depends on the function.", Args: scriptArgs("function"),
+	},
+	{
+		Name: "function", Arity: -2,
+		Since: "7.0.0", Summary: "A container for function commands.", Complexity: "Depends on subcommand.",
+		Subcommands: []*Spec{
+			{
+				Name: "function|load", Arity: -3, Flags: FlagWrite | FlagDenyOOM | FlagNoScript, Categories: CatScripting, Handler: scripting,
+				Since: "7.0.0", Summary: "Keeps a library of functions.", Complexity: "O(1), and what the library does",
+				Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"},
+				Args: []Arg{token("REPLACE").opt(), str("function-code")},
+			},
+			{
+				Name: "function|delete", Arity: 3, Flags: FlagWrite | FlagNoScript, Categories: CatScripting, Handler: scripting,
+				Since: "7.0.0", Summary: "Deletes a library and its functions.", Complexity: "O(N) for N functions",
+				Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"}, Args: []Arg{str("library-name")},
+			},
+			{
+				Name: "function|flush", Arity: -2, Flags: FlagWrite | FlagNoScript, Categories: CatScripting, Handler: scripting,
+				Since: "7.0.0", Summary: "Deletes all libraries.", Complexity: "O(N) for N functions",
+				Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"},
+				Args: []Arg{oneOf("flush-type", token("ASYNC"), token("SYNC")).opt()},
+			},
+			{
+				Name: "function|restore", Arity: -3, Flags: FlagWrite | FlagDenyOOM | FlagNoScript, Categories: CatScripting, Handler: scripting,
+				Since: "7.0.0", Summary: "Restores all libraries from what FUNCTION DUMP has returned.", Complexity: "O(N) for N functions",
+				Tips: []string{"request_policy:all_shards", "response_policy:all_succeeded"},
+				Args: []Arg{str("serialized-value"), oneOf("policy", token("FLUSH"), token("APPEND"), token("REPLACE")).opt()},
+			},
+			{
+				Name: "function|dump", Arity: 2, Flags: FlagNoScript, Categories: CatScripting, Handler: scripting,
+				Since: "7.0.0", Summary: "Returns all libraries as one string.", Complexity: "O(N) for N functions",
+			},
+			{
+				Name: "function|list", Arity: -2, Flags: FlagNoScript, Categories: CatScripting, Handler: scripting,
+				Since: "7.0.0", Summary: "Returns what is known of the libraries.", Complexity: "O(N) for N functions",
+				Tips: []string{"nondeterministic_output_order"},
+				Args: []Arg{str("library-name-pattern").after("LIBRARYNAME").opt(), token("WITHCODE").opt()},
+			},
+			{
+				Name: "function|stats", Arity: 2, Flags: FlagNoScript | FlagAllowBusy, Categories: CatScripting, Handler: scripting,
+				Since: "7.0.0", Summary: "Returns what is being run, and how many functions there are.", Complexity: "O(1)",
+				Tips: []string{"nondeterministic_output", "request_policy:all_shards", "response_policy:special"},
+			},
+			{
+				Name: "function|kill", Arity: 2, Flags: FlagNoScript | FlagAllowBusy, Categories: CatScripting,
+				Since: "7.0.0", Summary: "Ends a function that is being run and has not written.", Complexity: "O(1)",
+				Tips: []string{"request_policy:all_shards", "response_policy:one_succeeded"},
+			},
+			{
+				Name: "function|help", Arity: 2, Flags: FlagLoading | FlagStale, Categories: CatScripting,
+				Since: "7.0.0", Summary: "Returns helpful text about the subcommands.", Complexity: "O(1)",
+			},
+		},
+	},
 }

@@ -150,9 +150,6 @@ const scriptRecords = "script:"
 // that SCRIPT LOAD has put into the shard's records.
 func (e *Engine) find(c *command.Ctx) (*script, error) {
 	sha := shaOf(c.Args[1])
-	if sha == "" {
-		return nil, errNoScript
-	}
 	if sc := e.known.get(sha); sc != nil {
 		return sc, nil
 	}

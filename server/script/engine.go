@@ -44,8 +44,8 @@ const (
 	ErrNotBusy        resp.Error = "NOTBUSY No scripts in execution right now."
 	ErrUnkillable     resp.Error = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command."
 	errNoScript       resp.Error = "NOSCRIPT No matching script. Please use EVAL."
-	errKilledScript   resp.Error = "ERR Error running script: Script killed by user with SCRIPT KILL."
-	errKilledFunction resp.Error = "ERR Error running script: Script killed by user with FUNCTION KILL."
+	errKilledScript   resp.Error = "ERR Script killed by user with SCRIPT KILL."
+	errKilledFunction resp.Error = "ERR Script killed by user with FUNCTION KILL."
 	errClosing        resp.Error = "ERR The server is shutting down"
 	errMemory         resp.Error = "ERR The script needs more memory than lua-memory-limit allows"
 	errTooManyKeys    resp.Error = "ERR Number of keys can't be greater than number of args"
@@ -166,12 +166,16 @@ func (e *Engine) ReadsOnly(spec *command.Spec, args [][]byte) bool {
 
 // eval is EVAL and its like.
 func (e *Engine) eval(c *command.Ctx) error {
+	bySHA := c.Spec.Name == "evalsha" || c.Spec.Name == "evalsha_ro"
+	if bySHA && shaOf(c.Args[1]) == "" {
+		return errNoScript
+	}
 	keys, err := numKeys(c.Args, resp.ErrNotInt)
 	if err != nil {
 		return err
 	}
 	var sc *script
-	if c.Spec.Name == "eval" || c.Spec.Name == "eval_ro" {
+	if !bySHA {
 		sc, err = e.compiled(string(c.Args[1]))
 		if err == nil {
 			e.known.put(sc, true)
@@ -185,7 +189,7 @@ func (e *Engine) eval(c *command.Ctx) error {
 	if sc.flags&flagNoCluster != 0 && e.o.Slots().Shards() > 1 {
 		return errNoCluster
 	}
-	r := e.begin(c, sc.sha, sc.flags, false)
+	r := e.beginWith(e.take(), c, sc.sha, sc.flags, false)
 	defer e.end(r)
 	s := r.state
 	s.globals.RawSetString("KEYS", s.list(c.Args[3:3+keys]))
@@ -207,18 +211,14 @@ func numKeys(args [][]byte, notInt error) (int, error) {
 	return int(n), nil
 }
 
-// begin readies an interpreter for a script.
-func (e *Engine) begin(c *command.Ctx, name string, f flags, function bool) *run {
-	s := e.take(function)
+// beginWith readies an interpreter for a script.
+func (e *Engine) beginWith(s *state, c *command.Ctx, name string, f flags, function bool) *run {
 	r := s.run
 	if r == nil {
 		r = &run{engine: e, state: s}
 	}
 	r.reset(c, name, f, function)
-	s.meter.start(r)
-	s.run, s.depth, s.json = r, 0, defaultJSON
-	s.L.G.CurrentThread = s.L
-	s.L.SetContext(&s.meter)
+	s.ready(r)
 	e.mu.Lock()
 	e.mu.running[r] = struct{}{}
 	e.mu.Unlock()
@@ -226,6 +226,13 @@ func (e *Engine) begin(c *command.Ctx, name string, f flags, function bool) *run
 		r.stop.Store(stopClosing)
 	}
 	return r
+}
+
+func (s *state) ready(r *run) {
+	s.meter.start(r)
+	s.run, s.depth, s.json = r, 0, defaultJSON
+	s.L.G.CurrentThread = s.L
+	s.L.SetContext(&s.meter)
 }
 
 func (e *Engine) end(r *run) {
@@ -241,33 +248,37 @@ func (e *Engine) end(r *run) {
 	if s.meter.measured && s.meter.err != nil {
 		return // what it holds may be large
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	idle := &e.mu.states
-	if r.function {
-		idle = &e.mu.functions
-	}
-	if len(*idle) < maxIdleStates {
-		*idle = append(*idle, s)
-	}
+	e.giveBack(s)
 }
 
-// take returns an idle interpreter or makes one.
-func (e *Engine) take(function bool) *state {
+// take returns an idle interpreter for scripts or makes one.
+func (e *Engine) take() *state {
 	e.mu.Lock()
-	idle := &e.mu.states
-	if function {
-		idle = &e.mu.functions
-	}
-	if n := len(*idle); n > 0 {
-		s := (*idle)[n-1]
-		(*idle)[n-1] = nil
-		*idle = (*idle)[:n-1]
+	if n := len(e.mu.states); n > 0 {
+		s := e.mu.states[n-1]
+		e.mu.states[n-1] = nil
+		e.mu.states = e.mu.states[:n-1]
 		e.mu.Unlock()
 		return s
 	}
 	e.mu.Unlock()
-	return newState(function)
+	return newState(false)
+}
+
+// giveBack makes an interpreter idle.
+func (e *Engine) giveBack(s *state) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s.library == nil {
+		if len(e.mu.states) < maxIdleStates {
+			e.mu.states = append(e.mu.states, s)
+		}
+		return
+	}
+	if len(e.mu.functions) >= maxIdleStates {
+		e.mu.functions = append(e.mu.functions[:0], e.mu.functions[1:]...)
+	}
+	e.mu.functions = append(e.mu.functions, s)
 }
 
 // list makes a table of arguments.
@@ -327,3 +338,10 @@ func (s *state) settle() {
 
 // Slow reports whether any script has run for too long.
 func (e *Engine) Slow() bool { return e.overdue.Load() != 0 }
+
+// Running is the number of scripts that are being run.
+func (e *Engine) Running() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.mu.running)
+}

@@ -35,7 +35,7 @@ type meter struct {
 
 	measured bool
 	trip     uint64 // bytes in use at which the collector is asked
-	base     uint64 // bytes in use when it was first asked
+	base     uint64 // bytes in use before the script
 
 	err error // why the script is stopped
 }
@@ -119,44 +119,46 @@ func (m *meter) fits(bytes int) bool {
 	if m.bytes -= bytes; m.bytes > 0 {
 		return true
 	}
-	if m.err = m.memory(); m.err != nil {
-		m.left = 0
-		return false
-	}
-	return true
+	return m.look() == nil
 }
 
 // memory looks at the memory of the process: the interpreter keeps no account of its
 // own, and what a script holds is part of it. It is measured from the first look on,
-// which short scripts never get to. When it has grown by the limit, the collector
-// says how much of that is garbage.
+// which short scripts never get to, and compared with what the last collection has
+// found to be in use. When it is more by the limit, a collection says how much of that
+// is garbage.
 //
 // Accounting for each value was rejected: tables grow and shrink in ways that the
 // interpreter does not tell, and whatever is forgotten is a way around the limit.
 func (m *meter) memory() error {
 	m.bytes = checkBytes
-	now := memoryInUse()
-	switch {
-	case !m.measured:
-		m.measured, m.base, m.trip = true, now, now+uint64(m.run.limit)
-		return nil
-	case now < m.base:
-		m.base, m.trip = now, now+uint64(m.run.limit)
-		return nil
-	case now < m.trip:
+	if !m.measured {
+		m.measured, m.base = true, memory(liveHeap, stackBytes)
+		m.trip = m.base + uint64(m.run.limit)
+	}
+	if memory(heapObjects, stackBytes) < m.trip {
 		return nil
 	}
 	runtime.GC()
-	if now = memoryInUse(); now > m.base+uint64(m.run.limit) {
+	now := memory(liveHeap, stackBytes)
+	if now > m.base+uint64(m.run.limit) {
 		return errMemory
 	}
 	m.trip = now + uint64(m.run.limit)
 	return nil
 }
 
-// memoryInUse is the bytes of heap objects and stacks.
-func memoryInUse() uint64 {
-	s := [...]metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+// Figures of runtime/metrics: all objects, those that the last collection has found in
+// use, and stacks.
+const (
+	heapObjects = "/memory/classes/heap/objects:bytes"
+	liveHeap    = "/gc/heap/live:bytes"
+	stackBytes  = "/memory/classes/heap/stacks:bytes"
+)
+
+// memory is the sum of two figures.
+func memory(a, b string) uint64 {
+	s := [...]metrics.Sample{{Name: a}, {Name: b}}
 	metrics.Read(s[:])
 	sum := uint64(0)
 	for i := range s {

@@ -36,6 +36,7 @@ type run struct {
 	records  int        // records of the batch before the script
 	began    time.Time
 	busyFrom time.Time
+	until    time.Time // it must have ended; zero: no such time
 
 	stop  atomic.Uint32 // stopKilled, stopClosing
 	late  atomic.Bool   // it has run for too long
@@ -115,6 +116,9 @@ func (r *run) overdue() error {
 	case stopClosing:
 		return errClosing
 	}
+	if !r.until.IsZero() && time.Now().After(r.until) {
+		return errLoadTimeout
+	}
 	if r.busyFrom.IsZero() || time.Now().Before(r.busyFrom) {
 		return nil
 	}
@@ -143,7 +147,10 @@ func (r *run) finish(v lua.LValue, failed *lua.LTable) error {
 	case m.err == errClosing:
 		return errClosing // all of it is undone
 	case m.err != nil:
-		return command.Kept{Err: resp.Error(string(m.err.(resp.Error)) + " script: " + r.name)}
+		if failed == nil {
+			failed = r.state.L.NewTable()
+		}
+		failed.RawSetString("err", lua.LString(m.err.Error()))
 	}
 	return command.Kept{Err: resp.Error(r.message(failed))}
 }

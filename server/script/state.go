@@ -38,7 +38,12 @@ type state struct {
 	json       jsonOptions
 
 	scripts map[string]*lua.LFunction // by SHA1, see state.function
-	library *libraries                // of a state for functions
+
+	// Of a state for functions: those that are loaded, and while one is being loaded,
+	// that one; and what it sees then.
+	library     *libraries
+	loading     *library
+	loadGlobals *lua.LTable
 }
 
 // maxFunctions is how many scripts a state keeps as functions, which cost little.
@@ -82,6 +87,9 @@ func newState(forFunctions bool) *state {
 		return 0
 	}))
 	s.globals.Metatable = missing
+	if forFunctions {
+		s.openLoading()
+	}
 	s.trampoline = s.constant("return function(f, ...) return f(...) end")
 	return s
 }

@@ -504,3 +504,131 @@ func isWorded(script string) bool {
 	}
 	return false
 }
+
+// functionCommands are run one after the other; \n is a new line, | separates arguments.
+var functionCommands = strings.Split(strings.TrimSpace(`
+FUNCTION|FLUSH
+FUNCTION|LIST
+FUNCTION|STATS
+FUNCTION|LOAD|#!lua name=lib1\nredis.register_function("f1", function(keys, args) return {keys, args} end)
+FUNCTION|LOAD|#!lua name=lib1\nredis.register_function("f1", function(keys, args) return 1 end)
+FUNCTION|LOAD|#!lua name=lib2\nredis.register_function("f1", function(keys, args) return 1 end)
+FUNCTION|LOAD|REPLACE|#!lua name=lib2\nredis.register_function("f1", function(keys, args) return 1 end)
+FUNCTION|LOAD|BAD|#!lua name=lib2\nredis.register_function("f9", function(keys, args) return 1 end)
+FCALL|f1|1|a|b
+FCALL|f1|0
+FCALL|f1|3|a|b
+FCALL|f1|x
+FCALL|f1|-1
+FCALL|nosuch|0
+FCALL|nosuch|x
+FCALL_RO|f1|0
+FUNCTION|LIST
+FUNCTION|LIST|WITHCODE
+FUNCTION|LIST|LIBRARYNAME|lib*
+FUNCTION|LIST|LIBRARYNAME|x*
+FUNCTION|LIST|LIBRARYNAME
+FUNCTION|LIST|bad
+FUNCTION|STATS
+FUNCTION|LOAD|REPLACE|#!lua name=lib1\nredis.register_function{function_name="f2", callback=function(keys, args) return redis.call("set", "{k}1", 1) end, flags={"no-writes"}, description="d"}
+FUNCTION|LIST
+FCALL|f1|0
+FCALL|f2|1|{k}1
+FCALL_RO|f2|1|{k}1
+FUNCTION|LOAD|REPLACE|#!lua name=lib1\nredis.register_function{function_name="g", callback=function(keys, args) return redis.call("get", keys[1]) end, flags={"no-writes"}}
+SET|{k}1|v
+FCALL_RO|g|1|{k}1
+FCALL|g|1|{k}1
+FUNCTION|LOAD|REPLACE|#!lua name=lib1\nlocal n = 0 redis.register_function("cnt", function() n = n + 1 return n end)
+FCALL|cnt|0
+FCALL|cnt|0
+FUNCTION|LOAD|#!lua name=errs\nredis.register_function("e1", function() foo() end)\nredis.register_function("e2", function() return redis.call("nosuch") end)\nredis.register_function("e3", function() x = 1 end)\nredis.register_function("e4", function() error("boom") end)\nredis.register_function("e5", function() return KEYS end)
+FCALL|e1|0
+FCALL|e2|0
+FCALL|e3|0
+FCALL|e4|0
+FCALL|e5|0
+FUNCTION|LOAD|return 1
+FUNCTION|LOAD|#!lua
+FUNCTION|LOAD|#!lua\n
+FUNCTION|LOAD|#!lua nam=x\nreturn 1
+FUNCTION|LOAD|#!lua name=x\nreturn 1
+FUNCTION|LOAD|#!lua name=x-y\nreturn 1
+FUNCTION|LOAD|#!lua name=x name=y\nreturn 1
+FUNCTION|LOAD|#!py name=x\nreturn 1
+FUNCTION|LOAD|#!lua name=x\nreturn 1+
+FUNCTION|LOAD|#!lua name=x\nfoo()
+FUNCTION|LOAD|#!lua name=x\nredis.call("ping")
+FUNCTION|LOAD|#!lua name=x\nerror("boom")
+FUNCTION|LOAD|#!lua name=x\nredis.register_function("a-b", function() end)
+FUNCTION|LOAD|#!lua name=x\nredis.register_function("f1x")
+FUNCTION|LOAD|#!lua name=x\nredis.register_function("f1x", 1)
+FUNCTION|LOAD|#!lua name=x\nredis.register_function(1, 2, 3)
+FUNCTION|LOAD|#!lua name=x\nredis.register_function{function_name="q"}
+FUNCTION|LOAD|#!lua name=x\nredis.register_function{callback=function() end}
+FUNCTION|LOAD|#!lua name=x\nredis.register_function{function_name="q", callback=function() end, flags={"bad"}}
+FUNCTION|LOAD|#!lua name=x\nredis.register_function{function_name="q", callback=function() end, flags=1}
+FUNCTION|LOAD|#!lua name=x\nredis.register_function{function_name="q", callback=function() end, foo=1}
+FUNCTION|LOAD|#!lua name=x\nredis.register_function("q", function() end) redis.register_function("q", function() end)
+FUNCTION|DELETE|nosuch
+FUNCTION|DELETE|errs
+FUNCTION|DELETE|lib1
+FUNCTION|LIST
+FUNCTION|KILL
+FUNCTION|FLUSH|bad
+FUNCTION|FLUSH|SYNC
+FUNCTION|RESTORE|bad
+FUNCTION|RESTORE|bad|foo
+FUNCTION|HELP
+SCRIPT|HELP
+SCRIPT|EXISTS|x
+SCRIPT|KILL
+SCRIPT|DEBUG|x
+SCRIPT|FLUSH|x
+EVALSHA|x|0
+EVALSHA|x|y
+EVAL|return redis.call("fcall", "x", 0)|0
+MULTI
+EVAL|return 1|0
+EXEC
+`), "\n")
+
+func TestFunctions(t *testing.T) {
+	p := startPair(t)
+	redis, dkv := p.redis.Dial(t), p.dkv.Dial(t)
+	for _, line := range functionCommands {
+		words := strings.Split(strings.ReplaceAll(line, `\n`, "\n"), "|")
+		a, b := redis.Do(words...), dkv.Do(words...)
+		if string(a.Raw) != string(b.Raw) {
+			t.Errorf("%s\n redis: %s\n dkv:   %s", line, a, b)
+		}
+	}
+}
+
+// What one server dumps the other restores.
+func TestFunctionDump(t *testing.T) {
+	p := startPair(t)
+	redis, dkv := p.redis.Dial(t), p.dkv.Dial(t)
+	code := "#!lua name=lib\n" + strings.Repeat("-- a comment that can be compressed well\n", 20) +
+		"redis.register_function('f', function(keys, args) return args end)"
+	for _, from := range []*harness.TestConn{redis, dkv} {
+		to := dkv
+		if from == dkv {
+			to = redis
+		}
+		from.Do("FUNCTION", "FLUSH")
+		from.Do("FUNCTION", "LOAD", code)
+		dump := from.Do("FUNCTION", "DUMP")
+		to.Do("FUNCTION", "FLUSH")
+		for _, c := range []struct{ policy, want string }{
+			{"APPEND", "+OK\r\n"}, {"APPEND", "-ERR Library 'lib' already exists\r\n"}, {"REPLACE", "+OK\r\n"}, {"FLUSH", "+OK\r\n"},
+		} {
+			if got := to.Do("FUNCTION", "RESTORE", string(dump.Str), c.policy); string(got.Raw) != c.want {
+				t.Errorf("%s: %s", c.policy, got)
+			}
+		}
+		if got := to.Do("FCALL", "f", "0", "x"); string(got.Raw) != "*1\r\n$1\r\nx\r\n" {
+			t.Errorf("%s", got)
+		}
+	}
+}

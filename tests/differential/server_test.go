@@ -32,6 +32,9 @@ sunionstore sdiff sdiffstore sscan
 zadd zrem zscore zmscore zcard zcount zlexcount zincrby zrank zrevrank zrange zrangestore zrangebyscore zrangebylex
 zrevrange zrevrangebyscore zrevrangebylex zremrangebyrank zremrangebyscore zremrangebylex zpopmin zpopmax zmpop
 zunion zunionstore zinter zinterstore zintercard zdiff zdiffstore zrandmember zscan
+eval eval_ro evalsha evalsha_ro script script|load script|exists script|flush script|kill script|debug script|help
+fcall fcall_ro function function|load function|delete function|flush function|list function|stats function|kill function|dump
+function|restore function|help
 `)
 
 // rowDiffers are fields of COMMAND INFO that 7.2 has otherwise than 7.0, as
