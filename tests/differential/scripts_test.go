@@ -621,7 +621,7 @@ func TestFunctionDump(t *testing.T) {
 		dump := from.Do("FUNCTION", "DUMP")
 		to.Do("FUNCTION", "FLUSH")
 		for _, c := range []struct{ policy, want string }{
-			{"APPEND", "+OK\r\n"}, {"APPEND", "-ERR Library 'lib' already exists\r\n"}, {"REPLACE", "+OK\r\n"}, {"FLUSH", "+OK\r\n"},
+			{"APPEND", "+OK\r\n"}, {"APPEND", "-ERR Library lib already exists\r\n"}, {"REPLACE", "+OK\r\n"}, {"FLUSH", "+OK\r\n"},
 		} {
 			if got := to.Do("FUNCTION", "RESTORE", string(dump.Str), c.policy); string(got.Raw) != c.want {
 				t.Errorf("%s: %s", c.policy, got)
