@@ -37,6 +37,7 @@ func compile(source, name string) (proto *lua.FunctionProto, err error) {
 	if err != nil {
 		return nil, compileError(err, name)
 	}
+	proto.IsVarArg &^= lua.VarArgNeedsArg // or each call would make a table of its arguments
 	return proto, nil
 }
 
