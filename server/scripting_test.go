@@ -173,7 +173,7 @@ func TestSlowScript(t *testing.T) {
 	if got := third.do("SCRIPT", "KILL"); got != "+OK\r\n" {
 		t.Errorf("SCRIPT KILL: %q", got)
 	}
-	if got := slow.reply(); !strings.HasPrefix(got, "-ERR Error running script: Script killed by user with SCRIPT KILL.") {
+	if got := slow.reply(); !strings.HasPrefix(got, "-ERR Script killed by user with SCRIPT KILL.") {
 		t.Errorf("the script: %q", got)
 	}
 	if got := other.do("SET", "a", "1"); got != "+OK\r\n" {
@@ -219,13 +219,44 @@ func TestSlowReaderStopsNobody(t *testing.T) {
 	if got := other.do("SCRIPT", "KILL"); got != "+OK\r\n" {
 		t.Errorf("%q", got)
 	}
-	if got := slow.reply(); !strings.HasPrefix(got, "-ERR Error running script") {
+	if got := slow.reply(); !strings.HasPrefix(got, "-ERR Script killed") {
 		t.Errorf("%q", got)
 	}
 }
 
+// These end by the limit of memory alone: nobody kills them.
+func TestScriptMemoryLimit(t *testing.T) {
+	s := startServer(t, "lua-memory-limit", "16mb")
+	c := dial(t, s)
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	for _, script := range []string{
+		"local s = 'x' while true do s = s .. s end",
+		"local t = {} while true do t[#t + 1] = {} end",
+		"local t = {} while true do t[#t + 1] = {a = 1} end",
+		"local t = {} while true do t[#t + 1] = 'x' .. #t end",
+		"local t, i = {}, 0 while true do i = i + 1 t['k' .. i] = 1 t['k' .. i] = nil end",
+		"local t = {} while true do t[#t + 1] = function() return t end end",
+		"local t = {} while true do t[#t + 1] = coroutine.create(function() end) end",
+		"local t = {} while true do local u = {} u[5e5] = 1 t[#t + 1] = u end",
+		"local t = {} for i = 1, 60 do t = {t, t} end return t",
+		"local t = {} for i = 1, 60 do t = {t, t} end return cjson.encode(t)",
+		"local t = {} while true do t[#t + 1] = redis.call('echo', string.rep('x', 1000)) end",
+		"local t = {} while true do t[#t + 1] = cjson.decode('[1,2,{}]') end",
+		"local s = string.rep('x', 100) while true do local ok, e = pcall(function() local t = {} while true do t[#t + 1] = s .. #t end end) end",
+	} {
+		began := time.Now()
+		got := c.eval(script, "0")
+		t.Logf("%.80s: %v", script, time.Since(began))
+		if !strings.HasPrefix(got, "-ERR The script needs more memory than lua-memory-limit allows") {
+			t.Errorf("%s: %.200q", script, got)
+		}
+	}
+}
+
 // patience is how long a bomb may burn before it is put out.
-const patience = 1500 * time.Millisecond
+const patience = 300 * time.Millisecond
 
 // None of these stops the node, or takes more memory than it may.
 func TestScriptBombs(t *testing.T) {

@@ -18,7 +18,7 @@ const (
 	maxNested       = 190     // pcall, resume and so on within each other, as Lua's C calls
 	maxRegistry     = 1 << 17 // values on the stack of one coroutine
 	maxUnpack       = 7998    // results of a function, as Lua has it
-	maxArrayIndex   = 1 << 21 // keys from here on are not in a table's array part
+	maxArrayIndex   = 1 << 22 // keys from here on are not in a table's array part
 	checkTicks      = 1 << 10 // instructions between two looks at the clock
 	checkBytes      = 1 << 20 // allocated between two looks at the memory
 	spendPerTick    = 1 << 4  // steps of a library function that count as an instruction
@@ -141,6 +141,7 @@ func (m *meter) memory() error {
 	}
 	runtime.GC()
 	now := memory(liveHeap, stackBytes)
+	m.base = min(m.base, now) // what the collection before has found may be garbage by now
 	if now > m.base+uint64(m.run.limit) {
 		return errMemory
 	}

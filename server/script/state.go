@@ -413,6 +413,9 @@ func (s *state) rawSet(L *lua.LState, t *lua.LTable, k, v lua.LValue) {
 		s.fail(L, "table index is NaN")
 	}
 	i := int(n)
+	if i == maxArrayIndex && t.MaxN() == i-1 {
+		s.fail(L, "table overflow") // "#" would not count what follows
+	}
 	if lua.LNumber(i) != n || i < 1 || i >= maxArrayIndex {
 		t.RawSet(k, v)
 		return
