@@ -207,6 +207,21 @@ func TestScriptThatHasWrittenCannotBeKilled(t *testing.T) {
 	// The server can be closed all the same: Cleanup does, and waits.
 }
 
+// A script that says it only reads sees one state, whatever is written meanwhile.
+func TestReadingScriptSeesOneState(t *testing.T) {
+	s := startServer(t)
+	c, other := dial(t, s), dial(t, s)
+	c.do("SET", "n", "0")
+	c.send(request("EVAL", "#!lua flags=no-writes\nlocal n = redis.call('get', KEYS[1]) for i = 1, 1e6 do "+
+		"if redis.call('get', KEYS[1]) ~= n then return 'changed' end if i > 1000 then return 'same' end end", "1", "n"))
+	for range 200 {
+		other.do("INCR", "n")
+	}
+	if got := c.reply(); got != "$4\r\nsame\r\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 // A script that only reads runs beside the writer: others go on.
 func TestSlowReaderStopsNobody(t *testing.T) {
 	s := startServer(t, "lua-time-limit", "20")

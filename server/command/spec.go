@@ -73,6 +73,9 @@ func (s *Spec) Quick() bool { return s.Flags&FlagFast != 0 && !s.Slow }
 // WantsSnapshot reports whether a read with these arguments must see one state of
 // the data, because it looks at more than one key of it.
 func (s *Spec) WantsSnapshot(args [][]byte) bool {
+	if s.MayWrite {
+		return true // a script that is run as a read
+	}
 	return s.Snapshot && !(s.FirstKey == 1 && s.LastKey == -1 && len(args) == 2)
 }
 
