@@ -363,3 +363,35 @@ func TestScriptBombs(t *testing.T) {
 		}
 	}
 }
+
+// Every shard has the libraries, and calls go on side by side.
+func TestFunctionsInShards(t *testing.T) {
+	s := startShards(t, 4)
+	c := dial(t, s)
+	const code = "#!lua name=lib\nredis.register_function('add', function(keys, args) return redis.call('incrby', keys[1], args[1]) end)"
+	c.roundTrip(request("FUNCTION", "LOAD", code), "$3\r\nlib\r\n")
+	done := make(chan string)
+	for i := range 4 {
+		other := dial(t, s)
+		go func() {
+			bad := ""
+			for j := range 50 {
+				if got := other.do("FCALL", "add", "1", fmt.Sprint("key", i, ":", j), "7"); got != ":7\r\n" {
+					bad = got
+				}
+			}
+			done <- bad
+		}()
+	}
+	for range 4 {
+		if bad := <-done; bad != "" {
+			t.Error(bad)
+		}
+	}
+	c.roundTrip(request("FUNCTION", "DELETE", "lib"), "+OK\r\n")
+	for j := range 20 {
+		if got := c.do("FCALL", "add", "1", fmt.Sprint("key", j), "7"); got != "-ERR Function not found\r\n" {
+			t.Errorf("%q", got)
+		}
+	}
+}
