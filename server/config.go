@@ -32,6 +32,8 @@ type Config struct {
 	SlowlogLogSlowerThan    atomic.Int64 // microseconds, negative is off
 	SlowlogMaxLen           atomic.Int64
 	LatencyMonitorThreshold atomic.Int64 // milliseconds, 0 is off
+	BusyReplyThreshold      atomic.Int64 // milliseconds, 0 or less is never
+	LuaMemoryLimit          atomic.Int64 // bytes
 	LatencyTracking         atomic.Bool
 	ProtectedMode           atomic.Bool
 	ClusterRedirect         atomic.Bool
@@ -324,6 +326,10 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.SlowlogLogSlowerThan
 	case "slowlog-max-len":
 		return &c.SlowlogMaxLen
+	case "busy-reply-threshold":
+		return &c.BusyReplyThreshold
+	case "lua-memory-limit":
+		return &c.LuaMemoryLimit
 	case "latency-monitor-threshold":
 		return &c.LatencyMonitorThreshold
 	case "hash-max-listpack-entries":

@@ -69,6 +69,11 @@ func (c *Conn) dispatch(cmd resp.Command) {
 			return
 		}
 	}
+	if refusal = c.busy(spec, at); refusal != "" {
+		c.finish()
+		c.reject(spec, refusal)
+		return
+	}
 	if c.txn.open && !runsInMulti(spec) {
 		c.queue(spec, cmd, at)
 		return
@@ -93,7 +98,7 @@ func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 		c.finish()
 		c.leave()
 		c.runAcross(spec, cmd.Args, at)
-	case spec.Flags&command.FlagWrite != 0, c.ws.joins(spec):
+	case spec.Flags&command.FlagWrite != 0, spec.MayWrite && c.mayWrite(spec, cmd.Args), c.ws.joins(spec):
 		c.finishReads()
 		c.ws.add(at.shard, spec, cmd.Args, cmd.Size)
 		if c.ws.full() || c.muting() {

@@ -53,7 +53,7 @@ func (s *Server) restricted(spec *command.Spec) resp.Error {
 	writes := spec.Flags&command.FlagWrite != 0
 	switch {
 	case !r.node.Follows():
-		if writes && r.minReplicas.Load() > 0 && r.maxLag.Load() > 0 && s.goodReplicas() < r.minReplicas.Load() {
+		if (writes || spec.MayWrite) && r.minReplicas.Load() > 0 && r.maxLag.Load() > 0 && s.goodReplicas() < r.minReplicas.Load() {
 			return resp.ErrNoReplicas
 		}
 	case writes:

@@ -164,13 +164,16 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 	x.Limits = &r.srv.config.Encodings
 	x.MayWait = r.blocks
 	x.Sharded = r.srv.slots().Shards() > 1
+	x.Scripts, x.Shard = r.srv.scripts, int(r.shard)
 	r.out.Proto = k.proto
 	mark, before := tx.Mark(), len(r.out.Buf)
 	err := r.srv.guard(x)
 	if err == nil {
 		return false
 	}
-	tx.Rollback(mark)
+	if !command.Keeps(err) {
+		tx.Rollback(mark)
+	}
 	r.out.Buf = r.out.Buf[:before]
 	if err == command.ErrWait {
 		if x.Again != nil {
@@ -186,7 +189,7 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 // writes reports whether any of the calls that are left may change data.
 func (r *shardRequest) writes() bool {
 	for i := r.from; i < len(r.calls); i++ {
-		if r.calls[i].spec.Flags&command.FlagWrite != 0 {
+		if spec := r.calls[i].spec; spec.Flags&command.FlagWrite != 0 || spec.MayWrite {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dkv/cluster"
+	"dkv/server/script"
 )
 
 // Options configures a Server. Node and Config are required.
@@ -48,6 +49,7 @@ type Server struct {
 	tls      *tlsKeeper
 	repl     replicating
 	tickets  tickets
+	scripts  *script.Engine
 
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
@@ -117,6 +119,7 @@ func New(o Options) (*Server, error) {
 	s.pause.init()
 	s.repl.init(s)
 	s.tickets.init()
+	s.scripts = newScripts(s)
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
 	s.node.SetReceiver(s.takeMessages)
@@ -196,6 +199,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.closeListeners()
+	s.scripts.Close()
 	s.clients.each((*Conn).wake)
 	finished := make(chan struct{})
 	go func() {

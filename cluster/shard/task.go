@@ -65,3 +65,27 @@ var (
 func (t *Task) Wait() error { return <-t.done }
 
 func (t *Task) finish(err error) { t.done <- err }
+
+// Busy is the error of tasks that are refused while another one keeps the writer.
+// Nothing of them was done. Its text is the reply.
+type Busy string
+
+// Error is the reply.
+func (b Busy) Error() string { return string(b) }
+
+// Refuse ends the tasks that wait in the queue, with err. It is for a task that takes
+// long, whose Eval calls it: on the writer's goroutine.
+func (s *Shard) Refuse(err error) {
+	for s.w.next == nil {
+		select {
+		case t := <-s.queue:
+			if t.Source != nil {
+				s.w.next = t
+				return
+			}
+			t.finish(err)
+		default:
+			return
+		}
+	}
+}

@@ -33,6 +33,10 @@ type Ctx struct {
 	// Again, when a handler has set it beside ErrWait, are the arguments to be called
 	// with from then on: what "$" meant at first.
 	Again [][]byte
+	// Scripts evaluates scripts; nil: there are none, as within a script.
+	Scripts Scripter
+	// Shard is the number of the shard that Tx is of.
+	Shard int
 
 	scratch []byte // of get
 }

@@ -27,6 +27,8 @@ type Spec struct {
 	Elements bool
 	// Slow: its time grows with the collection, although Redis has it flagged fast.
 	Slow bool
+	// MayWrite: a script, of which only its text says whether it writes.
+	MayWrite bool
 	// A write's arguments from ElementArg on, ElementStep apart, are elements of the
 	// collections in its keys; those that are not there do not matter. 0: unknown.
 	ElementArg, ElementStep int
@@ -80,6 +82,9 @@ func (s *Spec) Quick() bool { return s.Flags&FlagFast != 0 && !s.Slow }
 // WantsSnapshot reports whether a read with these arguments must see one state of
 // the data, because it looks at more than one key of it.
 func (s *Spec) WantsSnapshot(args [][]byte) bool {
+	if s.MayWrite {
+		return true // a script that is run as a read
+	}
 	return s.Snapshot && !(s.FirstKey == 1 && s.LastKey == -1 && len(args) == 2)
 }
 
@@ -209,6 +214,7 @@ const (
 	GroupList         Group = "list"
 	GroupPubSub       Group = "pubsub"
 	GroupHyperLogLog  Group = "hyperloglog"
+	GroupScripting    Group = "scripting"
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"

@@ -32,6 +32,7 @@ var groups = []struct {
 	{GroupPubSub, pubsubTable},
 	{GroupCluster, clusterTable},
 	{GroupCluster, clusterConnTable},
+	{GroupScripting, scriptingTable},
 	{GroupDKV, dkvTable},
 }
 
@@ -65,6 +66,9 @@ func add(s *Spec, g Group) {
 		s.Group = g
 	}
 	s.Categories |= s.Flags.implied()
+	if s.Categories&CatScripting != 0 {
+		s.Categories &^= CatRead // a script that must not write is not a command that reads
+	}
 	s.FirstKey, s.LastKey, s.KeyStep = legacyKeys(s.KeySpecs)
 	all = append(all, s)
 }

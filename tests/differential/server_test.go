@@ -37,6 +37,9 @@ xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|set
 xinfo|stream xinfo|groups xinfo|consumers xinfo|help
 lpush rpush lpushx rpushx lpop rpop llen lrange lindex lset ltrim lrem linsert lpos lmove rpoplpush lmpop
 blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop client|unblock
+eval eval_ro evalsha evalsha_ro script script|load script|exists script|flush script|kill script|debug script|help
+fcall fcall_ro function function|load function|delete function|flush function|list function|stats function|kill function|dump
+function|restore function|help
 `)
 
 // rowDiffers are fields of COMMAND INFO that 7.2 has otherwise than 7.0, as
