@@ -68,10 +68,7 @@ func (n *notifications) take(notes []byte) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	switch {
-	case n.mu.classes == 0:
-		return
-	case n.mu.bytes > 0 && n.mu.bytes+len(notes) > notifyQueueBytes:
+	if n.mu.bytes > 0 && n.mu.bytes+len(notes) > notifyQueueBytes {
 		n.mu.lost++
 		return
 	}
@@ -116,6 +113,14 @@ func (n *notifications) asked(c keyspace.Class) (byKey, byEvent bool) {
 // publish publishes one event, as https://redis.io/docs/latest/develop/use/keyspace-notifications
 // says.
 func (n *notifications) publish(e keyspace.Event) {
+	switch e.Class {
+	case keyspace.ClassMessage:
+		n.srv.pubsub.publish(toChannel, e.Key, e.Name)
+		return
+	case keyspace.ClassShardMessage:
+		n.srv.pubsub.publish(toShardChannel, e.Key, e.Name)
+		return
+	}
 	byKey, byEvent := n.asked(e.Class)
 	if byKey {
 		n.srv.pubsub.publish(toChannel, eventChannel("__keyspace@", e.DB, e.Key), e.Name)

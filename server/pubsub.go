@@ -185,6 +185,24 @@ func (p *pubsub) deliver(k subKind, channel, message []byte) (receivers int, slo
 	return receivers, slow
 }
 
+// receivers returns how many subscriptions a message would meet.
+func (p *pubsub) receivers(sharded bool, channel []byte) (n int) {
+	if sharded {
+		return p.subscribers(toShardChannel, channel)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.mu.topics[toChannel][string(channel)]; t != nil {
+		n = len(t.list)
+	}
+	for _, t := range p.mu.patterns {
+		if keyspace.Match([]byte(t.name), channel, false) {
+			n += len(t.list)
+		}
+	}
+	return n
+}
+
 // pushed is a message as clients get it, encoded once for each protocol.
 type pushed struct {
 	word             string

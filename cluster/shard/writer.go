@@ -224,7 +224,7 @@ func (w *writer) run(t *Task) {
 // also tells the tasks.
 func (s *Shard) endBatch() {
 	w := &s.w
-	if w.overlay.Batch().Count() == 1 {
+	if w.overlay.Batch().Count() == 1 && len(w.tx.Notes()) == 0 {
 		s.endUnwritten()
 		return
 	}

@@ -24,6 +24,11 @@ const (
 	ClassMiss                      // m, not one of A
 	ClassNew                       // n, not one of A
 
+	// These are not events: the name is a message, the key the channel that a script
+	// has published it to. They are noted whoever asks.
+	ClassMessage
+	ClassShardMessage
+
 	// ClassAll is A.
 	ClassAll = ClassGeneric | ClassString | ClassList | ClassSet | ClassHash | ClassZSet | ClassExpired | ClassEvicted | ClassStream | ClassModule
 )
@@ -75,7 +80,7 @@ func (tx *Tx) Note(class Class, name string, db int, key []byte) {
 }
 
 func (tx *Tx) note(class Class, name string, db int, key []byte) {
-	if tx.ov == nil || len(tx.notes)+len(key) > maxNotedBytes {
+	if tx.ov == nil || len(tx.notes)+len(name)+len(key) > maxNotedBytes {
 		return
 	}
 	if len(tx.notes) == 0 {
@@ -85,6 +90,12 @@ func (tx *Tx) note(class Class, name string, db int, key []byte) {
 	tx.notes = append(tx.notes, byte(db))
 	tx.notes = append(binary.AppendUvarint(tx.notes, uint64(len(name))), name...)
 	tx.notes = append(binary.AppendUvarint(tx.notes, uint64(len(key))), key...)
+}
+
+// NoteMessage records that a message was published. Subscribers get it where and when
+// the batch is applied. On a read Tx nothing happens.
+func (tx *Tx) NoteMessage(class Class, channel, message []byte) {
+	tx.note(class, string(message), 0, channel)
 }
 
 // Notes returns what the batch has noted, in the form of the record, and nil when it

@@ -33,7 +33,10 @@ type Options struct {
 	Refuse func(shard int, err error)
 	// Follows reports whether the node is a replica, whose scripts must not write.
 	Follows func() bool
-	Logger  *slog.Logger
+	// Receivers returns how many subscribers of this node a message of a channel has,
+	// of a shard channel when sharded.
+	Receivers func(sharded bool, channel []byte) int
+	Logger    *slog.Logger
 }
 
 // Errors of scripts, as Redis words them.

@@ -15,7 +15,7 @@ func testState(tb testing.TB, functions bool) *state {
 	tb.Helper()
 	e := New(Options{
 		Slots: func() slot.Map { return slot.NewMap(1) }, BusyAfter: func() time.Duration { return 0 },
-		MemoryLimit: func() int64 { return testMemory }, Follows: func() bool { return false },
+		MemoryLimit: func() int64 { return testMemory }, Follows: func() bool { return false }, Receivers: func(bool, []byte) int { return 0 },
 	})
 	s := newState(functions)
 	s.arm(e)

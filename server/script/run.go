@@ -181,7 +181,7 @@ func (r *run) call(args [][]byte) error {
 	x := &r.sub
 	o := r.x
 	x.Args, x.DB, x.Tx, x.Out, x.Spec, x.Shard = args, r.db, o.Tx, &r.out, spec, o.Shard
-	x.MaxStringLen, x.Limits = o.MaxStringLen, o.Limits
+	x.MaxStringLen, x.Limits, x.Sharded = o.MaxStringLen, o.Limits, o.Sharded
 	r.out.Reset()
 	r.out.Proto = r.proto
 	if spec.Handler == nil {
@@ -230,7 +230,7 @@ func (r *run) admit(args [][]byte) (*command.Spec, error) {
 		return nil, errArity
 	case spec.Flags&command.FlagNoScript != 0:
 		return nil, errNotAllowed
-	case spec.Flags&command.FlagWrite != 0 && r.refusal != "":
+	case spec.Flags&(command.FlagWrite|command.FlagMayReplicate) != 0 && r.refusal != "":
 		return nil, r.refusal
 	}
 	if r.slots.Shards() == 1 || len(spec.KeySpecs) == 0 {
@@ -246,6 +246,15 @@ func (r *run) admit(args [][]byte) (*command.Spec, error) {
 		}
 	}
 	return spec, nil
+}
+
+// publish sends a message behind what the script has written: it travels in the same
+// log entry, and each node that applies that tells its subscribers. The reply is how
+// many there are on this node.
+func (r *run) publish(x *command.Ctx, class keyspace.Class) error {
+	x.Tx.NoteMessage(class, x.Args[1], x.Args[2])
+	x.Out.Int(int64(r.engine.o.Receivers(class == keyspace.ClassShardMessage, x.Args[1])))
+	return nil
 }
 
 // ownCommands are the commands without keys that scripts may call. They change only
@@ -273,6 +282,8 @@ var ownCommands = map[string]func(r *run, x *command.Ctx) error{
 		x.Out.BulkInt(int64(now.Nanosecond() / 1000))
 		return nil
 	},
+	"publish":  func(r *run, x *command.Ctx) error { return r.publish(x, keyspace.ClassMessage) },
+	"spublish": func(r *run, x *command.Ctx) error { return r.publish(x, keyspace.ClassShardMessage) },
 	"select": func(r *run, x *command.Ctx) error {
 		n, ok := keyspace.ParseInt(x.Args[1])
 		if !ok {
