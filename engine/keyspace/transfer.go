@@ -19,6 +19,9 @@ func (tx *Tx) dropElements(e *Entry) {
 		slot = e.wasHead.home
 	}
 	tx.dropRecords(e.was.Type, e.db, slot, e.was.Version, e.wasHead.size+e.wasHead.dead)
+	if e.wasHead.nextExpiry != 0 {
+		tx.dropFieldTimes(e.db, slot, e.was.Version, e.wasHead.size+e.wasHead.dead)
+	}
 }
 
 // dropRecords deletes all element records of an incarnation; size is how many there
@@ -82,9 +85,9 @@ func (tx *Tx) Copy(src, dst *Entry) error {
 		from = src.slot
 	}
 	m.Version = tx.NextVersion()
-	for _, kind := range [...]byte{kindElement, kindScore} {
-		if kind == kindScore && m.Type != TypeZSet {
-			break
+	for _, kind := range [...]byte{kindElement, kindScore, kindFieldTime} {
+		if kind == kindScore && m.Type != TypeZSet || kind == kindFieldTime && h.nextExpiry == 0 {
+			continue
 		}
 		err := tx.eachRaw(kind, src.db, from, src.Version, false, func(key, value []byte) {
 			tx.elem = appendPrefix(tx.elem[:0], kind, dst.db, dst.slot, m.Version)

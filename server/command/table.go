@@ -17,6 +17,7 @@ var groups = []struct {
 	{GroupGeneric, genericTable},
 	{GroupGeneric, sortTable},
 	{GroupHash, hashTable},
+	{GroupHash, hashExpireTable},
 	{GroupSet, setTable},
 	{GroupSortedSet, zsetTable},
 	{GroupConnection, connectionTable},
