@@ -1,7 +1,6 @@
 package keyspace_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"dkv/engine"
 	"dkv/engine/enginetest"
 	"dkv/engine/keyspace"
 	"dkv/engine/keyspace/keyspacetest"
@@ -231,18 +229,6 @@ func reapFully(s *keyspacetest.Store, from []byte, limit int) []byte {
 	return from
 }
 
-func countRecords(s *keyspacetest.Store) (n int, kinds string) {
-	it := must(s.Engine().NewIter(engine.IterOptions{KeysOnly: true}))
-	for ok := it.First(); ok; ok = it.Next() {
-		if it.Key()[0] != 's' {
-			n++
-			kinds += string(it.Key()[:1])
-		}
-	}
-	check(errors.Join(it.Err(), it.Close()))
-	return n, kinds
-}
-
 // Fields expire, are hidden and deleted as a model of them.
 func TestFieldExpiryAgainstModel(t *testing.T) {
 	defer keyspace.RebuildAfter(100)()
@@ -285,7 +271,7 @@ func TestFieldExpiryAgainstModel(t *testing.T) {
 				tx.Delete(&e)
 			}
 		})
-		if n, kinds := countRecords(s); n != 0 {
+		if n, kinds := s.Records(); n != 0 {
 			t.Fatalf("%d records are left: %s", n, kinds)
 		}
 	}
@@ -399,7 +385,7 @@ func TestUntaggedHash(t *testing.T) {
 	expect(0)
 	with(func(c *keyspace.Collection) { must(c.PutExpiring([]byte("f7"), []byte("\x01v7"), s.Now+50)) })
 	expect(s.Now + 50)
-	if records, kinds := countRecords(s); records != n+3 { // the key's, the index's, the field's time
+	if records, kinds := s.Records(); records != n+3 { // the key's, the index's, the field's time
 		t.Fatalf("%d records: %s", records, kinds)
 	}
 }
