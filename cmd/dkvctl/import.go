@@ -18,7 +18,8 @@ const (
 	importCommands = 128
 	// importPiece is about how much of a collection one command has.
 	importPiece = 32 << 10
-	// maxStreamBytes is the largest stream that can be imported: RESTORE takes it whole.
+	// maxStreamBytes is the largest stream, or hash with fields that expire, that can be
+	// imported: RESTORE takes it whole.
 	maxStreamBytes = 256 << 20
 )
 
@@ -77,12 +78,7 @@ func checkFile(r io.Reader) error {
 		case rdb.OpFunction:
 			return errors.New("the file has functions, which cannot be imported")
 		case rdb.OpKey:
-			err := f.Value(func(el *rdb.Element) error {
-				if el.ExpireAt != 0 {
-					return errors.New("a hash with fields that expire cannot be imported")
-				}
-				return nil
-			})
+			err := f.Value(func(*rdb.Element) error { return nil })
 			if err != nil && !errors.Is(err, rdb.ErrEmpty) {
 				return fmt.Errorf("key %.60q: %w", rec.Key, err)
 			}
@@ -131,7 +127,7 @@ func (im *importer) key(f *rdb.File, rec *rdb.Record) error {
 		}
 	}
 	began := f.Offset()
-	if kind == rdb.KindStream {
+	if kind == rdb.KindStream || rec.Type.Expires() {
 		payload, err := f.Payload(maxStreamBytes)
 		if err != nil {
 			return fmt.Errorf("key %.60q: %w", name, err)

@@ -39,11 +39,14 @@
 // state.go the shard's own records. head.go, inline.go and element.go draw those of
 // collections; docs/adr/0009-collections.md says why they are so. Those of streams are
 // in stream.go, stream_node.go and stream_group.go; docs/adr/0017-streams.md.
+// collections; docs/adr/0009-collections.md says why they are so. field.go draws what
+// the expiry of a hash's fields adds, docs/adr/0015-field-expiry.md says why.
 //
 // # Invariants
 //
 //   - A Meta record with an expiry has exactly one matching record in the expiry
-//     index. An index record without a matching Meta record is stale and harmless.
+//     index, and so has a hash with fields that expire, at its head's next expiry,
+//     which is not after any of theirs. An index record without a matching Meta record is stale and harmless.
 //   - A database's count record equals the Meta records that it has, those
 //     included whose time has come but which the reaper has not met yet.
 //   - A collection has at least one element, a stream any number of entries. Element

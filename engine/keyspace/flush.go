@@ -16,13 +16,13 @@ func (tx *Tx) FlushDB(db int) (int64, error) {
 	if c.keys <= flushByKey {
 		return c.keys, tx.flushKeys(db, phys)
 	}
-	for _, kind := range [...]byte{kindMeta, kindElement, kindScore} {
+	for _, kind := range [...]byte{kindMeta, kindElement, kindScore, kindFieldTime} {
 		tx.key = append(tx.key[:0], kind, byte(phys))
 		tx.record = append(tx.record[:0], kind, byte(phys)+1)
 		tx.ov.DeleteRange(tx.key, tx.record)
 	}
 	tx.addCount(phys, count{-c.keys, -c.expires, -c.ttlSum})
-	if c.expires > 0 && tx.totalExpires() == 0 {
+	if tx.totalKeys() == 0 {
 		// The index holds nothing but what the flush left behind. Otherwise the
 		// reaper meets the stale records when their time comes.
 		tx.key = append(tx.key[:0], kindExpiry)
@@ -58,9 +58,9 @@ func (tx *Tx) SwapDB(a, b int) {
 	tx.ov.Put(dbMapKey, tx.record)
 }
 
-func (tx *Tx) totalExpires() (n int64) {
+func (tx *Tx) totalKeys() (n int64) {
 	for i := range Databases {
-		n += tx.countOf(physical(i)).expires
+		n += tx.countOf(physical(i)).keys
 	}
 	return n
 }

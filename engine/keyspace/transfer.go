@@ -28,6 +28,9 @@ func (tx *Tx) dropIncarnation(t Type, db physical, slot Slot, version Version, h
 		return
 	}
 	tx.dropRecords(t, db, slot, version, h.size+h.dead)
+	if h.nextExpiry != 0 {
+		tx.dropFieldTimes(db, slot, version, h.size+h.dead)
+	}
 }
 
 // dropRecords deletes all element records of an incarnation; size is how many there
@@ -110,9 +113,9 @@ func (tx *Tx) Copy(src, dst *Entry) error {
 		from = src.slot
 	}
 	m.Version = tx.NextVersion()
-	for _, kind := range [...]byte{kindElement, kindScore} {
-		if kind == kindScore && m.Type != TypeZSet {
-			break
+	for _, kind := range [...]byte{kindElement, kindScore, kindFieldTime} {
+		if kind == kindScore && m.Type != TypeZSet || kind == kindFieldTime && h.nextExpiry == 0 {
+			continue
 		}
 		lower, upper := appendPrefix(nil, kind, src.db, from, src.Version), appendPrefix(nil, kind, src.db, from, src.Version+1)
 		if m.Type == TypeList { // without the tombstones on either side

@@ -52,6 +52,8 @@ type Tx struct {
 	// collection's Meta body that is being written.
 	elem, old, body []byte
 	score           []byte // scratch of Score
+	// fieldIn holds a field's value as it was found, fieldOut as it is written.
+	fieldIn, fieldOut []byte
 
 	// The write side: what this batch changes.
 	dbMap       dbMap
@@ -64,6 +66,7 @@ type Tx struct {
 	versionCeil Version // new content of the version record; 0: unchanged
 	firstRecord uint32  // number of records in the batch at BeginWrite
 	reapedFrom  int64   // what reapBehind was before Reap took it
+	reapAgain   int64   // the earliest field expiry that Reap has left
 	reapKeys    []byte  // scratch of Reap
 	reapEnds    []int
 }
@@ -173,7 +176,7 @@ func (tx *Tx) Thaw() error {
 // are invalid after it.
 func (tx *Tx) Trim() {
 	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record, &tx.spare,
-		&tx.elem, &tx.old, &tx.body} {
+		&tx.elem, &tx.old, &tx.body, &tx.fieldIn, &tx.fieldOut} {
 		if cap(*buf) > maxScratchBytes {
 			*buf = nil
 		}

@@ -131,6 +131,7 @@ func bitfield(c *Ctx) error {
 	}
 	if changed {
 		c.Tx.SetString(&e, value, e.ExpireAt, keyspace.FormRaw)
+		c.notify(keyspace.ClassString, "setbit", c.Args[1])
 	}
 	return nil
 }

@@ -71,6 +71,7 @@ func setbit(c *Ctx) error {
 	}
 	if changed {
 		c.Tx.SetString(&e, value, e.ExpireAt, keyspace.FormRaw)
+		c.notify(keyspace.ClassString, "setbit", c.Args[1])
 	}
 	c.Out.Int(boolInt(was))
 	return nil
@@ -323,10 +324,13 @@ func bitop(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	if len(result) == 0 {
-		c.Tx.Delete(&e)
-	} else {
+	switch existed := e.Exists(); {
+	case len(result) > 0:
 		c.Tx.SetString(&e, result, 0, keyspace.FormRaw)
+		c.notify(keyspace.ClassString, "set", c.Args[2])
+	case existed:
+		c.Tx.Delete(&e)
+		c.notifyDeleted(c.Args[2])
 	}
 	c.Out.Int(int64(len(result)))
 	return nil

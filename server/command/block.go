@@ -100,7 +100,7 @@ func (c *Ctx) blockingPop(front bool) error {
 		if l.Exists() {
 			c.Out.Array(2)
 			c.Out.Bulk(key)
-			return c.popOne(&l, front, c.Out.Bulk)
+			return c.replyOne(&l, front)
 		}
 	}
 	return c.await(c.Args[1:last], keyspace.TypeList, c.Out.NullArray)
@@ -170,14 +170,7 @@ func (c *Ctx) blockingPopScore(highest bool) error {
 		}
 		c.Out.Array(3)
 		c.Out.Bulk(key)
-		err = z.Pop(highest, 1, func(member []byte, score float64) {
-			c.Out.Bulk(member)
-			c.Out.Double(score)
-		})
-		if err != nil {
-			return err
-		}
-		return z.Save()
+		return c.takeScores(&z, highest, 1, false)
 	}
 	return c.await(c.Args[1:last], keyspace.TypeZSet, c.Out.NullArray)
 }

@@ -57,14 +57,6 @@ func Buildable(kind rdb.Kind) error {
 	return nil
 }
 
-// CanHold is Buildable for an element: dkv's hashes have no fields that expire.
-func CanHold(el *rdb.Element) error {
-	if el.ExpireAt != 0 {
-		return resp.Error("ERR dkv does not have the type of this value yet: a hash with fields that expire")
-	}
-	return nil
-}
-
 // NewBuilder returns the builder of the value of a key, which c.Tx has found last: an
 // empty one, or what builders before it have saved. expireAt is Unix time in ms, 0:
 // never.
@@ -82,9 +74,6 @@ func NewBuilder(c *Ctx, e keyspace.Entry, kind rdb.Kind, expireAt int64) (*Build
 // Add adds an element, which is not changed before Save. Errors wrap rdb.ErrFormat for
 // one that is there already.
 func (b *Builder) Add(el *rdb.Element) error {
-	if err := CanHold(el); err != nil {
-		return err
-	}
 	if b.bytes += int64(el.Size()) + elementCost; b.bytes > maxBuildBytes {
 		return errTooLarge
 	}
@@ -152,7 +141,15 @@ func (m *collectionMaker) addMember(el *rdb.Element) (bool, error) {
 }
 
 func (m *collectionMaker) addField(el *rdb.Element) (bool, error) {
-	return m.c.putField(&m.col, el.Value, el.Second)
+	if el.ExpireAt == 0 {
+		return m.c.putField(&m.col, el.Value, el.Second)
+	}
+	if m.c.Tx.Past(el.ExpireAt) {
+		return true, nil // it would be gone at once
+	}
+	return m.c.putFieldBy(&m.col, el.Value, el.Second, func() (bool, error) {
+		return m.col.PutExpiring(el.Value, el.Second, el.ExpireAt)
+	})
 }
 
 // addScored keeps -0, which a value may have from a time when it was larger.

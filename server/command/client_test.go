@@ -21,6 +21,7 @@ type client struct {
 	maxString int64
 	limits    *Limits // nil: the default
 	sharded   bool
+	reaped    []byte // where the reaper stands
 }
 
 func newClient(tb testing.TB) *client {

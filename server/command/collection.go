@@ -264,9 +264,9 @@ func (c *Ctx) replyRandom(t keyspace.Type) error {
 	if err != nil {
 		return err
 	}
-	if !col.Exists() {
+	if live, err := col.Live(); err != nil || live == 0 {
 		c.Out.Null()
-		return nil
+		return err
 	}
 	element, _, err := col.Random(nil, nil)
 	if err != nil {
@@ -283,13 +283,17 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 	if err != nil {
 		return err
 	}
-	if !col.Exists() || o.count == 0 {
+	live, err := col.Live()
+	if err != nil {
+		return err
+	}
+	if live == 0 || o.count == 0 {
 		c.Out.Array(0)
 		return nil
 	}
 	n := -o.count
 	if o.count > 0 {
-		n = min(o.count, col.Len())
+		n = min(o.count, live)
 	}
 	switch pairs := o.withWord && c.Out.Proto >= 3; {
 	case n > math.MaxInt32:
@@ -311,7 +315,7 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 		return value(v)
 	}
 	if o.count > 0 {
-		return sample(&col, n, reply)
+		return sample(&col, live, n, reply)
 	}
 	var e, v []byte
 	for range n {
@@ -325,9 +329,10 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 	return nil
 }
 
-// sample calls emit for n different elements of a collection that has as many.
-func sample(col *keyspace.Collection, n int64, emit func(element, value []byte) error) error {
-	if n == col.Len() {
+// sample calls emit for n different elements of a collection that has as many, of live
+// ones.
+func sample(col *keyspace.Collection, live, n int64, emit func(element, value []byte) error) error {
+	if n == live {
 		var failed error
 		err := col.Each(func(e, v []byte) bool {
 			failed = emit(e, v)
@@ -335,7 +340,7 @@ func sample(col *keyspace.Collection, n int64, emit func(element, value []byte) 
 		})
 		return errors.Join(err, failed)
 	}
-	if col.Inline() || n > col.Len()/3 {
+	if col.Inline() || n > live/3 {
 		return sampleAll(col, n, emit)
 	}
 	seen := make(map[string]struct{}, n)

@@ -20,7 +20,7 @@ var dumpers = map[keyspace.Type]dumper{
 	keyspace.TypeSet:    dumpElements(rdb.TypeSet, appendMember),
 	keyspace.TypeStream: dumpStream,
 	keyspace.TypeZSet:   dumpElements(rdb.TypeZSet2, appendScored),
-	keyspace.TypeHash:   dumpElements(rdb.TypeHash, appendField),
+	keyspace.TypeHash:   dumpHash,
 }
 
 func dump(c *Ctx) error {

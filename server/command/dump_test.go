@@ -2,7 +2,6 @@ package command
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -318,8 +317,5 @@ func TestBuildable(t *testing.T) {
 		if err := Buildable(kind); (err == nil) != (makers[kind] != nil) {
 			t.Errorf("%s: %v", kind, err)
 		}
-	}
-	if err := CanHold(&rdb.Element{ExpireAt: 1}); err == nil || errors.Is(err, rdb.ErrFormat) {
-		t.Errorf("a field that expires: %v", err)
 	}
 }

@@ -42,6 +42,7 @@ func pfadd(c *Ctx) error {
 	if changed {
 		h.outdate()
 		c.Tx.SetString(&e, h, e.ExpireAt, keyspace.FormRaw)
+		c.notify(keyspace.ClassString, "pfadd", c.Args[1])
 	}
 	c.Out.Int(boolInt(changed))
 	return nil
@@ -136,6 +137,7 @@ func pfmerge(c *Ctx) error {
 	}
 	h.outdate()
 	c.Tx.SetString(&e, h, e.ExpireAt, keyspace.FormRaw)
+	c.notify(keyspace.ClassString, "pfadd", c.Args[1])
 	c.Out.OK()
 	return nil
 }

@@ -36,6 +36,7 @@ func (c *Ctx) push(front, existing bool) error {
 	if err := c.pushAll(&l, front, c.Args[2:]); err != nil {
 		return err
 	}
+	c.notifyPushed(c.Args[1], front)
 	c.Out.Int(l.Len())
 	return nil
 }
@@ -81,7 +82,16 @@ func (c *Ctx) popList(front bool) error {
 	case counted:
 		return c.replyPopped(&l, front, min(count, l.Len()))
 	}
-	return c.popOne(&l, front, c.Out.Bulk)
+	return c.replyOne(&l, front)
+}
+
+// replyOne removes an element and replies it.
+func (c *Ctx) replyOne(l *keyspace.List, front bool) error {
+	err := c.popOne(l, front, c.Out.Bulk)
+	if err == nil {
+		c.notifyPopped(l, front, 1)
+	}
+	return err
 }
 
 // popOne removes an element and gives it to reply, then saves the list.
@@ -105,7 +115,11 @@ func (c *Ctx) replyPopped(l *keyspace.List, front bool, n int64) error {
 	if err := l.Pop(front, n, c.Out.Bulk); err != nil {
 		return err
 	}
-	return c.saveShrunk(l)
+	if err := c.saveShrunk(l); err != nil {
+		return err
+	}
+	c.notifyPopped(l, front, n)
+	return nil
 }
 
 func llen(c *Ctx) error { return c.replyLen(keyspace.TypeList) }
@@ -212,6 +226,7 @@ func lset(c *Ctx) error {
 	if err := c.saveShrunk(&l); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassList, "lset", c.Args[1])
 	c.Out.OK()
 	return nil
 }
@@ -232,6 +247,7 @@ func ltrim(c *Ctx) error {
 		if err := c.saveShrunk(&l); err != nil {
 			return err
 		}
+		c.notifyRemoved(keyspace.TypeList, "ltrim", &l.Collection, 1)
 	}
 	c.Out.OK()
 	return nil
@@ -255,6 +271,7 @@ func lrem(c *Ctx) error {
 		if err := c.saveShrunk(&l); err != nil {
 			return err
 		}
+		c.notifyRemoved(keyspace.TypeList, "lrem", &l.Collection, n)
 	}
 	c.Out.Int(n)
 	return nil
@@ -295,6 +312,7 @@ func linsert(c *Ctx) error {
 	if err := l.Insert(at, c.Args[4]); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassList, "linsert", c.Args[1])
 	c.Out.Int(l.Len())
 	return l.Save()
 }

@@ -155,6 +155,8 @@ func (c *Ctx) tryMove(from, to bool) (moved bool, err error) {
 		if err := c.pushAll(&src, to, [][]byte{element}); err != nil {
 			return false, err
 		}
+		c.notifyPushed(c.Args[2], to)
+		c.notifyPopped(&src, from, 1)
 		c.Out.Bulk(element)
 		return true, nil
 	}
@@ -176,6 +178,8 @@ func (c *Ctx) tryMove(from, to bool) (moved bool, err error) {
 	if err := c.pushAll(&dst, to, [][]byte{element}); err != nil {
 		return false, err
 	}
+	c.notifyPushed(c.Args[2], to)
+	c.notifyPopped(&src, from, 1)
 	c.Out.Bulk(element)
 	return true, nil
 }

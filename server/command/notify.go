@@ -16,6 +16,7 @@ func (c *Ctx) notifyDeleted(key []byte) { c.notify(keyspace.ClassGeneric, "del",
 // classes are those of the events of collections.
 var classes = map[keyspace.Type]keyspace.Class{
 	keyspace.TypeHash: keyspace.ClassHash,
+	keyspace.TypeList: keyspace.ClassList,
 	keyspace.TypeSet:  keyspace.ClassSet,
 	keyspace.TypeZSet: keyspace.ClassZSet,
 }
@@ -32,13 +33,36 @@ func (c *Ctx) notifyRemoved(t keyspace.Type, event string, col *keyspace.Collect
 	}
 }
 
+// notifyPushed is for a command that has added to an end of the list that a key holds.
+func (c *Ctx) notifyPushed(key []byte, front bool) {
+	event := "rpush"
+	if front {
+		event = "lpush"
+	}
+	c.notify(keyspace.ClassList, event, key)
+}
+
+// notifyPopped is for a command that has taken n elements from an end of a list.
+func (c *Ctx) notifyPopped(l *keyspace.List, front bool, n int64) {
+	event := "rpop"
+	if front {
+		event = "lpop"
+	}
+	c.notifyRemoved(keyspace.TypeList, event, &l.Collection, n)
+}
+
 // notifyStored is for a command that has put a result of n elements, a collection of
 // type t, in the place of a key (see replace), or removed what was there when there are
-// none. The event has the command's name.
+// none. The event has the command's name; that of the older commands of geo says what
+// they did.
 func (c *Ctx) notifyStored(t keyspace.Type, col *keyspace.Collection, n int) {
 	switch {
 	case n > 0:
-		c.notify(classes[t], c.Spec.Name, col.Key())
+		event := c.Spec.Name
+		if event == "georadius" || event == "georadiusbymember" {
+			event = "georadiusstore"
+		}
+		c.notify(classes[t], event, col.Key())
 	case col.Replaced():
 		c.notifyDeleted(col.Key())
 	}

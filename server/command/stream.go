@@ -181,12 +181,17 @@ func xadd(c *Ctx) error {
 		return errXaddLarge
 	}
 	s.Append(id, fields, c.nodeLimits())
+	removed := int64(0)
 	if o.trims {
-		if _, err := s.Trim(o.trim); err != nil {
+		if removed, err = s.Trim(o.trim); err != nil {
 			return err
 		}
 	}
 	s.Save()
+	c.notify(keyspace.ClassStream, "xadd", c.Args[1])
+	if removed > 0 {
+		c.notify(keyspace.ClassStream, "xtrim", c.Args[1])
+	}
 	c.bulkID(id)
 	return nil
 }
@@ -242,6 +247,9 @@ func xdel(c *Ctx) error {
 		n += boolInt(deleted)
 	}
 	s.Save()
+	if n > 0 {
+		c.notify(keyspace.ClassStream, "xdel", c.Args[1])
+	}
 	c.Out.Int(n)
 	return nil
 }
@@ -260,6 +268,9 @@ func xtrim(c *Ctx) error {
 		return err
 	}
 	s.Save()
+	if n > 0 {
+		c.notify(keyspace.ClassStream, "xtrim", c.Args[1])
+	}
 	c.Out.Int(n)
 	return nil
 }
@@ -312,6 +323,7 @@ func xsetid(c *Ctx) error {
 	}
 	s.SetID(id, uint64(added), maxDeleted)
 	s.Save()
+	c.notify(keyspace.ClassStream, "xsetid", c.Args[1])
 	c.Out.OK()
 	return nil
 }

@@ -72,7 +72,7 @@ func xclaim(c *Ctx) error {
 	if g.LastID.Less(lastID) {
 		g.LastID = lastID
 	}
-	if x.consumer, err = c.consumer(g, c.Args[3]); err != nil {
+	if x.consumer, err = c.consumer(c.Args[1], g, c.Args[3]); err != nil {
 		return err
 	}
 	x.items = c.beginList()
@@ -201,7 +201,7 @@ func xautoclaim(c *Ctx) error {
 	if x.s, x.g, err = c.findGroup(); err != nil {
 		return err
 	}
-	if x.consumer, err = c.consumer(x.g, c.Args[3]); err != nil {
+	if x.consumer, err = c.consumer(c.Args[1], x.g, c.Args[3]); err != nil {
 		return err
 	}
 	x.items = c.beginList()

@@ -84,6 +84,7 @@ func xgroupCreate(c *Ctx) error {
 	if err := g.Save(); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassStream, "xgroup-create", c.Args[2])
 	c.Out.OK()
 	return nil
 }
@@ -106,6 +107,7 @@ func xgroupSetid(c *Ctx) error {
 	if err := x.g.Save(); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassStream, "xgroup-setid", c.Args[2])
 	c.Out.OK()
 	return nil
 }
@@ -118,6 +120,7 @@ func xgroupDestroy(c *Ctx) error {
 	if x.g != nil {
 		x.s.DropGroup(x.g)
 		x.s.Save()
+		c.notify(keyspace.ClassStream, "xgroup-destroy", c.Args[2])
 	}
 	c.Out.Int(boolInt(x.g != nil))
 	return nil
@@ -137,6 +140,7 @@ func xgroupCreateconsumer(c *Ctx) error {
 		if err := x.g.Save(); err != nil {
 			return err
 		}
+		c.notify(keyspace.ClassStream, "xgroup-createconsumer", c.Args[2])
 	}
 	c.Out.Int(boolInt(there == nil))
 	return nil
@@ -159,6 +163,7 @@ func xgroupDelconsumer(c *Ctx) error {
 		if err := x.g.Save(); err != nil {
 			return err
 		}
+		c.notify(keyspace.ClassStream, "xgroup-delconsumer", c.Args[2])
 	}
 	c.Out.Int(pending)
 	return nil

@@ -274,7 +274,7 @@ func (c *Ctx) readFromGroup(q *streamRead, streams *list, key []byte, after keys
 	if err != nil {
 		return err
 	}
-	consumer, err := c.consumer(g, q.consumer)
+	consumer, err := c.consumer(key, g, q.consumer)
 	if err != nil {
 		return err
 	}
@@ -306,14 +306,15 @@ func (c *Ctx) readFromGroup(q *streamRead, streams *list, key []byte, after keys
 	return g.Save()
 }
 
-// consumer returns the consumer of that name, made if needed, which has been seen now.
-func (c *Ctx) consumer(g *keyspace.Group, name []byte) (*keyspace.Consumer, error) {
+// consumer returns the consumer of that name in a group of a key, made if needed, which has been seen now.
+func (c *Ctx) consumer(key []byte, g *keyspace.Group, name []byte) (*keyspace.Consumer, error) {
 	consumer, err := g.Consumer(name)
 	if err != nil {
 		return nil, err
 	}
 	if consumer == nil {
 		consumer = g.CreateConsumer(name)
+		c.notify(keyspace.ClassStream, "xgroup-createconsumer", key)
 	}
 	consumer.Seen = c.Tx.Now()
 	return consumer, nil

@@ -19,6 +19,7 @@ var groups = []struct {
 	{GroupHash, hashTable},
 	{GroupList, listTable},
 	{GroupList, blockingListTable},
+	{GroupHash, hashExpireTable},
 	{GroupSet, setTable},
 	{GroupSortedSet, zsetTable},
 	{GroupSortedSet, blockingZSetTable},

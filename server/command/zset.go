@@ -319,6 +319,11 @@ func (c *Ctx) replyPop(z *keyspace.Collection, highest bool, n int64, pairs bool
 	} else {
 		c.Out.Array(int(2 * n))
 	}
+	return c.takeScores(z, highest, n, pairs)
+}
+
+// takeScores is replyPop without the head of the array.
+func (c *Ctx) takeScores(z *keyspace.Collection, highest bool, n int64, pairs bool) error {
 	err := z.Pop(highest, n, func(member []byte, score float64) {
 		if pairs {
 			c.Out.Array(2)

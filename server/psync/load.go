@@ -104,12 +104,7 @@ func (c *conversation) scan(ctx context.Context, file *rdbFile) error {
 				lacks("keys that hold a "+rec.Type.Kind().String(), example)
 				err = f.Skip()
 			} else {
-				err = f.Value(func(el *rdb.Element) error {
-					if command.CanHold(el) != nil {
-						lacks("hashes with fields that expire", example)
-					}
-					return nil
-				})
+				err = f.Value(func(*rdb.Element) error { return nil })
 			}
 			if err != nil && !errors.Is(err, rdb.ErrEmpty) && !errors.Is(err, rdb.ErrModule) {
 				return fmt.Errorf("the source's data, key %s: %w", example, err)

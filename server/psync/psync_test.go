@@ -300,7 +300,7 @@ func TestFailures(t *testing.T) {
 		"a later version":  {false, full + "$9\r\nREDIS0099", "version 99", "old"},
 		"no checksum":      {false, full + fmt.Sprintf("$%d\r\n%s", len(list), list), "bad data format", "old"},
 		"what is not there": {false, full + fmt.Sprintf("$%d\r\n%s", len(expiring), expiring),
-			`databases above 15 (for example "k"), functions (FUNCTION LOAD), hashes with fields that expire (for example "k"); nothing was changed here`, "old"},
+			`databases above 15 (for example "k"), functions (FUNCTION LOAD); nothing was changed here`, "old"},
 		"unknown command": {true, stop("*1\r\n$4\r\nNOPE\r\n"), `"NOPE"`, "1"},
 		"a reading one":   {true, stop("*2\r\n$3\r\nGET\r\n$1\r\na\r\n"), `"GET"`, "1"},
 		"arity":           {true, stop("*2\r\n$3\r\nSET\r\n$1\r\na\r\n"), "1 arguments", "1"},

@@ -98,6 +98,9 @@ func (t Type) Kind() Kind {
 	return 0
 }
 
+// Expires reports whether it is that of hashes whose fields may expire.
+func (t Type) Expires() bool { return t >= TypeHashExpiryPre && t <= TypeHashExpiryListpack }
+
 // Element is a part of a value: a string as a whole, an item of a list, a member of a
 // set or sorted set, a field of a hash, or a part of a stream.
 type Element struct {
