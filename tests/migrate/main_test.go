@@ -95,21 +95,28 @@ func fill(t *testing.T, s *harness.Server, rng *rand.Rand, keys int) {
 	c.SetDeadline(time.Now().Add(patience))
 	for db := range 3 {
 		c.OK("SELECT", strconv.Itoa(db*5))
+		queued := 0
 		for i := range keys {
 			name := strconv.Itoa(i)
 			c.Queue("SET", "s"+name, strings.Repeat(strconv.FormatUint(rng.Uint64(), 36), 1+rng.IntN(20)))
 			c.Queue("SET", "i"+name, strconv.Itoa(rng.IntN(1<<40)-1<<30), "EX", "100000")
-			collection(c.Conn, rng, name, 1+rng.IntN(20))
+			queued += 2 + collection(c.Conn, rng, name, 1+rng.IntN(20))
 		}
-		flush(t, c.Conn, 7*keys)
+		flush(t, c.Conn, queued)
 	}
-	collection(c.Conn, rng, "large", 20000)
+	queued := collection(c.Conn, rng, "large", 20000)
 	c.Queue("SET", "large", strings.Repeat("large ", 1<<20))
-	flush(t, c.Conn, 6)
+	flush(t, c.Conn, queued+1)
 }
 
-// collection queues a hash, a set, two intsets and a sorted set of so many elements.
-func collection(c *harness.Conn, rng *rand.Rand, name string, n int) {
+// collection queues a hash, a set, an intset, a sorted set, a list and a stream of so
+// many elements, and returns how many commands that were.
+func collection(c *harness.Conn, rng *rand.Rand, name string, n int) int {
+	l, queued := []string{"RPUSH", "l" + name}, 0
+	queue := func(args ...string) {
+		c.Queue(args...)
+		queued++
+	}
 	h, s, is, z := []string{"HSET", "h" + name}, []string{"SADD", "u" + name}, []string{"SADD", "n" + name}, []string{"ZADD", "z" + name}
 	for i := range n {
 		word := strconv.FormatUint(rng.Uint64(), 36)
@@ -117,11 +124,18 @@ func collection(c *harness.Conn, rng *rand.Rand, name string, n int) {
 		s = append(s, word)
 		is = append(is, strconv.Itoa(rng.IntN(1<<20)))
 		z = append(z, strconv.FormatFloat(rng.NormFloat64(), 'g', -1, 64), word)
+		l = append(l, strings.Repeat(word, 1+rng.IntN(3)))
+		if i < 300 {
+			queue("XADD", "x"+name, "*", "field"+strconv.Itoa(rng.IntN(3)), word)
+		}
 	}
-	for _, cmd := range [][]string{h, s, is, z} {
-		c.Queue(cmd...)
+	for _, cmd := range [][]string{h, s, is, z, l} {
+		queue(cmd...)
 	}
-	c.Queue("EXPIRE", "h"+name, "90000")
+	queue("EXPIRE", "h"+name, "90000")
+	queue("XGROUP", "CREATE", "x"+name, "group", "0")
+	queue("XREADGROUP", "GROUP", "group", "consumer", "COUNT", "5", "STREAMS", "x"+name, ">")
+	return queued
 }
 
 func flush(t *testing.T, c *harness.Conn, replies int) {
@@ -188,7 +202,7 @@ func writeSome(c *harness.Conn, rng *rand.Rand, answered *atomic.Int64) error {
 		queued++
 	}
 	for range pipeline {
-		switch rng.IntN(22) {
+		switch rng.IntN(32) {
 		case 0:
 			queue("DEL", key("s"), key("h"), key("u"), key("z"))
 		case 1:
@@ -230,6 +244,25 @@ func writeSome(c *harness.Conn, rng *rand.Rand, answered *atomic.Int64) error {
 			queue("ZUNIONSTORE", "load:zz", "2", key("z"), key("z"))
 		case 20:
 			queue("MOVE", key("s"), "7")
+		case 21, 22:
+			queue("LPUSH", key("l"), word(), word())
+		case 23:
+			queue("RPOP", key("l"))
+		case 24:
+			queue("LMOVE", key("l"), key("l"), "LEFT", "RIGHT")
+		case 25:
+			queue("LTRIM", key("l"), "0", "20")
+		case 26:
+			queue("XADD", key("x"), "MAXLEN", "50", "*", "f", word())
+		case 27:
+			queue("XGROUP", "CREATE", key("x"), "g", "$", "MKSTREAM")
+		case 28:
+			queue("XREADGROUP", "GROUP", "g", "c"+num(rng.IntN(2)), "COUNT", "3", "STREAMS", key("x"), ">")
+		case 29:
+			queue("SETBIT", "load:bits"+num(rng.IntN(3)), num(rng.IntN(2000)), num(rng.IntN(2)))
+		case 30:
+			queue("PFADD", "load:hll", word())
+			queue("GEOADD", "load:geo", "13.361389", "38.115556", word()[:1])
 		default:
 			queue("SET", key("s"), word())
 		}
