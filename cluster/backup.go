@@ -91,7 +91,7 @@ func manifestShard(slots slot.Map, id raftlog.ShardID, saved shard.Saved) backup
 
 // openCopy opens an engine that serves nobody, whose end is not the node's.
 func (n *Node) openCopy(dir string) (engine.Engine, error) {
-	return n.openDB(dir, copyMemtable, hooks{onFatal: func(error) {}})
+	return n.openDB(dir, copyMemtable, hooks{onFatal: func(error) {}, idle: true})
 }
 
 // backupError makes a full disk known as that.

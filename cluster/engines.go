@@ -108,6 +108,7 @@ type hooks struct {
 	beforeFlush func() error
 	onFlush     func()
 	onFatal     func(error)
+	idle        bool // see pebbledb.Options.Idle
 }
 
 // openDB opens an engine. memtable is the shard's share.
@@ -140,6 +141,7 @@ func (n *Node) openDB(dir string, memtable int64, h hooks) (engine.Engine, error
 		BeforeFlush:      h.beforeFlush,
 		OnFlush:          h.onFlush,
 		OnFatal:          h.onFatal,
+		Idle:             h.idle,
 		Logger:           n.o.Logger,
 	}
 	n.engines.tuning.pebble(&o)
