@@ -49,10 +49,15 @@ func TestTenThousandBlocked(t *testing.T) {
 	if each > perClient && !harness.StandIn() {
 		t.Errorf("%d bytes each, more than %d", each, perClient)
 	}
-	began := cpuSeconds(t, c)
-	time.Sleep(quiet) // nothing happens for so long
-	busy := time.Duration((cpuSeconds(t, c) - began) * float64(time.Second))
-	t.Logf("%v of a processor in %v", busy, quiet)
+	// Who waits busily does so all the time. What is left of their coming, a garbage
+	// collection for instance, is over soon.
+	busy := quiet
+	for try := 0; try < 5 && busy > busyLimit; try++ {
+		began := cpuSeconds(t, c)
+		time.Sleep(quiet) // nothing happens for so long
+		busy = time.Duration((cpuSeconds(t, c) - began) * float64(time.Second))
+		t.Logf("%v of a processor in %v", busy, quiet)
+	}
 	if busy > busyLimit {
 		t.Errorf("those who wait took %v of a processor in %v", busy, quiet)
 	}
