@@ -46,7 +46,7 @@ func TestFiles(t *testing.T) {
 	d := harness.Dkv(t, "-fsync", "no")
 	c := d.Dial(t)
 	c.OK("SET", "s1", "is replaced")
-	if out, code := dkvctl(t, d, "-import", file); code != 0 || !strings.Contains(out, "imported 54") {
+	if out, code := dkvctl(t, d, "-import", file); code != 0 || !strings.Contains(out, "imported 7207 keys") {
 		t.Fatalf("-import: %d, %s", code, out)
 	}
 	awaitSame(t, source, d)
@@ -54,7 +54,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("the expiry of a key has become %d", n)
 	}
 	dir := t.TempDir()
-	if out, code := dkvctl(t, d, "-export", filepath.Join(dir, "dump.rdb")); code != 0 || !strings.Contains(out, "exported 54") {
+	if out, code := dkvctl(t, d, "-export", filepath.Join(dir, "dump.rdb")); code != 0 || !strings.Contains(out, "exported 7207 keys") {
 		t.Fatalf("-export: %d, %s", code, out)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
