@@ -3,7 +3,6 @@ package script
 import (
 	"errors"
 	"strings"
-	"time"
 
 	"dkv/resp"
 	"dkv/server/command"
@@ -85,27 +84,4 @@ func (e *Engine) restoreLibraries(c *command.Ctx) error {
 	}
 	c.Out.OK()
 	return nil
-}
-
-// replyRunning replies what is being run: its name, the command and how long.
-func (e *Engine) replyRunning(w *resp.Writer) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for r := range e.mu.running {
-		if !r.function {
-			continue
-		}
-		w.Map(3)
-		w.BulkString("name")
-		w.BulkString(r.name)
-		w.BulkString("command")
-		w.Array(len(r.x.Args))
-		for _, a := range r.x.Args {
-			w.Bulk(a)
-		}
-		w.BulkString("duration_ms")
-		w.Int(time.Since(r.began).Milliseconds())
-		return
-	}
-	w.Null()
 }
