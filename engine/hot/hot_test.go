@@ -81,7 +81,11 @@ func TestAgainstModel(t *testing.T) {
 			e := openHot(t, bytes)
 			model := make(map[string]string)
 			key := func() []byte { return fmt.Appendf(nil, "k%05d", rng.IntN(4000)) }
-			for range 4000 {
+			rounds := 4000
+			if testing.Short() {
+				rounds = 1000
+			}
+			for range rounds {
 				var b engine.Batch
 				for range 1 + rng.IntN(12) {
 					k := key()
@@ -243,7 +247,11 @@ func BenchmarkGetHit(b *testing.B) {
 // TestTableFillsItsLimit: records of a size that divides the ring's must not keep
 // it from growing.
 func TestTableFillsItsLimit(t *testing.T) {
-	for _, size := range []int{84, 100, 116, 1000} { // records of 112, 128, 144 and more bytes
+	sizes := []int{84, 100, 116, 1000} // records of 112, 128, 144 and more bytes
+	if testing.Short() {
+		sizes = sizes[1:2]
+	}
+	for _, size := range sizes {
 		e := openHot(t, 16<<20)
 		var batch engine.Batch
 		for i := range 64 << 20 / (size + 32) {
