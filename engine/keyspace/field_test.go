@@ -230,7 +230,11 @@ func reapFully(s *keyspacetest.Store, from []byte, limit int) []byte {
 func TestFieldExpiryAgainstModel(t *testing.T) {
 	defer keyspace.RebuildAfter(100)()
 	random := seed(t)
-	for range 6 {
+	worlds := 6
+	if testing.Short() {
+		worlds = 2
+	}
+	for range worlds {
 		s := keyspacetest.New(t)
 		m := fieldModel{}
 		var from []byte

@@ -108,7 +108,11 @@ func crashAtRandom[M typeModel[M]](t *testing.T, m M, random *rand.Rand, run cra
 		atMost int
 	}
 	var crashes []crash
-	const batches, counterDB = 250, 15
+	const counterDB = 15
+	batches := 250
+	if testing.Short() {
+		batches = 80
+	}
 	for n := 1; n <= batches; n++ {
 		if run.between != nil {
 			run.between(s)
