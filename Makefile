@@ -32,7 +32,7 @@ LDFLAGS  := $(if $(VERSION),-ldflags "-X main.release=$(VERSION) -X main.version
 # a short form for it, -short, and its full length without it: MODELS and CRASHES.
 # -short leaves out nothing else there.
 CONCURRENT := ./cluster/... ./engine/... ./server/... ./resp/...
-MODELS     := ./server/command ./cluster/consensus ./cluster/shard ./cluster/raftsnap ./engine/keyspace ./engine/hot
+MODELS     := ./server/command ./cluster/consensus ./cluster/shard ./cluster/raftsnap ./engine/keyspace ./engine/hot ./engine/pebbledb ./resp
 CRASHES    := -run CrashAnywhere ./cluster
 # The black-box suites only drive other processes. Those that mostly wait for them run
 # two at a time; beside those that measure time or memory, or take the machine down in
