@@ -29,11 +29,11 @@ LDFLAGS  := $(if $(VERSION),-ldflags "-X main.release=$(VERSION) -X main.version
 # Packages whose code runs in many goroutines: always tested under the race
 # detector, which makes them several times slower. What is long there without more
 # goroutines (random commands beside a model or redis-server, crash after crash) has
-# a short form for it, -short, and its full length without it: MODELS and CRASHES.
+# a short form for it, -short, and its full length without it: MODELS and LONG.
 # -short leaves out nothing else there.
 CONCURRENT := ./cluster/... ./engine/... ./server/... ./resp/...
 MODELS     := ./server/command ./cluster/consensus ./cluster/shard ./cluster/raftsnap ./engine/keyspace ./engine/hot ./engine/pebbledb ./resp
-CRASHES    := -run CrashAnywhere ./cluster
+LONG       := -run 'CrashAnywhere|ScriptMemoryLimit|ScriptBombs' ./cluster ./server
 # The black-box suites only drive other processes. Those that mostly wait for them run
 # two at a time; beside those that measure time or memory, or take the machine down in
 # a part, nothing runs.
@@ -76,7 +76,7 @@ test: test-tools build ## vet, all tests, concurrent packages under the race det
 	$(if $(TAGS),CGO_ENABLED=1 $(GO) vet $(TAGS) ./engine/rocksdb ./cluster ./cmd/dkvsrv)
 	race=$$(CGO_ENABLED=1 tests/tools.sh race-flag) && CGO_ENABLED=$${race:+1} $(GO) test $$race -short -timeout 15m $(TESTFLAGS) $(CONCURRENT)
 	$(GO) test -timeout 15m $(TESTFLAGS) $(MODELS)
-	$(GO) test -timeout 15m $(TESTFLAGS) $(CRASHES)
+	$(GO) test -timeout 15m $(TESTFLAGS) $(LONG)
 	$(if $(TAGS),CGO_ENABLED=1 $(GO) test $(TAGS) -race -timeout 15m $(TESTFLAGS) ./engine/rocksdb && CGO_ENABLED=1 $(GO) test $(TAGS) -race -timeout 15m -run Engine $(TESTFLAGS) ./cluster)
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 5m $(TESTFLAGS) ./cmd/... ./tests/harness/... ./tests/tidy ./tests/bench ./tests/chaos/...
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -p 2 -count=1 -timeout 15m $(TESTFLAGS) $(TOGETHER)

@@ -248,20 +248,21 @@ func BenchmarkGetHit(b *testing.B) {
 // it from growing.
 func TestTableFillsItsLimit(t *testing.T) {
 	sizes := []int{84, 100, 116, 1000} // records of 112, 128, 144 and more bytes
+	limit := int64(16 << 20)
 	if testing.Short() {
-		sizes = sizes[1:2]
+		sizes, limit = sizes[1:2], 4<<20
 	}
 	for _, size := range sizes {
-		e := openHot(t, 16<<20)
+		e := openHot(t, limit)
 		var batch engine.Batch
-		for i := range 64 << 20 / (size + 32) {
+		for i := range 4 * int(limit) / (size + 32) {
 			batch.Put(fmt.Appendf(nil, "key:%012d", i), make([]byte, size))
 		}
 		if err := e.Apply(batch.Repr()); err != nil {
 			t.Fatal(err)
 		}
 		m := e.HotMetrics()
-		if held := m.Records * uint64(size+32); held < 12<<20 || m.Bytes > 17<<20 {
+		if held := m.Records * uint64(size+32); held < uint64(limit/4*3) || m.Bytes > uint64(limit/16*17) {
 			t.Errorf("values of %d bytes: %d bytes of records in %d of memory, limit %d", size, held, m.Bytes, m.Capacity)
 		}
 	}
