@@ -236,6 +236,17 @@ func streamInfo(redis, dkv harness.Reply) string {
 	return ""
 }
 
+// asAlone is a reply to HELLO as a node gives it that is in no cluster.
+func asAlone(r harness.Reply) harness.Reply {
+	r.Elems = slices.Clone(r.Elems)
+	for i := 0; i+1 < len(r.Elems); i += 2 {
+		if v := &r.Elems[i+1]; string(r.Elems[i].Str) == "mode" && string(v.Raw) == "$7\r\ncluster\r\n" {
+			v.Str, v.Raw = []byte("standalone"), []byte("$10\r\nstandalone\r\n")
+		}
+	}
+	return r
+}
+
 // hello compares all but the version and the connection's id.
 func hello(redis, dkv harness.Reply) string {
 	if why := shape(redis, dkv); why != "" {
