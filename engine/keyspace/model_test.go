@@ -24,24 +24,32 @@ type typeModel[M any] interface {
 	check(t *testing.T, s *keyspacetest.Store, r *rand.Rand)
 }
 
+// randomSteps returns a batch of so many random steps, some of which are undone.
+func randomSteps[M interface {
+	clone() M
+	step(tx *keyspace.Tx, r *rand.Rand)
+}](m M, random *rand.Rand, steps func() int) func(tx *keyspace.Tx) {
+	return func(tx *keyspace.Tx) {
+		for range steps() {
+			if random.IntN(4) == 0 {
+				mark, undone := tx.Mark(), m.clone()
+				for range random.IntN(4) {
+					undone.step(tx, random)
+				}
+				tx.Rollback(mark)
+				continue
+			}
+			m.step(tx, random)
+		}
+	}
+}
+
 // changeAtRandom does rounds of random batches, with rollbacks, lost batches and
 // restarts, and looks at all keys in every so many of them.
 func changeAtRandom[M typeModel[M]](t *testing.T, s *keyspacetest.Store, m M, random *rand.Rand, rounds, checkEvery int) {
 	t.Helper()
 	batch := func(m M) func(tx *keyspace.Tx) {
-		return func(tx *keyspace.Tx) {
-			for range 1 + random.IntN(6) {
-				if random.IntN(4) == 0 {
-					mark, undone := tx.Mark(), m.clone()
-					for range random.IntN(4) {
-						undone.step(tx, random)
-					}
-					tx.Rollback(mark)
-					continue
-				}
-				m.step(tx, random)
-			}
-		}
+		return randomSteps(m, random, func() int { return 1 + random.IntN(6) })
 	}
 	for range rounds {
 		if random.IntN(8) == 0 {
