@@ -148,9 +148,6 @@ func (pl *player) runAll(steps []step) *mismatch {
 
 // compare compares two replies and follows the state of MULTI.
 func (pl *player) compare(s step, redis, dkv harness.Reply) string {
-	if pl.pair.inCluster && s.name() == "HELLO" {
-		dkv = asAlone(dkv)
-	}
 	var queued [][]string
 	if s.conn < connections {
 		if pl.over {
@@ -173,6 +170,9 @@ func (pl *player) compare(s step, redis, dkv harness.Reply) string {
 		case slices.Contains([]string{"EXEC", "DISCARD", "RESET"}, s.name()) && !wrongArity(redis):
 			pl.queued[s.conn], pl.multi[s.conn] = nil, false
 		}
+	}
+	if pl.pair.inCluster {
+		dkv = asAlone(s.args, queued, dkv)
 	}
 	return differ(s.args, queued, redis, dkv)
 }
