@@ -27,9 +27,18 @@ TAGS      = $(if $(filter yes,$(ROCKSDB)),-tags rocksdb)
 LDFLAGS  := $(if $(VERSION),-ldflags "-X main.release=$(VERSION) -X main.version=$(VERSION)")
 
 # Packages whose code runs in many goroutines: always tested under the race
-# detector. The black-box suites in tests/ only drive other processes.
+# detector, which makes them several times slower. What is long there without more
+# goroutines (random commands beside a model or redis-server, crash after crash) has
+# a short form for it, -short, and its full length without it: MODELS and LONG.
+# -short leaves out nothing else there.
 CONCURRENT := ./cluster/... ./engine/... ./server/... ./resp/...
-BLACKBOX   := ./tests/compat ./tests/differential ./tests/crash ./tests/limits ./tests/cluster ./tests/replica ./tests/migrate
+MODELS     := ./server/command ./cluster/consensus ./cluster/shard ./cluster/raftsnap ./engine/keyspace ./engine/hot ./engine/pebbledb ./resp
+LONG       := -run 'CrashAnywhere|ScriptMemoryLimit|ScriptBombs' ./cluster ./server
+# The black-box suites only drive other processes. Those that mostly wait for them run
+# two at a time; beside those that measure time or memory, or take the machine down in
+# a part, nothing runs.
+TOGETHER   := ./tests/migrate ./tests/replica ./tests/differential ./tests/compat
+ALONE      := ./tests/cluster ./tests/crash ./tests/limits
 TESTFLAGS  ?=
 
 .PHONY: help build run cluster test test-tools race chaos lint fuzz bench bench-cluster cover clean
@@ -65,10 +74,13 @@ cluster: build ## build dkvsrv and run a cluster of three nodes here until Ctrl-
 test: test-tools build ## vet, all tests, concurrent packages under the race detector
 	$(GO) vet ./...
 	$(if $(TAGS),CGO_ENABLED=1 $(GO) vet $(TAGS) ./engine/rocksdb ./cluster ./cmd/dkvsrv)
-	race=$$(CGO_ENABLED=1 tests/tools.sh race-flag) && CGO_ENABLED=$${race:+1} $(GO) test $$race -timeout 15m $(TESTFLAGS) $(CONCURRENT)
+	race=$$(CGO_ENABLED=1 tests/tools.sh race-flag) && CGO_ENABLED=$${race:+1} $(GO) test $$race -short -timeout 15m $(TESTFLAGS) $(CONCURRENT)
+	$(GO) test -timeout 15m $(TESTFLAGS) $(MODELS)
+	$(GO) test -timeout 15m $(TESTFLAGS) $(LONG)
 	$(if $(TAGS),CGO_ENABLED=1 $(GO) test $(TAGS) -race -timeout 15m $(TESTFLAGS) ./engine/rocksdb && CGO_ENABLED=1 $(GO) test $(TAGS) -race -timeout 15m -run Engine $(TESTFLAGS) ./cluster)
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 5m $(TESTFLAGS) ./cmd/... ./tests/harness/... ./tests/tidy ./tests/bench ./tests/chaos/...
-	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -p 1 -count=1 -timeout 15m $(TESTFLAGS) $(BLACKBOX)
+	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -p 2 -count=1 -timeout 15m $(TESTFLAGS) $(TOGETHER)
+	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -p 1 -count=1 -timeout 15m $(TESTFLAGS) $(ALONE)
 
 test-tools: ## install the servers and tools that the tests compare with (apt, as root; else says what is missing)
 	@tests/tools.sh install
@@ -76,7 +88,7 @@ test-tools: ## install the servers and tools that the tests compare with (apt, a
 race: test-tools ## everything under the race detector, dkvsrv itself included
 	CGO_ENABLED=1 $(GO) build -race -o $(BIN)/race/ ./cmd/...
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) $(CONCURRENT) ./cmd/...
-	DKV_BIN=$(CURDIR)/$(BIN)/race $(GO) test -p 1 -count=1 -short -timeout 20m $(TESTFLAGS) $(BLACKBOX)
+	DKV_BIN=$(CURDIR)/$(BIN)/race $(GO) test -p 1 -count=1 -short -timeout 20m $(TESTFLAGS) $(TOGETHER) $(ALONE)
 
 chaos: build ## break a cluster under load for CHAOSTIME (10m), faults chosen by CHAOSSEED, and check what clients saw (root, Linux)
 	DKV_BIN=$(CURDIR)/$(BIN) DKV_CHAOS_TIME=$(CHAOSTIME) DKV_CHAOS_SEED=$(CHAOSSEED) DKV_CHAOS_FAULTS='$(CHAOSFAULTS)' DKV_CHAOS_FLAGS='$(CHAOSFLAGS)' \

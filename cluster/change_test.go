@@ -329,9 +329,6 @@ func TestTransferLeader(t *testing.T) {
 // TestLeadersSpread: nobody keeps all shards.
 func TestLeadersSpread(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("takes seconds of waiting")
-	}
 	c := newTestCluster(t)
 	list := c.startAll(3, func(o *Options) { o.Shards = 3 })
 	waitFor(t, func() bool {

@@ -242,10 +242,7 @@ func checkCrashPoint(t *testing.T, p crashPoint, mode raftlog.FsyncMode) {
 func TestCrashUnderLoad(t *testing.T) {
 	rng := seedOf(t)
 	const clients = 8
-	rounds := 12
-	if testing.Short() {
-		rounds = 4
-	}
+	const rounds = 12
 	mem := enginetest.NewCrashFS()
 	var acked, begun [clients]atomic.Int64
 	for round := range rounds {

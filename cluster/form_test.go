@@ -162,10 +162,6 @@ func TestShardCountIsFixed(t *testing.T) {
 func TestCrashWhileForming(t *testing.T) {
 	rng := seedOf(t)
 	ops := []int{3, 6, 10, 16, 25, 40, 60}
-	if testing.Short() {
-		ops = ops[rng.IntN(2):]
-		ops = []int{ops[0], ops[2], ops[4]}
-	}
 	for _, op := range ops {
 		t.Run(fmt.Sprint("op ", op), func(t *testing.T) {
 			c := newTestCluster(t)

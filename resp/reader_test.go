@@ -230,7 +230,11 @@ func TestReaderRandomSplits(t *testing.T) {
 	seed := rand.Int63()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewSource(seed))
-	for range 15 {
+	rounds := 15
+	if testing.Short() {
+		rounds = 3
+	}
+	for range rounds {
 		var input strings.Builder
 		for range 1 + rng.Intn(200) {
 			words := make([]string, 1+rng.Intn(6))

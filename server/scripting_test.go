@@ -241,7 +241,11 @@ func TestSlowReaderStopsNobody(t *testing.T) {
 
 // These end by the limit of memory alone: nobody kills them.
 func TestScriptMemoryLimit(t *testing.T) {
-	s := startServer(t, "lua-memory-limit", "16mb")
+	limit := "16mb"
+	if testing.Short() {
+		limit = "4mb"
+	}
+	s := startServer(t, "lua-memory-limit", limit)
 	c := dial(t, s)
 	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
@@ -270,12 +274,14 @@ func TestScriptMemoryLimit(t *testing.T) {
 	}
 }
 
-// patience is how long a bomb may burn before it is put out.
-const patience = 300 * time.Millisecond
-
 // None of these stops the node, or takes more memory than it may.
 func TestScriptBombs(t *testing.T) {
-	s := startServer(t, "lua-memory-limit", "64mb", "lua-time-limit", "100")
+	// patience is how long a bomb may burn before it is put out.
+	limit, patience := "64mb", 300*time.Millisecond
+	if testing.Short() {
+		limit, patience = "16mb", 100*time.Millisecond
+	}
+	s := startServer(t, "lua-memory-limit", limit, "lua-time-limit", "100")
 	c, other := dial(t, s), dial(t, s)
 	for _, x := range []*client{c, other} {
 		if err := x.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {

@@ -260,7 +260,9 @@ func TestSnapshotReplacesOlderStream(t *testing.T) {
 	s.check(50)
 }
 
-// flipper changes a byte of the pattern in what is written.
+// flipper changes a byte of the pattern in what is written, once for each that is
+// left: in one of the chunks of a stream, or the first would end it before the other
+// is looked at.
 type flipper struct {
 	net.Conn
 	left *atomic.Int32
@@ -299,8 +301,7 @@ func (s *patternSink) Chunk(data, position []byte, _ bool) error {
 }
 
 func TestSnapshotChecksum(t *testing.T) {
-	var left atomic.Int32
-	left.Store(2)
+	var left, streams atomic.Int32
 	a, b := pair(t, func(o *Options) {
 		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
@@ -308,7 +309,12 @@ func TestSnapshotChecksum(t *testing.T) {
 		}
 	})
 	var s patternSink
-	b.snapshot = func(consensus.NodeID, *SnapshotHeader) (SnapshotSink, error) { return &s, nil }
+	b.snapshot = func(consensus.NodeID, *SnapshotHeader) (SnapshotSink, error) {
+		if streams.Add(1) <= 2 {
+			left.Store(1)
+		}
+		return &s, nil
+	}
 	if err := a.SendSnapshot(context.Background(), 2, &SnapshotHeader{ID: 1}, &patternSource{}); err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,11 @@ func TestAgainstModel(t *testing.T) {
 			e := openHot(t, bytes)
 			model := make(map[string]string)
 			key := func() []byte { return fmt.Appendf(nil, "k%05d", rng.IntN(4000)) }
-			for range 4000 {
+			rounds := 4000
+			if testing.Short() {
+				rounds = 1000
+			}
+			for range rounds {
 				var b engine.Batch
 				for range 1 + rng.IntN(12) {
 					k := key()
@@ -243,17 +247,22 @@ func BenchmarkGetHit(b *testing.B) {
 // TestTableFillsItsLimit: records of a size that divides the ring's must not keep
 // it from growing.
 func TestTableFillsItsLimit(t *testing.T) {
-	for _, size := range []int{84, 100, 116, 1000} { // records of 112, 128, 144 and more bytes
-		e := openHot(t, 16<<20)
+	sizes := []int{84, 100, 116, 1000} // records of 112, 128, 144 and more bytes
+	limit := int64(16 << 20)
+	if testing.Short() {
+		sizes, limit = sizes[1:2], 4<<20
+	}
+	for _, size := range sizes {
+		e := openHot(t, limit)
 		var batch engine.Batch
-		for i := range 64 << 20 / (size + 32) {
+		for i := range 4 * int(limit) / (size + 32) {
 			batch.Put(fmt.Appendf(nil, "key:%012d", i), make([]byte, size))
 		}
 		if err := e.Apply(batch.Repr()); err != nil {
 			t.Fatal(err)
 		}
 		m := e.HotMetrics()
-		if held := m.Records * uint64(size+32); held < 12<<20 || m.Bytes > 17<<20 {
+		if held := m.Records * uint64(size+32); held < uint64(limit/4*3) || m.Bytes > uint64(limit/16*17) {
 			t.Errorf("values of %d bytes: %d bytes of records in %d of memory, limit %d", size, held, m.Bytes, m.Capacity)
 		}
 	}

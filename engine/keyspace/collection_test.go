@@ -296,35 +296,7 @@ func TestCollectionsAgainstModel(t *testing.T) {
 	if testing.Short() {
 		rounds = 200
 	}
-	for range rounds {
-		batch := func(m collModel) func(tx *keyspace.Tx) {
-			return func(tx *keyspace.Tx) {
-				for range 1 + random.IntN(6) {
-					if random.IntN(4) == 0 {
-						mark, undone := tx.Mark(), m.clone()
-						for range random.IntN(4) {
-							undone.step(tx, random)
-						}
-						tx.Rollback(mark)
-						continue
-					}
-					m.step(tx, random)
-				}
-			}
-		}
-		if random.IntN(8) == 0 {
-			s.Attempt(batch(m.clone()))
-		} else {
-			s.Write(batch(m))
-		}
-		if random.IntN(60) == 0 {
-			s.Reopen()
-		}
-		if random.IntN(10) == 0 {
-			m.check(t, s, random)
-		}
-	}
-	m.check(t, s, random)
+	changeAtRandom(t, s, m, random, rounds, 10)
 	s.Write(func(tx *keyspace.Tx) { must(tx.FlushAll()) })
 	clear(m)
 	m.check(t, s, random)
@@ -332,22 +304,10 @@ func TestCollectionsAgainstModel(t *testing.T) {
 
 // A follower has the same collections, and goes on with them when it becomes the
 // leader.
-func TestCollectionsOfFollower(t *testing.T) {
-	random := seed(t)
-	leader, follower := keyspacetest.New(t), keyspacetest.New(t)
-	m := collModel{}
-	for range 6 {
-		leader.Applied = follower.Follow
-		for range 30 {
-			leader.Write(func(tx *keyspace.Tx) {
-				for range 1 + random.IntN(5) {
-					m.step(tx, random)
-				}
-			})
-		}
-		m.check(t, follower, random)
-		leader.Applied = nil
-		check(follower.Keyspace().Reload(follower.Engine()))
-		leader, follower = follower, leader
-	}
+func TestCollectionsOfFollower(t *testing.T) { followAtRandom(t, collModel{}, seed(t)) }
+
+// A crash leaves collections as they were after some batch: Meta records, elements
+// and scores agree, and no element is left behind by what was deleted.
+func TestCollectionsAfterCrash(t *testing.T) {
+	crashAtRandom(t, collModel{}, seed(t), crashRun[collModel]{})
 }

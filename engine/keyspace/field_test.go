@@ -6,9 +6,6 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"dkv/engine/enginetest"
 	"dkv/engine/keyspace"
 	"dkv/engine/keyspace/keyspacetest"
 )
@@ -233,7 +230,11 @@ func reapFully(s *keyspacetest.Store, from []byte, limit int) []byte {
 func TestFieldExpiryAgainstModel(t *testing.T) {
 	defer keyspace.RebuildAfter(100)()
 	random := seed(t)
-	for range 6 {
+	worlds := 6
+	if testing.Short() {
+		worlds = 2
+	}
+	for range worlds {
 		s := keyspacetest.New(t)
 		m := fieldModel{}
 		var from []byte
@@ -281,66 +282,25 @@ func TestFieldExpiryAgainstModel(t *testing.T) {
 // after some batch; what is due is deleted then.
 func TestFieldExpiryAfterCrash(t *testing.T) {
 	random := seed(t)
-	fs := enginetest.NewCrashFS()
-	db := openOn(t, fs)
-	s := keyspacetest.Over(t, db)
-	m := fieldModel{}
-	states := []fieldModel{m.clone()}
-	times := []int64{s.Now}
-	type crash struct {
-		fs     *enginetest.CrashFS
-		atMost int
-	}
-	var crashes []crash
 	var from []byte
-	const counterDB = 15
-	for n := 1; n <= 200; n++ {
-		s.Now += int64(random.IntN(8))
-		reaps := random.IntN(5) == 0
-		s.Write(func(tx *keyspace.Tx) {
-			if reaps {
+	crashAtRandom(t, fieldModel{}, random, crashRun[fieldModel]{
+		between: func(s *keyspacetest.Store) { s.Now += int64(random.IntN(8)) },
+		begin: func(s *keyspacetest.Store, tx *keyspace.Tx, m fieldModel) {
+			if random.IntN(5) == 0 {
 				var err error
 				_, from, _, err = s.Keyspace().Reap(tx, from, 1000)
 				check(err)
 				from = append([]byte(nil), from...)
 				m.reap(s.Now)
 			}
-			for range 1 + random.IntN(4) {
-				m.step(tx, random)
-			}
-			setKey(tx, counterDB, "batch", strconv.Itoa(n), 0)
-		})
-		states, times = append(states, m.clone()), append(times, s.Now)
-		if random.IntN(20) == 0 {
-			check(db.Flush())
-		}
-		if random.IntN(8) == 0 {
-			cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[random.IntN(3)], RNG: rand.New(rand.NewPCG(random.Uint64(), 0))}
-			crashes = append(crashes, crash{fs.Crash(cfg), n})
-		}
-	}
-	check(db.Close())
-	for _, c := range crashes {
-		db := openOn(t, c.fs)
-		after := keyspacetest.Over(t, db)
-		n := 0
-		after.Read(func(tx *keyspace.Tx) {
-			if v, ok := getKey(tx, counterDB, "batch"); ok {
-				n = must(strconv.Atoi(v))
-			}
-		})
-		if n > c.atMost {
-			t.Fatalf("batch %d is there after a crash at %d", n, c.atMost)
-		}
-		after.Now = times[n]
-		state := states[n].clone()
-		state.check(t, after, random)
-		after.Now += 30
-		reapFully(after, nil, 10)
-		state.reap(after.Now)
-		state.check(t, after, random)
-		check(db.Close())
-	}
+		},
+		after: func(s *keyspacetest.Store, m fieldModel) {
+			s.Now += 30
+			reapFully(s, nil, 10)
+			m.reap(s.Now)
+			m.check(t, s, random)
+		},
+	})
 }
 
 // A hash of records that an older version wrote is read and written as it is, and gets

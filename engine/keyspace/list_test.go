@@ -8,10 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"dkv/engine"
-	"dkv/engine/enginetest"
 	"dkv/engine/keyspace"
 	"dkv/engine/keyspace/keyspacetest"
 )
@@ -247,34 +244,7 @@ func TestListsAgainstModel(t *testing.T) {
 	if testing.Short() {
 		rounds = 200
 	}
-	for range rounds {
-		batch := func(m listModel) func(tx *keyspace.Tx) {
-			return func(tx *keyspace.Tx) {
-				for range 1 + random.IntN(6) {
-					if random.IntN(4) == 0 {
-						mark, undone := tx.Mark(), m.clone()
-						for range random.IntN(4) {
-							undone.step(tx, random)
-						}
-						tx.Rollback(mark)
-						continue
-					}
-					m.step(tx, random)
-				}
-			}
-		}
-		if random.IntN(8) == 0 {
-			s.Attempt(batch(m.clone()))
-		} else {
-			s.Write(batch(m))
-		}
-		if random.IntN(60) == 0 {
-			s.Reopen()
-		}
-		if random.IntN(5) == 0 {
-			m.check(t, s, random)
-		}
-	}
+	changeAtRandom(t, s, m, random, rounds, 5)
 	s.Write(func(tx *keyspace.Tx) { must(tx.FlushAll()) })
 	clear(m)
 	m.check(t, s, random)
@@ -282,50 +252,7 @@ func TestListsAgainstModel(t *testing.T) {
 
 // A crash leaves lists as they were after some batch.
 func TestListsAfterCrash(t *testing.T) {
-	random := seed(t)
-	fs := enginetest.NewCrashFS()
-	db := openOn(t, fs)
-	s := keyspacetest.Over(t, db)
-	m := listModel{}
-	states := []listModel{m.clone()}
-	type crash struct {
-		fs     *enginetest.CrashFS
-		atMost int
-	}
-	var crashes []crash
-	const batches, counterDB = 250, 15
-	for n := 1; n <= batches; n++ {
-		s.Write(func(tx *keyspace.Tx) {
-			for range 1 + random.IntN(5) {
-				m.step(tx, random)
-			}
-			setKey(tx, counterDB, "batch", strconv.Itoa(n), 0)
-		})
-		states = append(states, m.clone())
-		if random.IntN(20) == 0 {
-			check(db.Flush())
-		}
-		if random.IntN(8) == 0 {
-			cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: []int{0, 50, 100}[random.IntN(3)], RNG: rand.New(rand.NewPCG(random.Uint64(), 0))}
-			crashes = append(crashes, crash{fs.Crash(cfg), n})
-		}
-	}
-	check(db.Close())
-	for _, c := range crashes {
-		db := openOn(t, c.fs)
-		after := keyspacetest.Over(t, db)
-		n := 0
-		after.Read(func(tx *keyspace.Tx) {
-			if v, ok := getKey(tx, counterDB, "batch"); ok {
-				n = must(strconv.Atoi(v))
-			}
-		})
-		if n > c.atMost {
-			t.Fatalf("batch %d is there after a crash at %d", n, c.atMost)
-		}
-		states[n].check(t, after, random)
-		check(db.Close())
-	}
+	crashAtRandom(t, listModel{}, seed(t), crashRun[listModel]{})
 }
 
 // What a change writes does not grow with the list: a queue's steps touch two

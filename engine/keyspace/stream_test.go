@@ -397,36 +397,17 @@ func TestStreamsAgainstModel(t *testing.T) {
 	if testing.Short() {
 		rounds = 300
 	}
-	for range rounds {
-		batch := func(m streamModel) func(tx *keyspace.Tx) {
-			return func(tx *keyspace.Tx) {
-				for range 1 + random.IntN(6) {
-					if random.IntN(4) == 0 {
-						mark, undone := tx.Mark(), m.clone()
-						for range random.IntN(4) {
-							undone.step(tx, random)
-						}
-						tx.Rollback(mark)
-						continue
-					}
-					m.step(tx, random)
-				}
-			}
-		}
-		if random.IntN(8) == 0 {
-			s.Attempt(batch(m.clone()))
-		} else {
-			s.Write(batch(m))
-		}
-		if random.IntN(60) == 0 {
-			s.Reopen()
-		}
-		if random.IntN(10) == 0 {
-			m.check(t, s, random)
-		}
-	}
-	m.check(t, s, random)
+	changeAtRandom(t, s, m, random, rounds, 10)
 	s.Write(func(tx *keyspace.Tx) { must(tx.FlushAll()) })
 	clear(m)
 	m.check(t, s, random)
 }
+
+// A crash leaves streams as they were after some batch: Meta records, entries, nodes,
+// groups and what is pending agree, and nothing is left behind by what was deleted.
+func TestStreamsAfterCrash(t *testing.T) {
+	crashAtRandom(t, streamModel{}, seed(t), crashRun[streamModel]{})
+}
+
+// A follower has the same streams, and goes on with them when it becomes the leader.
+func TestStreamsOfFollower(t *testing.T) { followAtRandom(t, streamModel{}, seed(t)) }

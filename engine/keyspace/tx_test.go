@@ -202,19 +202,7 @@ func TestTxAgainstModel(t *testing.T) {
 	for range 1500 {
 		s.Now += int64(random.IntN(20))
 		batch := func(m *model) func(tx *keyspace.Tx) {
-			return func(tx *keyspace.Tx) {
-				for range random.IntN(8) {
-					if random.IntN(4) == 0 {
-						mark, undone := tx.Mark(), m.clone()
-						for range random.IntN(4) {
-							undone.step(tx, random)
-						}
-						tx.Rollback(mark)
-						continue
-					}
-					m.step(tx, random)
-				}
-			}
+			return randomSteps(m, random, func() int { return random.IntN(8) })
 		}
 		switch random.IntN(10) {
 		default:

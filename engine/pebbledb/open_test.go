@@ -136,6 +136,10 @@ func TestMissingTable(t *testing.T) {
 // A crash in the first Open, at any of its steps, leaves a folder that opens.
 func TestCrashInFirstOpen(t *testing.T) {
 	rng := enginetest.Rand(t)
+	tries := 20
+	if testing.Short() {
+		tries = 5
+	}
 	for n := range 1000 {
 		mem := vfs.NewCrashableMem()
 		count, reached := 0, false
@@ -157,7 +161,7 @@ func TestCrashInFirstOpen(t *testing.T) {
 			return
 		}
 		// Of what was not synced any part may be there, in any order.
-		for try := range 20 {
+		for try := range tries {
 			left := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: min(try, 1) * 50, RNG: rng})
 			db, err = pebbledb.Open("store", pebbledb.Options{FS: left, Logger: quiet()})
 			if err != nil {

@@ -251,7 +251,7 @@ func compareWithRedis(t *testing.T, rounds int, next func() []string) {
 		o.do("HELLO", strconv.Itoa(proto))
 		o.do("FLUSHALL")
 		o.do("SELECT", "0")
-		var history []string
+		var before history
 		for range rounds {
 			args := next()
 			c.store.Now = time.Now().UnixMilli()
@@ -263,12 +263,38 @@ func compareWithRedis(t *testing.T, rounds int, next func() []string) {
 				continue
 			}
 			want, got := o.do(args...), c.do(args...)
-			history = append(history, fmt.Sprintf("%q -> %q", args, got))
+			before.add(args, got)
 			if comparable(args, got) != comparable(args, want) && !nearly(args, got, want) && !c.knownEncoding(args, got, want) &&
 				!isNewer(args, got, want) {
-				t.Fatalf("RESP%d, %q:\n got %q\nwant %q\nbefore:\n%s", proto, args, got, want,
-					strings.Join(history[max(0, len(history)-15):], "\n"))
+				t.Fatalf("RESP%d, %q:\n got %q\nwant %q\nbefore:\n%s", proto, args, got, want, before.last(15))
 			}
 		}
 	}
+}
+
+// history is what was asked and answered last.
+type history []exchange
+
+type exchange struct {
+	args  []string
+	reply string
+}
+
+// historyLimit is how many exchanges are kept at least.
+const historyLimit = 50
+
+func (h *history) add(args []string, reply string) {
+	if len(*h) == 2*historyLimit {
+		*h = append((*h)[:0], (*h)[historyLimit:]...)
+	}
+	*h = append(*h, exchange{args, reply})
+}
+
+// last returns the last n exchanges, a line each.
+func (h history) last(n int) string {
+	var lines []string
+	for _, x := range h[max(0, len(h)-n):] {
+		lines = append(lines, fmt.Sprintf("%q -> %q", x.args, x.reply))
+	}
+	return strings.Join(lines, "\n")
 }

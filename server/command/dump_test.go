@@ -98,7 +98,11 @@ func TestDumpBothWays(t *testing.T) {
 	g := generator{seed(t)}
 	o := newOracle(t)
 	c := newClient(t)
-	for range 600 {
+	rounds := 600
+	if testing.Short() {
+		rounds /= 5
+	}
+	for range rounds {
 		read := g.makeValue(o, 6)
 		query := func(key string) []string { return append([]string{read[0], key}, read[1:]...) }
 		want := comparable(read, o.do(query("k")...))

@@ -226,7 +226,7 @@ func TestStreamsAgainstRedis(t *testing.T) {
 		o.do("HELLO", strconv.Itoa(proto))
 		o.do("FLUSHALL")
 		o.do("SELECT", "0")
-		var history []string
+		var before history
 		for range rounds {
 			args := g.next()
 			c.store.Now = time.Now().UnixMilli()
@@ -234,15 +234,14 @@ func TestStreamsAgainstRedis(t *testing.T) {
 				continue
 			}
 			want, got := o.do(args...), c.do(args...)
-			history = append(history, fmt.Sprintf("%q -> %q", args, got))
+			before.add(args, got)
 			if got == "-"+string(errXsetidMax)+"\r\n" { // 7.0 does not look at it
 				o.do("del", args[1])
 				c.do("del", args[1])
 				continue
 			}
 			if streamReply(args, got) != streamReply(args, want) && !nearly(args, got, want) && !c.knownEncoding(args, got, want) {
-				t.Fatalf("RESP%d, %q:\n got %q\nwant %q\nbefore:\n%s", proto, args, got, want,
-					strings.Join(history[max(0, len(history)-25):], "\n"))
+				t.Fatalf("RESP%d, %q:\n got %q\nwant %q\nbefore:\n%s", proto, args, got, want, before.last(25))
 			}
 		}
 	}

@@ -172,7 +172,11 @@ func TestSortedSets72(t *testing.T) {
 // large ones.
 func TestRandomIsEven(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for _, size := range []int{5, 100, 200, 1000} {
+	sizes := []int{5, 100, 200, 1000}
+	if testing.Short() {
+		sizes = sizes[:3]
+	}
+	for _, size := range sizes {
 		c := newClient(t)
 		for range size {
 			c.do("sadd", "s", fmt.Sprintf("member%d", random.Uint64()))

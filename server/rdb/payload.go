@@ -19,11 +19,20 @@ func OpenPayload(b []byte) (Type, *Reader, error) {
 	if len(b) < 1+footerBytes {
 		return 0, nil, ErrPayload
 	}
-	end := len(b) - footerBytes
-	if binary.LittleEndian.Uint16(b[end:]) > MaxVersion || binary.LittleEndian.Uint64(b[end+2:]) != updateSum(0, b[:end+2]) {
-		return 0, nil, ErrPayload
+	body, err := checkFooter(b)
+	if err != nil {
+		return 0, nil, err
 	}
-	return Type(b[0]), NewBytes(b[1:end:end]), nil
+	return Type(body[0]), NewBytes(body[1:]), nil
+}
+
+// checkFooter returns what stands before the footer. Errors: ErrPayload.
+func checkFooter(b []byte) ([]byte, error) {
+	end := len(b) - footerBytes
+	if end < 0 || binary.LittleEndian.Uint16(b[end:]) > MaxVersion || binary.LittleEndian.Uint64(b[end+2:]) != updateSum(0, b[:end+2]) {
+		return nil, ErrPayload
+	}
+	return b[:end:end], nil
 }
 
 // AppendFooter ends the payload that dst consists of from some place on.

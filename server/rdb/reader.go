@@ -18,6 +18,9 @@ const (
 // Reader reads values.
 type Reader struct {
 	source
+	// mostBytes is the longest string that may come of a compressed one; 0: maxStringBytes.
+	mostBytes uint64
+
 	first  []byte // the first of two strings
 	plain  []byte // what was compressed
 	digits [2][24]byte
@@ -127,7 +130,7 @@ func (r *Reader) compressed() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if size > maxStringBytes || size > packed*maxLZFRatio {
+	if size > maxStringBytes || r.mostBytes != 0 && size > r.mostBytes || size > packed*maxLZFRatio {
 		return nil, badFormat("%d bytes that are %d when compressed", size, packed)
 	}
 	b, err := r.bytes(packed)

@@ -103,10 +103,3 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Error("what was only compiled is known")
 	}
 }
-
-// Sums are Redis's: this is the check value of its crc64.c.
-func TestCRC(t *testing.T) {
-	if got := crc([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
-		t.Errorf("%x", got)
-	}
-}

@@ -41,6 +41,7 @@ func randomText(n int) string {
 // Everything that a key is comes with a raft snapshot: earlier systems lost the
 // TTLs.
 func TestRaftSnapshotIsWhole(t *testing.T) {
+	t.Parallel()
 	c := local(t, 3, smallLogs...)
 	victim := c.Others(c.MustLeader(t))[0]
 	other := c.Others(victim)[0]
@@ -90,6 +91,7 @@ func TestRaftSnapshotIsWhole(t *testing.T) {
 // A node that is killed again and again while it is sent a raft snapshot gets
 // there in the end; it must not be caught in a loop of restarts.
 func TestKilledWhileReceivingARaftSnapshot(t *testing.T) {
+	t.Parallel()
 	c := local(t, 3, append([]string{"-raft-snapshot-rate", "4mb"}, smallLogs...)...)
 	victim := c.Others(c.MustLeader(t))[0]
 	other := c.Others(victim)[0]

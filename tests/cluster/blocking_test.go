@@ -114,6 +114,7 @@ func (q *queues) mustFlow() {
 // and others push: every element that was pushed is popped once, or is still there,
 // or the pop that may have taken it ended as uncertain.
 func TestBlockingPopsThroughFailover(t *testing.T) {
+	t.Parallel()
 	c := wired(t)
 	q := &queues{t: t, cluster: c}
 	q.mu.acked, q.mu.popped = make(map[string]bool), make(map[string]int)

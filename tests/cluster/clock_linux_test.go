@@ -11,6 +11,7 @@ import (
 // cost no data and no leader; and a lease is not believed for longer. TTLs are
 // by the leader's clock, as documented.
 func TestClockJumps(t *testing.T) {
+	t.Parallel()
 	harness.NeedLong(t) // builds dkvsrv once more
 	harness.NeedItself(t)
 	program := harness.ClockProgram(t)

@@ -17,5 +17,9 @@
 // is named after it. What cannot be shown from outside is tested beside the
 // code: cluster, cluster/consensus, cluster/shard, cluster/raftsnap.
 //
+// Tests that only wait for nodes to take writes again are parallel: go test runs
+// them two by two, when those that measure how long that takes, or fill disks, have
+// run alone.
+//
 // Partitions need root, on Linux: skipped elsewhere, a failure where CI=true.
 package cluster

@@ -11,6 +11,7 @@ import (
 
 // Leaders die, hang and are cut off while clients write through all nodes.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	c := wired(t)
 	l := startLoad(c)
 	l.mustFlow(t)

@@ -222,6 +222,7 @@ func TestNodeIDsAreNotUsedAgain(t *testing.T) {
 // carried out by a leader that is cut off: earlier systems lost updates when a
 // partitioned old leader changed its membership.
 func TestLeaderCutOffCannotChangeMembership(t *testing.T) {
+	t.Parallel()
 	c := wired(t, "-cluster-timeout", "1s")
 	old := c.MustLeader(t)
 	others := c.Others(old)

@@ -11,6 +11,7 @@ import (
 // through all of them: the part that has a majority goes on, and in the end
 // what clients were told is true.
 func TestPartitions(t *testing.T) {
+	t.Parallel()
 	c := harness.StartCluster(t, harness.ClusterOptions{Nodes: 5, Wire: true, Flags: []string{"-cluster-timeout", "1s"}})
 	l := startLoad(c)
 	l.mustFlow(t)
@@ -81,6 +82,7 @@ func TestPartitions(t *testing.T) {
 // A node is added while the leader dies, and one removed while another leader
 // dies: each change is carried out in the end, once.
 func TestMembershipChangesWhileLeadersDie(t *testing.T) {
+	t.Parallel()
 	c := local(t, 3, smallLogs...)
 	l := startLoad(c, c.Nodes()...)
 	l.mustFlow(t)
@@ -125,6 +127,7 @@ func TestMembershipChangesWhileLeadersDie(t *testing.T) {
 // With several shards a node that is removed leads some of them. All of them
 // must find another leader, whichever it leaves first.
 func TestRemoveNodesThatLeadShards(t *testing.T) {
+	t.Parallel()
 	c := local(t, 3, "-shards", "4")
 	l := startLoad(c)
 	l.mustFlow(t)

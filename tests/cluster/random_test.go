@@ -14,6 +14,7 @@ import (
 // Random faults under load, checked for linearizability: the short form of
 // `make chaos`.
 func TestRandomFaults(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		time  time.Duration
@@ -23,6 +24,7 @@ func TestRandomFaults(t *testing.T) {
 		{"four shards, leases", 20 * time.Second, []string{"-shards", "4", "-read-mode", "lease"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			harness.NeedItself(t)
 			o := chaos.Options{Time: c.time, Seed: chaos.RandomSeed(), Dir: t.TempDir(), Log: t.Logf, Flags: c.flags}
 			o.Reports = chaos.Reports(t, o.Seed)

@@ -13,8 +13,10 @@ import (
 // meanwhile. What it is asked at once when it goes on, it must not answer from
 // what it has.
 func TestNoStaleReadAfterAPause(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"index", "lease"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			c := local(t, 3, "-read-mode", mode)
 			for round := range 3 {
 				old := c.MustLeader(t)
@@ -63,6 +65,7 @@ func setUntilOK(t *testing.T, c *harness.TestConn, key, value string) {
 // asked to write must be neither there nor reported as a definite failure
 // unless it never will be.
 func TestLeaderCutOffFromOthers(t *testing.T) {
+	t.Parallel()
 	c := wired(t, "-cluster-timeout", "500ms")
 	old := c.MustLeader(t)
 	stranded := old.Dial(t)
@@ -104,6 +107,7 @@ func TestLeaderCutOffFromOthers(t *testing.T) {
 // A node that was away answers at its start, while it replays its log and
 // catches up, with nothing older than what was acknowledged meanwhile.
 func TestRestartedNodeAnswersNothingOld(t *testing.T) {
+	t.Parallel()
 	c := local(t, 3, smallLogs...)
 	for round := range 4 {
 		victim := c.Others(c.MustLeader(t))[round%2]

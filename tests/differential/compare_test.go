@@ -236,6 +236,25 @@ func streamInfo(redis, dkv harness.Reply) string {
 	return ""
 }
 
+// asAlone is a node's reply as it would be if the node were in no cluster: HELLO, by
+// itself or queued, says whether it is.
+func asAlone(args []string, queued [][]string, r harness.Reply) harness.Reply {
+	r.Elems = slices.Clone(r.Elems)
+	switch {
+	case len(args) > 0 && strings.EqualFold(args[0], "HELLO"):
+		for i := 0; i+1 < len(r.Elems); i += 2 {
+			if v := &r.Elems[i+1]; string(r.Elems[i].Str) == "mode" && string(v.Str) == "cluster" {
+				v.Str, v.Raw = []byte("standalone"), []byte("$10\r\nstandalone\r\n")
+			}
+		}
+	case len(queued) == len(r.Elems):
+		for i := range queued {
+			r.Elems[i] = asAlone(queued[i], nil, r.Elems[i])
+		}
+	}
+	return r
+}
+
 // hello compares all but the version and the connection's id.
 func hello(redis, dkv harness.Reply) string {
 	if why := shape(redis, dkv); why != "" {

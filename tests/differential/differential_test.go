@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// defaultSequences take some ten seconds.
+// defaultSequences take a minute.
 const defaultSequences = 200
 
 func TestRandom(t *testing.T) {
@@ -26,9 +26,29 @@ func TestRandom(t *testing.T) {
 	if os.Getenv("DKV_DIFF_SEED") != "" {
 		sequences = 1
 	}
-	t.Logf("first seed %d, %d sequences of %d steps", seed, sequences, steps)
+	// Most of the time is spent on waiting for replies: two halves at once.
+	t.Run("halves", func(t *testing.T) {
+		first := (sequences + 1) / 2
+		for _, half := range [][2]int{{0, first}, {first, sequences}} {
+			if half[0] == half[1] {
+				continue
+			}
+			t.Run(strconv.Itoa(half[0]), func(t *testing.T) {
+				t.Parallel()
+				startPair(t).playRandom(t, seed+uint64(half[0]), half[1]-half[0], steps)
+			})
+		}
+	})
+	t.Logf("transactions that only dkv aborted, after a flush, SWAPDB or an expiry: %d", abortedByFlush.Load())
+	for _, k := range known {
+		t.Logf("known difference %-20s met %5d times: %s", k.command, k.seen.Load(), k.reason)
+	}
+}
 
-	p := startPair(t)
+// playRandom plays sequences that begin with a seed.
+func (p *pair) playRandom(t *testing.T, seed uint64, sequences, steps int) {
+	t.Helper()
+	t.Logf("first seed %d, %d sequences of %d steps", seed, sequences, steps)
 	unstable := 0
 	for i := range sequences {
 		seq := newGenerator(seed + uint64(i)).sequence(steps)
@@ -50,10 +70,6 @@ func TestRandom(t *testing.T) {
 	}
 	if unstable > 1+sequences/20 {
 		t.Errorf("%d of %d sequences gave another result when played again", unstable, sequences)
-	}
-	t.Logf("transactions that only dkv aborted, after a flush, SWAPDB or an expiry: %d", abortedByFlush.Load())
-	for _, k := range known {
-		t.Logf("known difference %-20s met %5d times: %s", k.command, k.seen.Load(), k.reason)
 	}
 }
 

@@ -7,6 +7,7 @@
 //     arguments, wrong arities, mixed case, binary keys, numbers at the edges,
 //     several databases, transactions and WATCH over two connections, in RESP2
 //     and RESP3. At the end of a sequence the data of both are compared too.
+//   - TestRandomElsewhere does so on the other engines, and on each of three nodes.
 //   - TestTranscripts plays the files in testdata: found bugs and edge cases.
 //   - TestMalformed sends what is not RESP, or nearly.
 //
@@ -20,6 +21,6 @@
 // has the known differences between Redis 7.0, which Debian has, and 7.2, which
 // dkv follows, and those that are dkv's own.
 //
-// Environment: DKV_DIFF_SEED (a sequence to play again), DKV_DIFF_SEQUENCES and
-// DKV_DIFF_STEPS (for longer runs).
+// Environment: DKV_DIFF_SEED (a sequence to play again), DKV_DIFF_SEQUENCES,
+// DKV_DIFF_ELSEWHERE and DKV_DIFF_STEPS (for longer runs).
 package differential

@@ -166,7 +166,7 @@ func TestClientListFields(t *testing.T) {
 
 // CLIENT PAUSE holds writers back, and with ALL everyone.
 func TestClientPause(t *testing.T) {
-	const pause = 200 * time.Millisecond
+	const pause = 400 * time.Millisecond // half of it is more than a busy machine takes for a reply
 	p := startPair(t)
 	for _, mode := range []string{"WRITE", "ALL"} {
 		for _, command := range []string{"GET", "INCR"} {

@@ -229,7 +229,7 @@ func resident(t *testing.T, pid int) int64 {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
-		t.Skipf("skipped: no /proc here: %v", err)
+		harness.Missing(t, "a /proc: "+err.Error())
 	}
 	pages, err := strconv.ParseInt(strings.Fields(string(data))[1], 10, 64)
 	if err != nil {

@@ -15,6 +15,7 @@ func TestKill(t *testing.T) {
 	harness.NeedItself(t)
 	for _, fsync := range []string{"always", "no"} {
 		t.Run(fsync, func(t *testing.T) {
+			t.Parallel()
 			rng := seedOf(t)
 			source := harness.Redis(t, "--repl-backlog-size", "100mb", "--repl-diskless-sync-delay", "0")
 			fill(t, source, rng, 400)

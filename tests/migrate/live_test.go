@@ -16,6 +16,7 @@ func TestLive(t *testing.T) {
 		"diskless": {"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			rng := seedOf(t)
 			source := harness.Redis(t, flags...)
 			fill(t, source, rng, 300)
