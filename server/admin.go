@@ -39,6 +39,7 @@ type admin struct {
 	saves      atomic.Uint64
 	peakMemory atomic.Uint64
 	blocked    atomic.Int64  // clients in WAIT
+	allowAll   atomic.Bool   // scripts may call more, see DEBUG SET-DISABLE-DENY-SCRIPTS
 	expired    atomic.Uint64 // expired keys that CONFIG RESETSTAT took off
 }
 

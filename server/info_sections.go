@@ -84,7 +84,7 @@ func infoMemory(w *infoWriter) {
 	w.size("total_system_memory", system)
 	w.size("used_memory_lua", 0)
 	w.size("used_memory_scripts", 0)
-	w.line("number_of_cached_scripts", 0)
+	w.line("number_of_cached_scripts", w.srv.scripts.Known())
 	w.line("number_of_functions", 0)
 	w.line("number_of_libraries", 0)
 	w.size("maxmemory", uint64(w.srv.config.Int("maxmemory")))
@@ -256,6 +256,9 @@ func infoErrorStats(w *infoWriter) {
 }
 
 func infoLatencyStats(w *infoWriter) {
+	if !w.srv.config.LatencyTracking.Load() {
+		return
+	}
 	percentiles := strings.Fields(w.srv.config.String("latency-tracking-info-percentiles"))
 	for _, spec := range command.All() {
 		h := w.srv.stats.Command(spec).Latency()

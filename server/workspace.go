@@ -255,14 +255,24 @@ func taskErrorText(err error) string { return err.Error() }
 // ran does what follows every command that ran: statistics, the slow log, the
 // latency monitor, MONITOR.
 func (ws *workspace) ran(spec *command.Spec, args [][]byte, nanos int64, failed bool) {
+	ws.count(spec, args, nanos, failed)
+	ws.conn.show(spec, args)
+}
+
+// show shows a command to monitors.
+func (c *Conn) show(spec *command.Spec, args [][]byte) {
+	if c.srv.monitors.any() && spec.Flags&(command.FlagSkipMonitor|command.FlagAdmin) == 0 {
+		c.srv.monitors.feed(c, args)
+	}
+}
+
+// count is ran without MONITOR.
+func (ws *workspace) count(spec *command.Spec, args [][]byte, nanos int64, failed bool) {
 	c := ws.conn
 	ws.last = spec
 	ws.tally.add(c.srv.stats, spec, uint64(max(nanos, 0)), failed)
 	if d := time.Duration(nanos); c.srv.slowlog.slow(d) || d >= minLatencyEvent {
 		c.observe(spec, args, d)
-	}
-	if c.srv.monitors.any() && spec.Flags&(command.FlagSkipMonitor|command.FlagAdmin) == 0 {
-		c.srv.monitors.feed(c, args)
 	}
 }
 

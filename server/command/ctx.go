@@ -35,6 +35,8 @@ type Ctx struct {
 	Again [][]byte
 	// Scripts evaluates scripts; nil: there are none, as within a script.
 	Scripts Scripter
+	// Scripted: a script calls the command.
+	Scripted bool
 	// Shard is the number of the shard that Tx is of.
 	Shard int
 

@@ -181,6 +181,7 @@ func (e *Engine) load(c *command.Ctx) error {
 	if !found {
 		c.Tx.PutScriptRecord(name, c.Args[2])
 	}
+	e.known.put(sc, true)
 	c.Out.BulkString(sc.sha)
 	return nil
 }
@@ -208,7 +209,10 @@ func (e *Engine) exists(c *command.Ctx) error {
 
 // flush is SCRIPT FLUSH: no script is known any more.
 func (e *Engine) flush(c *command.Ctx) error {
-	if len(c.Args) > 3 || len(c.Args) == 3 && !isFlushType(c.Args[2]) {
+	if len(c.Args) > 3 {
+		return resp.ErrSubcommandSyntax(c.Args[1], "script")
+	}
+	if len(c.Args) == 3 && !isFlushType(c.Args[2]) {
 		return resp.Error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
 	}
 	if err := deleteRecords(c, scriptRecords); err != nil {
