@@ -94,7 +94,7 @@ var differences = map[string]string{
 	"cluster|addslots": ownCluster, "cluster|addslotsrange": ownCluster, "cluster|delslots": ownCluster, "cluster|delslotsrange": ownCluster,
 	"cluster|flushslots": ownCluster, "cluster|setslot": ownCluster, "cluster|bumpepoch": ownEpochs, "cluster|set-config-epoch": ownEpochs,
 	"cluster|reset": "refused; names CLUSTER REMOVENODE",
-	"cluster|meet": "refused; names CLUSTER ADDNODE", "cluster|forget": "refused; names CLUSTER REMOVENODE", "cluster|replicate": "refused; names CLUSTER TRANSFERLEADER: every node has all data",
+	"cluster|meet":  "refused; names CLUSTER ADDNODE", "cluster|forget": "refused; names CLUSTER REMOVENODE", "cluster|replicate": "refused; names CLUSTER TRANSFERLEADER: every node has all data",
 	"save": inBackground, "bgsave": inBackground, "bgrewriteaof": "flushes the engine so that the log can be cut: " + savesNothing,
 	"shutdown":  "flushes the engine; " + savesNothing + ", also with NOSAVE",
 	"lastsave":  "the last flush, or backup",
