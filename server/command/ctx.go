@@ -22,6 +22,10 @@ type Ctx struct {
 	Spec *Spec
 	// MaxStringLen is proto-max-bulk-len; 0: the default.
 	MaxStringLen int64
+	// MaxReply is how many bytes Out may have after a reply of any length that was asked
+	// for, client-output-buffer-limit or a script's memory; 0: no bound. Then the error is
+	// ErrReplyTooLong.
+	MaxReply int64
 	// Sharded: there are several shards, and Tx sees the keys of one.
 	Sharded bool
 	// Limits are those of compact encodings; nil: the default.
