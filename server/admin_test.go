@@ -362,7 +362,7 @@ func TestAdminCommands(t *testing.T) {
 		{"BGSAVE", "+QUEUED\r\n"},
 		{"CONFIG GET port", "+QUEUED\r\n"},
 		{"DEBUG RELOAD", "+QUEUED\r\n"},
-		{"EXEC", "*6\r\n+OK\r\n:0\r\n+OK\r\n+Background saving started\r\n*2\r\n$4\r\nport\r\n$1\r\n0\r\n+OK\r\n"},
+		{"EXEC", "*6\r\n+OK\r\n:0\r\n+OK\r\n+Background saving scheduled\r\n*2\r\n$4\r\nport\r\n$1\r\n0\r\n+OK\r\n"},
 		{"LOLWUT VERSION x", "-ERR value is not an integer or out of range\r\n"},
 	} {
 		if got := c.do(strings.Fields(tc.request)...); got != tc.want {

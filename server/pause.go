@@ -95,6 +95,7 @@ func (c *Conn) waitPaused(spec *command.Spec, args [][]byte) bool {
 			c.finish()
 			c.flush()
 			c.setFlag(flagPaused, true)
+			c.srv.admin.blocked.Add(1) // INFO counts them among the blocked
 		}
 		t := time.NewTimer(d)
 		select {
@@ -107,6 +108,7 @@ func (c *Conn) waitPaused(spec *command.Spec, args [][]byte) bool {
 	}
 	if waited {
 		c.setFlag(flagPaused, false)
+		c.srv.admin.blocked.Add(-1)
 	}
 	return !c.dead.Load()
 }
