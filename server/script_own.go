@@ -96,7 +96,12 @@ func (s *Server) scriptCalled(call script.Call) {
 
 // announce shows a script to monitors before it runs, so that its commands come after
 // it.
+//
+// What it publishes comes to its own client after the reply.
 func (c *Conn) announce(spec *command.Spec, args [][]byte) {
+	if spec.MayWrite && c.subs.total() > 0 {
+		c.cork()
+	}
 	if c.srv.monitors.any() && spec.Categories&command.CatScripting != 0 && spec.Flags&command.FlagSkipMonitor != 0 {
 		c.srv.monitors.feed(c, args)
 	}

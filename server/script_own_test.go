@@ -165,3 +165,68 @@ func TestMonitorShowsBlockingCommands(t *testing.T) {
 		}
 	}
 }
+
+// What a script publishes comes to its own client after the script's reply.
+func TestScriptPublishesToItsOwnClient(t *testing.T) {
+	c := dial(t, startServer(t))
+	c.do("HELLO", "3")
+	c.do("SUBSCRIBE", "foo")
+	const script = "redis.call('publish', 'foo', 'bar') redis.call('publish', 'foo', 'baz') return 'done'"
+	message := func(text string) string { return ">3\r\n$7\r\nmessage\r\n$3\r\nfoo\r\n$3\r\n" + text + "\r\n" }
+	for range 20 {
+		c.send(request("EVAL", script, "0"))
+		c.expect("$4\r\ndone\r\n" + message("bar") + message("baz"))
+		c.send(request("MULTI") + request("EVAL", script, "0") + request("EXEC"))
+		c.expect("+OK\r\n+QUEUED\r\n*1\r\n$4\r\ndone\r\n" + message("bar") + message("baz"))
+	}
+}
+
+// The flags of a script decide on a replica, and on one that has lost its source; SCRIPT
+// LOAD and FLUSH are for the node then.
+func TestScriptsOnAStaleReplica(t *testing.T) {
+	c := dial(t, startServer(t))
+	if got := c.do("SCRIPT", "LOAD", "return 'old'"); got[0] != '$' {
+		t.Fatal(got)
+	}
+	c.roundTrip(request("REPLICAOF", "127.0.0.1", "1"), "+OK\r\n")
+	const (
+		readOnly = "-READONLY You can't write against a read only replica."
+		down     = "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n"
+		stale    = "-ERR Can not execute the command on a stale replica"
+	)
+	check := func(script, want string) {
+		t.Helper()
+		if got := c.eval(script, "0"); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", script, got, want)
+		}
+	}
+	check("#!lua\nreturn 1", readOnly+"\r\n")
+	check("#!lua flags=no-writes\nreturn 1", ":1")
+	check("return redis.call('set', 'a', 1)", readOnly+" script: ")
+	if got := c.do("SCRIPT", "LOAD", "return 'new'"); got[0] != '$' {
+		t.Errorf("SCRIPT LOAD: %q", got)
+	}
+	c.roundTrip(request("EVALSHA", "4b3cbee35475e46ae18bb7a0f37e9f61e0a8e1f7", "0"), "-NOSCRIPT No matching script. Please use EVAL.\r\n")
+	c.roundTrip(request("SCRIPT", "FLUSH"), "+OK\r\n")
+	c.roundTrip(request("CONFIG", "SET", "replica-serve-stale-data", "no"), "+OK\r\n")
+	check("#!lua flags=no-writes\nreturn 1", down)
+	check("return 1", down)
+	check("#!lua flags=no-writes,allow-stale\nreturn 1", ":1")
+	check("#!lua flags=no-writes,allow-stale\nreturn redis.call('get', 'a')", stale)
+	check("#!lua flags=no-writes,allow-stale\nreturn redis.call('echo', 'x')", "$1\r\nx")
+}
+
+// Without enough replicas, scripts may read.
+func TestScriptsWithoutReplicas(t *testing.T) {
+	c := dial(t, startServer(t, "min-replicas-to-write", "1"))
+	for script, want := range map[string]string{
+		"return redis.call('get', 'a')":                        "$-1\r\n",
+		"#!lua flags=no-writes\nreturn redis.call('get', 'a')": "$-1\r\n",
+		"#!lua\nreturn redis.call('get', 'a')":                 "-NOREPLICAS Not enough good replicas to write.\r\n",
+		"return redis.call('set', 'a', 1)":                     "-NOREPLICAS Not enough good replicas to write. script: ",
+	} {
+		if got := c.eval(script, "0"); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q", script, got)
+		}
+	}
+}
