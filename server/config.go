@@ -125,7 +125,7 @@ func (c *Config) SetAtRuntime(pairs []Pair, local bool) error {
 		if p == nil {
 			return fmt.Errorf("%w %q", ErrUnknownParameter, pair.Name)
 		}
-		if reason := c.refuse(p, pair.Value, local); reason != "" {
+		if reason := c.refuse(p, pair, local); reason != "" {
 			return &ParamError{pair.Name, reason}
 		}
 		if slices.ContainsFunc(pairs[:i], func(q Pair) bool { return strings.EqualFold(q.Name, pair.Name) }) {
@@ -166,20 +166,14 @@ func (c *Config) SetAtRuntime(pairs []Pair, local bool) error {
 
 // refuse says why a parameter cannot be set at run time, "" when it can. What only dkv
 // cannot change may be set to what it is: tools write back what they have read.
-func (c *Config) refuse(p *param, value string, local bool) string {
-	if p.flags&paramImmutable != 0 && (immutableInRedis[p.name] || p.effect != effectFull || value != c.shown(p)) {
+func (c *Config) refuse(p *param, given Pair, local bool) string {
+	if p.flags&paramImmutable != 0 && (immutableInRedis[strings.ToLower(given.Name)] || given.Value != c.shown(p)) {
 		return "can't set immutable config"
 	}
 	if allowed := c.String("enable-protected-configs"); p.flags&paramProtected != 0 && allowed != "yes" && (allowed != "local" || !local) {
 		return "can't set protected config"
 	}
 	return ""
-}
-
-// immutableInRedis are those of the parameters with an effect that Redis refuses to set.
-var immutableInRedis = map[string]bool{
-	"aclfile": true, "cluster-enabled": true, "databases": true, "enable-debug-command": true, "enable-protected-configs": true,
-	"logfile": true, "pidfile": true, "replicaof": true, "unixsocket": true, "unixsocketperm": true,
 }
 
 // Get returns the value of a parameter as CONFIG GET prints it.

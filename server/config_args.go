@@ -17,13 +17,13 @@ import (
 // a flag that needs a value, as redis-server takes it. save alone is no saving. The
 // warnings are those of Load.
 func (c *Config) LoadArgs(args []string) (warnings []string, err error) {
+	l := loader{c: c}
 	if len(args) > 0 && (args[0] == "-" || !strings.HasPrefix(args[0], "-")) {
-		if warnings, err = c.Load(args[0]); err != nil {
+		if err := l.load(args[0]); err != nil {
 			return nil, err
 		}
 		args = args[1:]
 	}
-	l := loader{c: c}
 	for first := true; len(args) > 0; first = false {
 		flag := flagName(args[0])
 		name, value, hasValue := strings.Cut(flag, "=")
@@ -54,7 +54,7 @@ func (c *Config) LoadArgs(args []string) (warnings []string, err error) {
 		}
 		args = args[n:]
 	}
-	return append(warnings, l.warnings()...), nil
+	return l.warnings(), nil
 }
 
 // takesFlagAsValue reports whether what follows a flag is its value, whatever it looks

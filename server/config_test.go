@@ -194,6 +194,8 @@ func TestConfigSetAtRuntime(t *testing.T) {
 		{Pair{"port", "6380"}, false, "port: can't set immutable config"},
 		{Pair{"db-folder", "dkv-data"}, false, "<nil>"},
 		{Pair{"databases", "16"}, false, "databases: can't set immutable config"},
+		{Pair{"server_cpulist", ""}, false, "server_cpulist: can't set immutable config"},
+		{Pair{"server-cpulist", ""}, false, "<nil>"},
 		{Pair{"daemonize", "no"}, false, "daemonize: can't set immutable config"},
 		{Pair{"dbfilename", "x"}, true, "dbfilename: can't set protected config"},
 	} {
@@ -338,6 +340,8 @@ func TestConfigRewrite(t *testing.T) {
 func TestConfigArgs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dkv.conf")
 	write(t, path, "port 7000\ntimeout 3\n")
+	saving := filepath.Join(t.TempDir(), "saving.conf")
+	write(t, saving, "save 900 1\n")
 	c := NewConfig()
 	if _, err := c.LoadArgs([]string{path, "--port", "7001", "-dbDiskless", "-slowlog-log-slower-than", "-1", "--save", "900", "1", "300", "10",
 		"-requirepass=-x", "--bind", "127.0.0.1", "-::1", "-pprof=true"}); err != nil {
@@ -360,6 +364,9 @@ func TestConfigArgs(t *testing.T) {
 		{[]string{"--proc-title-template", "--save", "--save", "", "--port", "1"}, "proc-title-template", "--save"},
 		{[]string{"--requirepass=a b=c"}, "requirepass", "a b=c"},
 		{[]string{"--save", "--port", "1"}, "save", ""},
+		{[]string{saving, "--save", "100", "100"}, "save", "900 1 100 100"},
+		{[]string{saving, "--save", ""}, "save", ""},
+		{[]string{"--shutdown-on-sigterm", "force", "NOW", "nosave"}, "shutdown-on-sigterm", "nosave now force"},
 		{[]string{"--port", "1", "--save"}, "save", ""},
 		{[]string{"--diskless", "--port", "1"}, "port", "1"},
 		{[]string{"--diskless", "--port", "1"}, "diskless", "yes"},
