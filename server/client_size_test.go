@@ -36,3 +36,14 @@ func TestPausedClientsAreBlocked(t *testing.T) {
 	w.expect("+OK\r\n")
 	eventually(t, "nobody waits", blocked("0"))
 }
+
+// Another min-replicas-max-lag counts at once.
+func TestMaxLagCountsAtOnce(t *testing.T) {
+	s := startServer(t, "min-replicas-to-write", "1")
+	c := dial(t, s)
+	s.repl.good.count.Store(1)
+	s.repl.good.at.Store(nanotime() + int64(ioTimeout)) // known for long
+	c.roundTrip(request("SET", "a", "1"), "+OK\r\n")
+	c.roundTrip(request("CONFIG", "SET", "min-replicas-max-lag", "5"), "+OK\r\n")
+	c.roundTrip(request("SET", "a", "1"), "-NOREPLICAS Not enough good replicas to write.\r\n")
+}

@@ -34,8 +34,11 @@ type replicating struct {
 func (r *replicating) init(s *Server) {
 	r.node = s.node
 	for name, f := range map[string]func(v string){
-		"min-replicas-to-write":    func(string) { r.minReplicas.Store(s.config.Int("min-replicas-to-write")) },
-		"min-replicas-max-lag":     func(string) { r.maxLag.Store(s.config.Int("min-replicas-max-lag")) },
+		"min-replicas-to-write": func(string) { r.minReplicas.Store(s.config.Int("min-replicas-to-write")) },
+		"min-replicas-max-lag": func(string) {
+			r.maxLag.Store(s.config.Int("min-replicas-max-lag"))
+			r.good.at.Store(0) // who is good is another question now
+		},
 		"replica-serve-stale-data": func(string) { r.serveStale.Store(s.config.Bool("replica-serve-stale-data")) },
 	} {
 		f("")
