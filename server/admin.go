@@ -22,7 +22,6 @@ func init() {
 	bind("lastsave", lastSave)
 	bind("save", save)
 	bind("bgsave", bgSave)
-	bind("bgrewriteaof", bgRewriteAOF)
 	bind("shutdown", shutdown)
 }
 
@@ -37,8 +36,11 @@ type admin struct {
 	saveNanos  atomic.Int64 // duration of the last save, -1 before the first
 	saveBegan  atomic.Int64 // when the one under way began, unix ns; 0: there is none
 	saves      atomic.Uint64
+	saveSoon   atomic.Int32 // background saves that were begun
+	rewrite    rewriting
 	peakMemory atomic.Uint64
-	blocked    atomic.Int64  // clients in WAIT
+	blocked    atomic.Int64  // clients that wait: for keys, in WAIT, for the end of a pause
+	allowAll   atomic.Bool   // scripts may call more, see DEBUG SET-DISABLE-DENY-SCRIPTS
 	expired    atomic.Uint64 // expired keys that CONFIG RESETSTAT took off
 }
 
@@ -46,6 +48,7 @@ func newAdmin(o Options) *admin {
 	a := &admin{runID: randomHex(20)}
 	a.lastSaveOK.Store(true)
 	a.saveNanos.Store(-1)
+	a.rewrite.nanos.Store(-1)
 	a.saved.Store(appliedIndex(o.Node.Metrics()))
 
 	o.Config.OnApply("fsync", func(v string) error {
@@ -160,6 +163,9 @@ func (s *Server) recordSave(save func() error) error {
 	err := save()
 	if alone {
 		a.saveBegan.Store(0)
+		if a.saveSoon.Load() == 0 {
+			s.rewriteScheduled()
+		}
 	}
 	if errors.Is(err, cluster.ErrSaveInProgress) {
 		return errSaving
@@ -179,8 +185,12 @@ func (s *Server) recordSave(save func() error) error {
 
 // inBackground starts a save. What goes wrong is logged: nobody waits.
 func (s *Server) inBackground(save func() error) {
+	s.admin.saveSoon.Add(1)
 	s.running.Go(func() {
-		if err := save(); err != nil {
+		err := save()
+		s.admin.saveSoon.Add(-1)
+		s.rewriteScheduled()
+		if err != nil {
 			s.log.Error("background save failed", "err", err)
 		}
 	})
@@ -203,22 +213,24 @@ func bgSave(c *Conn, x *command.Ctx) error {
 	if len(x.Args) > 1 && !schedule {
 		return resp.ErrSyntax
 	}
-	if c.srv.node.Metrics().Saving {
+	switch r := &c.srv.admin.rewrite; {
+	case r.running.Load() && !schedule:
+		return errSaveRewriting
+	case r.running.Load():
+		r.saveScheduled.Store(true)
+		if r.running.Load() || !r.saveScheduled.Swap(false) { // it will see that, or has
+			x.Out.Simple("Background saving scheduled")
+			return nil
+		}
+	case c.srv.saving() || c.srv.node.Metrics().Saving:
 		return errSaving
 	}
 	c.srv.inBackground(c.srv.save)
-	x.Out.Simple("Background saving started")
-	return nil
-}
-
-// bgRewriteAOF compacts nothing by itself: the log is cut when the engine has
-// flushed what it holds, so that is what is asked for.
-func bgRewriteAOF(c *Conn, x *command.Ctx) error {
-	if c.srv.node.Metrics().Saving {
-		return resp.Error("ERR Background append only file rewriting already in progress")
+	if c.txn.running { // what Redis says there; it begins then, too
+		x.Out.Simple("Background saving scheduled")
+		return nil
 	}
-	c.srv.inBackground(c.srv.saveNow)
-	x.Out.Simple("Background append only file rewriting started")
+	x.Out.Simple("Background saving started")
 	return nil
 }
 

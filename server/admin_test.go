@@ -345,6 +345,9 @@ func TestAdminCommands(t *testing.T) {
 		{"WAIT a 1", "-ERR value is not an integer or out of range\r\n"},
 		{"WAIT 1 a", "-ERR timeout is not an integer or out of range\r\n"},
 		{"WAIT 1 -1", "-ERR timeout is negative\r\n"},
+		{"WAIT 1 9223372036854775808", "-ERR timeout is not an integer or out of range\r\n"},
+		{"WAIT 1 9223372036854775807", "-ERR timeout is out of range\r\n"},
+		{"WAIT 0 9223372036854775", ":0\r\n"},
 		{"SHUTDOWN foo", "-ERR syntax error\r\n"},
 		{"SHUTDOWN SAVE NOSAVE", "-ERR syntax error\r\n"},
 		{"SHUTDOWN ABORT", "-ERR No shutdown in progress.\r\n"},
@@ -359,7 +362,7 @@ func TestAdminCommands(t *testing.T) {
 		{"BGSAVE", "+QUEUED\r\n"},
 		{"CONFIG GET port", "+QUEUED\r\n"},
 		{"DEBUG RELOAD", "+QUEUED\r\n"},
-		{"EXEC", "*6\r\n+OK\r\n:0\r\n+OK\r\n+Background saving started\r\n*2\r\n$4\r\nport\r\n$1\r\n0\r\n+OK\r\n"},
+		{"EXEC", "*6\r\n+OK\r\n:0\r\n+OK\r\n+Background saving scheduled\r\n*2\r\n$4\r\nport\r\n$1\r\n0\r\n+OK\r\n"},
 		{"LOLWUT VERSION x", "-ERR value is not an integer or out of range\r\n"},
 	} {
 		if got := c.do(strings.Fields(tc.request)...); got != tc.want {

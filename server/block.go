@@ -146,6 +146,7 @@ func (c *Conn) block(spec *command.Spec, args [][]byte, id raftlog.ShardID, time
 	k.calls = []call{{spec: spec, args: args, db: c.db, proto: c.proto, shard: id}}
 	c.flush() // the replies to what came before are not held back
 	c.ws.last = spec
+	c.show(spec, args) // before what it waits for
 	c.publish()
 	c.ws.release()
 
@@ -188,7 +189,7 @@ func (c *Conn) conclusionOf(k *blockedCall, why int32) {
 		failed = false
 		ws.out.NullArray()
 	}
-	ws.ran(one.spec, one.args, one.nanos, failed)
+	ws.count(one.spec, one.args, one.nanos, failed)
 }
 
 // submitBlocking is submit for a request that may be parked, until ctx ends.

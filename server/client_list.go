@@ -117,15 +117,17 @@ func (c *Conn) appendInfo(b []byte, asker *Conn) []byte {
 	if id := sh.last.Load(); id > 0 {
 		last = command.All()[id-1].Name
 	}
+	pending := sh.pending.Load()
 	var free, args, replyCap, replyLen int64
 	if c == asker {
 		last = c.ws.last.Name
+		pending = int64(c.reader.Buffered()) + requestBytes(c.ws.x.Args)
 		free, replyCap, replyLen = int64(c.reader.Free()), int64(cap(c.ws.out.Buf)), int64(len(c.ws.out.Buf))
 		for _, a := range c.ws.x.Args {
 			args += int64(len(a))
 		}
 	}
-	pending, held := sh.pending.Load(), sh.held.Load()
+	held := sh.held.Load()
 	outBytes, pieces := c.outbox.pending()
 	events := "r"
 	if outBytes > 0 {
@@ -165,6 +167,16 @@ func (c *Conn) appendInfo(b []byte, asker *Conn) []byte {
 	text("lib-name", libName)
 	text("lib-ver", libVersion)
 	return append(b, '\n')
+}
+
+// requestBytes is how long a request with these arguments is, as an array of strings.
+func requestBytes(args [][]byte) int64 {
+	digits := func(n int) int64 { return int64(len(strconv.Itoa(n))) }
+	size := digits(len(args)) + 3
+	for _, a := range args {
+		size += digits(len(a)) + int64(len(a)) + 5
+	}
+	return size
 }
 
 // flagLetters is the flags field of CLIENT LIST.

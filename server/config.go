@@ -110,7 +110,9 @@ func (c *Config) Set(name, value string) error {
 
 // SetAtRuntime applies all pairs or none of them, in their order, as CONFIG
 // SET does. The error is ErrUnknownParameter or a *ParamError with the name at fault.
-func (c *Config) SetAtRuntime(pairs []Pair) error {
+//
+// local: who asks comes from this machine, see enable-protected-configs.
+func (c *Config) SetAtRuntime(pairs []Pair, local bool) error {
 	c.change.Lock()
 	defer c.change.Unlock()
 	type step struct {
@@ -123,7 +125,7 @@ func (c *Config) SetAtRuntime(pairs []Pair) error {
 		if p == nil {
 			return fmt.Errorf("%w %q", ErrUnknownParameter, pair.Name)
 		}
-		if reason := c.refuse(p); reason != "" {
+		if reason := c.refuse(p, pair, local); reason != "" {
 			return &ParamError{pair.Name, reason}
 		}
 		if slices.ContainsFunc(pairs[:i], func(q Pair) bool { return strings.EqualFold(q.Name, pair.Name) }) {
@@ -162,12 +164,13 @@ func (c *Config) SetAtRuntime(pairs []Pair) error {
 	return nil
 }
 
-// refuse says why a parameter cannot be set at run time, "" when it can.
-func (c *Config) refuse(p *param) string {
-	if p.flags&paramImmutable != 0 {
+// refuse says why a parameter cannot be set at run time, "" when it can. What only dkv
+// cannot change may be set to what it is: tools write back what they have read.
+func (c *Config) refuse(p *param, given Pair, local bool) string {
+	if p.flags&paramImmutable != 0 && (immutableInRedis[strings.ToLower(given.Name)] || given.Value != c.shown(p)) {
 		return "can't set immutable config"
 	}
-	if p.flags&paramProtected != 0 && c.String("enable-protected-configs") != "yes" {
+	if allowed := c.String("enable-protected-configs"); p.flags&paramProtected != 0 && allowed != "yes" && (allowed != "local" || !local) {
 		return "can't set protected config"
 	}
 	return ""

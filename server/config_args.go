@@ -9,22 +9,27 @@ import (
 // LoadArgs reads a command line: the path of a config file, if the first
 // argument is not a flag, then parameters as flags, which win over the file.
 //
-//	[path | -] [-name value... | --name value... | -name=value]...
+//	[path | -] [name value...] [-name value... | --name value... | -name=value | "--name value..."]...
 //
 // Every parameter is a flag. A yes/no parameter may stand without a value, and
 // knows true and false as well. Words up to the next flag belong to the flag
-// before them; a word that looks like a flag is given with =. The warnings are
-// those of Load.
+// before them; a word that looks like a flag is given with =, or directly behind
+// a flag that needs a value, as redis-server takes it. save alone is no saving. The
+// warnings are those of Load.
 func (c *Config) LoadArgs(args []string) (warnings []string, err error) {
+	l := loader{c: c}
 	if len(args) > 0 && (args[0] == "-" || !strings.HasPrefix(args[0], "-")) {
-		if warnings, err = c.Load(args[0]); err != nil {
+		if err := l.load(args[0]); err != nil {
 			return nil, err
 		}
 		args = args[1:]
 	}
-	l := loader{c: c}
-	for len(args) > 0 {
-		name, value, hasValue := strings.Cut(flagName(args[0]), "=")
+	for first := true; len(args) > 0; first = false {
+		flag := flagName(args[0])
+		name, value, hasValue := strings.Cut(flag, "=")
+		if p := findParam(args[0]); first && flag == "" && p != nil {
+			name = args[0] // behind a file, as in it
+		}
 		if name == "" {
 			return nil, fmt.Errorf("unexpected argument %q", args[0])
 		}
@@ -33,15 +38,30 @@ func (c *Config) LoadArgs(args []string) (warnings []string, err error) {
 			n++
 		}
 		words := args[1:n]
-		if hasValue {
+		switch inOne, ok := splitWords(flag); {
+		case hasValue && !strings.Contains(name, " "):
 			words = []string{value}
+		case ok && len(inOne) > 1 && n == 1: // the name and its value in one argument
+			name, words = inOne[0], inOne[1:]
+		case n == 1 && strings.EqualFold(name, "save"):
+			words = []string{""}
+		case n == 1 && len(args) > 1 && takesFlagAsValue(args[0]):
+			n = 2
+			words = args[1:2]
 		}
 		if err := l.flag(name, words); err != nil {
 			return nil, err
 		}
 		args = args[n:]
 	}
-	return append(warnings, l.warnings()...), nil
+	return l.warnings(), nil
+}
+
+// takesFlagAsValue reports whether what follows a flag is its value, whatever it looks
+// like: with two dashes, unless the flag may stand alone.
+func takesFlagAsValue(arg string) bool {
+	p := findParam(flagName(arg))
+	return strings.HasPrefix(arg, "--") && p != nil && p.kind != kindBool && !p.multi()
 }
 
 // flagName returns what follows the dashes of a flag, "" when the argument is

@@ -81,7 +81,7 @@ func configSet(c *Conn, x *command.Ctx) error {
 		}
 		pairs = append(pairs, Pair{name, string(args[i+1])})
 	}
-	err := c.srv.config.SetAtRuntime(pairs)
+	err := c.srv.config.SetAtRuntime(pairs, isLocal(c.nc.RemoteAddr()))
 	if pe := (*ParamError)(nil); errors.As(err, &pe) {
 		return resp.Error("ERR CONFIG SET failed (possibly related to argument '" + pe.Name + "') - " + pe.Reason)
 	}
@@ -98,8 +98,10 @@ func configResetStat(c *Conn, x *command.Ctx) error {
 	return nil
 }
 
-func configRewrite(c *Conn, x *command.Ctx) error {
-	err := c.srv.config.Rewrite()
+func configRewrite(c *Conn, x *command.Ctx) error { return rewriteConfig(c, x, false) }
+
+func rewriteConfig(c *Conn, x *command.Ctx, all bool) error {
+	err := c.srv.config.rewrite(all)
 	if errors.Is(err, ErrNoConfigFile) {
 		return resp.Error("ERR " + err.Error())
 	}

@@ -35,23 +35,27 @@ func (e *FileError) Error() string {
 // parameter that does nothing here are returned as warnings.
 func (c *Config) Load(path string) (warnings []string, err error) {
 	l := loader{c: c}
+	if err := l.load(path); err != nil {
+		return nil, err
+	}
+	return l.warnings(), nil
+}
+
+func (l *loader) load(path string) error {
 	if path == "-" {
-		if err := l.read("standard input", "-", 0); err != nil {
-			return nil, err
-		}
-		return l.warnings(), nil
+		return l.read("standard input", "-", 0)
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("config file: %w", err)
+		return fmt.Errorf("config file: %w", err)
 	}
 	if err := l.read(path, abs, 0); err != nil {
-		return nil, err
+		return err
 	}
-	c.mu.Lock()
-	c.mu.file = abs
-	c.mu.Unlock()
-	return l.warnings(), nil
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	l.c.mu.file = abs
+	return nil
 }
 
 // File returns the path of the config file, "" when there is none.

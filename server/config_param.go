@@ -141,7 +141,7 @@ func (p *param) parseKind(words []string, old string) (string, error) {
 	case kindEvents:
 		return parseEvents(strings.Join(words, ""))
 	}
-	if strings.ContainsAny(words[0], "\x00") {
+	if p.flags&paramSensitive == 0 && strings.Contains(words[0], "\x00") {
 		return "", errors.New("argument must not contain a zero byte")
 	}
 	return words[0], nil

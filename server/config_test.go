@@ -180,8 +180,35 @@ func TestConfigSetAtRuntime(t *testing.T) {
 		{[]Pair{{"timeout", "9"}, {"maxclients", "14"}}, "<nil>"},
 	}
 	for _, tc := range cases {
-		if got := reason(c.SetAtRuntime(tc.pairs)); got != tc.want {
+		if got := reason(c.SetAtRuntime(tc.pairs, false)); got != tc.want {
 			t.Errorf("%v: %s, want %s", tc.pairs, got, tc.want)
+		}
+	}
+	// What Redis can change and dkv cannot may be set to what it is.
+	for _, tc := range []struct {
+		pair  Pair
+		local bool
+		want  string
+	}{
+		{Pair{"port", "6379"}, false, "<nil>"},
+		{Pair{"port", "6380"}, false, "port: can't set immutable config"},
+		{Pair{"db-folder", "dkv-data"}, false, "<nil>"},
+		{Pair{"databases", "16"}, false, "databases: can't set immutable config"},
+		{Pair{"server_cpulist", ""}, false, "server_cpulist: can't set immutable config"},
+		{Pair{"server-cpulist", ""}, false, "<nil>"},
+		{Pair{"daemonize", "no"}, false, "daemonize: can't set immutable config"},
+		{Pair{"dbfilename", "x"}, true, "dbfilename: can't set protected config"},
+	} {
+		if got := reason(c.SetAtRuntime([]Pair{tc.pair}, tc.local)); got != tc.want {
+			t.Errorf("%v: %s, want %s", tc.pair, got, tc.want)
+		}
+	}
+	if err := c.Set("enable-protected-configs", "local"); err != nil {
+		t.Fatal(err)
+	}
+	for local, want := range map[bool]string{true: "<nil>", false: "dbfilename: can't set protected config"} {
+		if got := reason(c.SetAtRuntime([]Pair{{"dbfilename", "x"}}, local)); got != want {
+			t.Errorf("local %v: %s, want %s", local, got, want)
 		}
 	}
 	if got := strings.Join(seen, " "); got != "5 0 9" {
@@ -294,14 +321,27 @@ func TestConfigRewrite(t *testing.T) {
 			t.Errorf("%s reads back as %q, not %q", p.name, again.value(p), c.value(p))
 		}
 	}
-	if again.rewritten(want) != want {
-		t.Errorf("a second rewrite changes the file:\n%s", again.rewritten(want))
+	all := filepath.Join(dir, "all.conf")
+	write(t, all, again.rewritten(want, true))
+	last := NewConfig()
+	if _, err := last.Load(all); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range params {
+		if last.value(p) != c.value(p) {
+			t.Errorf("with all parameters in the file %s reads back as %q, not %q", p.name, last.value(p), c.value(p))
+		}
+	}
+	if again.rewritten(want, false) != want {
+		t.Errorf("a second rewrite changes the file:\n%s", again.rewritten(want, false))
 	}
 }
 
 func TestConfigArgs(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dkv.conf")
 	write(t, path, "port 7000\ntimeout 3\n")
+	saving := filepath.Join(t.TempDir(), "saving.conf")
+	write(t, saving, "save 900 1\n")
 	c := NewConfig()
 	if _, err := c.LoadArgs([]string{path, "--port", "7001", "-dbDiskless", "-slowlog-log-slower-than", "-1", "--save", "900", "1", "300", "10",
 		"-requirepass=-x", "--bind", "127.0.0.1", "-::1", "-pprof=true"}); err != nil {
@@ -313,7 +353,32 @@ func TestConfigArgs(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
+	for _, tc := range []struct {
+		args       []string
+		name, want string
+	}{
+		{[]string{path, "loglevel", "verbose", "--maxmemory '700mb'"}, "loglevel", "verbose"},
+		{[]string{path, "loglevel", "verbose", "--maxmemory '700mb'"}, "maxmemory", "734003200"},
+		{[]string{"--shutdown-on-sigint nosave now", "--port", "1"}, "shutdown-on-sigint", "nosave now"},
+		{[]string{"--proc-title-template", "--a b", "--port", "1"}, "proc-title-template", "--a b"},
+		{[]string{"--proc-title-template", "--save", "--save", "", "--port", "1"}, "proc-title-template", "--save"},
+		{[]string{"--requirepass=a b=c"}, "requirepass", "a b=c"},
+		{[]string{"--save", "--port", "1"}, "save", ""},
+		{[]string{saving, "--save", "100", "100"}, "save", "900 1 100 100"},
+		{[]string{saving, "--save", ""}, "save", ""},
+		{[]string{"--shutdown-on-sigterm", "force", "NOW", "nosave"}, "shutdown-on-sigterm", "nosave now force"},
+		{[]string{"--port", "1", "--save"}, "save", ""},
+		{[]string{"--diskless", "--port", "1"}, "port", "1"},
+		{[]string{"--diskless", "--port", "1"}, "diskless", "yes"},
+	} {
+		c := NewConfig()
+		if _, err := c.LoadArgs(tc.args); err != nil || c.String(tc.name) != tc.want {
+			t.Errorf("%q: %s is %q, %v", tc.args, tc.name, c.String(tc.name), err)
+		}
+	}
 	bad := []struct{ args, want string }{
+		{"-port 1 x loglevel y", `unexpected argument "x" after flag -port`},
+		{"-port -loglevel", "flag -port needs a value"},
 		{"-prot 1", "unknown flag -prot (did you mean -port?)"},
 		{"-nonsense", "unknown flag -nonsense"},
 		{"-port", "flag -port needs a value"},
@@ -348,7 +413,7 @@ func FuzzConfigFile(f *testing.F) {
 		}
 		again := NewConfig()
 		la := loader{c: again}
-		rewritten := c.rewritten(text)
+		rewritten := c.rewritten(text, false)
 		if err := la.parse("fuzz", []byte(rewritten), 0); err != nil {
 			t.Fatalf("what Rewrite wrote does not load: %v\n%s", err, rewritten)
 		}

@@ -50,6 +50,11 @@ func (p *param) parseWords(words []string) (string, error) {
 			return "", errors.New("Invalid character in argument")
 		}
 	}
+	if p.enum != nil { // a set of flags, which Redis shows in the order of its list
+		words = slices.DeleteFunc(slices.Clone(p.enum), func(e string) bool {
+			return !slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, e) })
+		})
+	}
 	return strings.Join(words, " "), nil
 }
 

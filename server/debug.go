@@ -34,6 +34,7 @@ var debugSubs = map[string]debugSub{
 	"protocol":                   {1, false, debugProtocol},
 	"error":                      {1, false, debugError},
 	"log":                        {1, false, debugLog},
+	"config-rewrite-force-all":   {0, false, debugRewriteAll},
 	"change-repl-id":             {0, false, debugChangeReplID},
 	"stringmatch-len":            {2, false, debugStringMatch},
 	"quicklist-packed-threshold": {1, false, debugPackedThreshold},
@@ -41,7 +42,7 @@ var debugSubs = map[string]debugSub{
 	// suites that call them.
 	"replybuffer":              {2, false, debugReplyBuffer},
 	"pause-cron":               {1, false, debugNothing},
-	"set-disable-deny-scripts": {1, false, debugNothing},
+	"set-disable-deny-scripts": {1, false, debugAllowAll},
 	"dict-resizing":            {1, false, debugNothing},
 	"aof-flush-sleep":          {1, false, debugNothing},
 	"help":                     {0, false, func(c *Conn, x *command.Ctx, _ [][]byte) error { return debugHelp(c, x) }},
@@ -50,6 +51,8 @@ var debugSubs = map[string]debugSub{
 var debugHelp = help("DEBUG",
 	"CHANGE-REPL-ID",
 	"    Give the history of this node a new name.",
+	"CONFIG-REWRITE-FORCE-ALL",
+	"    CONFIG REWRITE with all parameters, those at their defaults included.",
 	"DIGEST",
 	"    Return a signature of all data.",
 	"DIGEST-VALUE <key> [<key> ...]",
@@ -71,6 +74,8 @@ var debugHelp = help("DEBUG",
 	"    Flush the engine.",
 	"SET-ACTIVE-EXPIRE <0|1>",
 	"    Stop or start the deletion of expired keys that nobody asks for.",
+	"SET-DISABLE-DENY-SCRIPTS <0|1>",
+	"    Let scripts call DEBUG and CLIENT LIST, or not.",
 	"SLEEP <seconds>",
 	"    Hold this connection for so long.",
 	"STRINGMATCH-LEN <pattern> <string>",
@@ -141,6 +146,14 @@ func debugActiveExpire(c *Conn, x *command.Ctx, args [][]byte) error {
 	return nil
 }
 
+// debugAllowAll is SET-DISABLE-DENY-SCRIPTS.
+func debugAllowAll(c *Conn, x *command.Ctx, args [][]byte) error {
+	n, _ := strconv.Atoi(string(args[0]))
+	c.srv.admin.allowAll.Store(n != 0)
+	x.Out.OK()
+	return nil
+}
+
 // debugReload is RELOAD and LOADAOF: what they prove in Redis, that the data
 // survives a way through the disk, is true of dkv at any time. They flush.
 func debugReload(c *Conn, x *command.Ctx, _ [][]byte) error {
@@ -150,6 +163,9 @@ func debugReload(c *Conn, x *command.Ctx, _ [][]byte) error {
 	x.Out.OK()
 	return nil
 }
+
+// debugRewriteAll is CONFIG-REWRITE-FORCE-ALL.
+func debugRewriteAll(c *Conn, x *command.Ctx, _ [][]byte) error { return rewriteConfig(c, x, true) }
 
 func debugLog(c *Conn, x *command.Ctx, args [][]byte) error {
 	c.srv.log.Warn("DEBUG LOG: " + string(args[0]))

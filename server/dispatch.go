@@ -57,7 +57,7 @@ func (c *Conn) dispatch(cmd resp.Command) {
 		c.reject(spec, refusal)
 		return
 	}
-	if spec == nil || c.srv.pause.on() && !c.waitPaused(spec) {
+	if spec == nil || c.srv.pause.on() && !c.waitPaused(spec, args) {
 		c.closing = true
 		return
 	}
@@ -83,6 +83,7 @@ func (c *Conn) dispatch(cmd resp.Command) {
 
 // run runs a command, or collects it.
 func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
+	c.announce(spec, cmd.Args)
 	if spec.Timeout != nil {
 		if timeout, waits := spec.Timeout(cmd.Args); waits {
 			c.block(spec, cmd.Args, at.shard, timeout)

@@ -22,6 +22,9 @@ func exec(c *Conn, x *command.Ctx) error {
 	if refusal := c.misplaced(); refusal != "" {
 		return refusal
 	}
+	for i := range t.calls {
+		c.announce(t.calls[i].spec, t.calls[i].args)
+	}
 	var err error
 	switch {
 	case t.onKeys == 0 && len(t.watch) == 0:

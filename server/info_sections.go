@@ -84,7 +84,7 @@ func infoMemory(w *infoWriter) {
 	w.size("total_system_memory", system)
 	w.size("used_memory_lua", 0)
 	w.size("used_memory_scripts", 0)
-	w.line("number_of_cached_scripts", 0)
+	w.line("number_of_cached_scripts", w.srv.scripts.Known())
 	w.line("number_of_functions", 0)
 	w.line("number_of_libraries", 0)
 	w.size("maxmemory", uint64(w.srv.config.Int("maxmemory")))
@@ -133,7 +133,7 @@ func infoPersistence(w *infoWriter) {
 	w.line("current_save_keys_processed", 0)
 	w.line("current_save_keys_total", 0)
 	w.line("rdb_changes_since_last_save", applied-min(a.saved.Load(), applied))
-	w.line("rdb_bgsave_in_progress", oneIf(w.node.Saving))
+	w.line("rdb_bgsave_in_progress", oneIf(w.srv.saving()))
 	w.line("rdb_last_save_time", w.srv.node.LastSave().Unix())
 	w.line("rdb_last_bgsave_status", status)
 	w.line("rdb_last_bgsave_time_sec", saveSeconds)
@@ -143,12 +143,7 @@ func infoPersistence(w *infoWriter) {
 	w.line("rdb_last_load_keys_expired", 0)
 	w.line("rdb_last_load_keys_loaded", 0)
 	w.line("aof_enabled", 1)
-	w.line("aof_rewrite_in_progress", 0)
-	w.line("aof_rewrite_scheduled", 0)
-	w.line("aof_last_rewrite_time_sec", -1)
-	w.line("aof_current_rewrite_time_sec", -1)
-	w.line("aof_last_bgrewrite_status", "ok")
-	w.line("aof_rewrites", 0)
+	infoRewriting(w)
 	w.line("aof_rewrites_consecutive_failures", 0)
 	w.line("aof_last_write_status", "ok")
 	w.line("aof_last_cow_size", 0)
@@ -256,6 +251,9 @@ func infoErrorStats(w *infoWriter) {
 }
 
 func infoLatencyStats(w *infoWriter) {
+	if !w.srv.config.LatencyTracking.Load() {
+		return
+	}
 	percentiles := strings.Fields(w.srv.config.String("latency-tracking-info-percentiles"))
 	for _, spec := range command.All() {
 		h := w.srv.stats.Command(spec).Latency()

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"dkv/resp"
 	"dkv/server/command"
@@ -49,11 +50,20 @@ func (m *monitors) remove(c *Conn) {
 
 // feed shows a command of c to all monitors.
 func (m *monitors) feed(c *Conn, args [][]byte) {
+	from := c.addr
+	if c.unix {
+		from = "unix:" + c.addr[:len(c.addr)-len(":0")]
+	}
+	m.show(c.srv.clock(), c.db, from, args)
+}
+
+// show shows a command to all monitors.
+func (m *monitors) show(now time.Time, db int, from string, args [][]byte) {
 	list := m.list.Load()
 	if list == nil {
 		return
 	}
-	line := c.appendMonitorLine(nil, redacted(args))
+	line := appendMonitorLine(nil, now, db, from, redacted(args))
 	for _, to := range *list {
 		to.enqueue(line, true)
 	}
@@ -62,22 +72,16 @@ func (m *monitors) feed(c *Conn, args [][]byte) {
 // appendMonitorLine appends
 //
 //	+<seconds>.<microseconds> [<db> <address>] "<argument>" ...\r\n
-func (c *Conn) appendMonitorLine(b []byte, args [][]byte) []byte {
-	now := c.srv.clock()
+func appendMonitorLine(b []byte, now time.Time, db int, from string, args [][]byte) []byte {
 	b = append(b, '+')
 	b = strconv.AppendInt(b, now.Unix(), 10)
 	b = append(b, '.')
 	micros := strconv.Itoa(1e6 + now.Nanosecond()/1000)
 	b = append(b, micros[1:]...)
 	b = append(b, " ["...)
-	b = strconv.AppendInt(b, int64(c.db), 10)
+	b = strconv.AppendInt(b, int64(db), 10)
 	b = append(b, ' ')
-	if c.unix {
-		b = append(b, "unix:"...)
-		b = append(b, c.addr[:len(c.addr)-len(":0")]...)
-	} else {
-		b = append(b, c.addr...)
-	}
+	b = append(b, from...)
 	b = append(b, ']')
 	for _, a := range args {
 		b = append(b, ' ')

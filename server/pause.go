@@ -77,12 +77,12 @@ func (p *pause) left(writes bool) (time.Duration, <-chan struct{}) {
 
 // waitPaused holds a command back while clients are paused, after the replies
 // to earlier ones were sent. It reports whether the client is still there.
-func (c *Conn) waitPaused(spec *command.Spec) bool {
+func (c *Conn) waitPaused(spec *command.Spec, args [][]byte) bool {
 	flags := spec.Flags
 	if spec == specExec {
 		flags |= c.txn.flags
 	}
-	writes := flags&(command.FlagWrite|command.FlagMayReplicate) != 0 || spec.MayWrite
+	writes := flags&(command.FlagWrite|command.FlagMayReplicate) != 0 || spec.MayWrite && !c.srv.scripts.ReadsOnly(spec, args)
 	waited := false
 	for !c.dead.Load() && !c.srv.closing.Load() {
 		d, changed := c.srv.pause.left(writes)
@@ -95,6 +95,7 @@ func (c *Conn) waitPaused(spec *command.Spec) bool {
 			c.finish()
 			c.flush()
 			c.setFlag(flagPaused, true)
+			c.srv.admin.blocked.Add(1) // INFO counts them among the blocked
 		}
 		t := time.NewTimer(d)
 		select {
@@ -107,6 +108,7 @@ func (c *Conn) waitPaused(spec *command.Spec) bool {
 	}
 	if waited {
 		c.setFlag(flagPaused, false)
+		c.srv.admin.blocked.Add(-1)
 	}
 	return !c.dead.Load()
 }

@@ -34,8 +34,11 @@ type replicating struct {
 func (r *replicating) init(s *Server) {
 	r.node = s.node
 	for name, f := range map[string]func(v string){
-		"min-replicas-to-write":    func(string) { r.minReplicas.Store(s.config.Int("min-replicas-to-write")) },
-		"min-replicas-max-lag":     func(string) { r.maxLag.Store(s.config.Int("min-replicas-max-lag")) },
+		"min-replicas-to-write": func(string) { r.minReplicas.Store(s.config.Int("min-replicas-to-write")) },
+		"min-replicas-max-lag": func(string) {
+			r.maxLag.Store(s.config.Int("min-replicas-max-lag"))
+			r.good.at.Store(0) // who is good is another question now
+		},
 		"replica-serve-stale-data": func(string) { r.serveStale.Store(s.config.Bool("replica-serve-stale-data")) },
 	} {
 		f("")
@@ -53,19 +56,34 @@ func (s *Server) restricted(spec *command.Spec) resp.Error {
 	writes := spec.Flags&command.FlagWrite != 0
 	switch {
 	case !r.node.Follows():
-		if (writes || spec.MayWrite) && r.minReplicas.Load() > 0 && r.maxLag.Load() > 0 && s.goodReplicas() < r.minReplicas.Load() {
+		if writes && s.lacksReplicas() {
 			return resp.ErrNoReplicas
 		}
 	case writes:
 		return resp.ErrReadOnly
 	case spec.Flags&command.FlagLoading == 0 && spec != specReplicaof && spec != specSlaveof && s.loading():
 		return resp.ErrLoading
-	case !r.serveStale.Load() && spec.Flags&command.FlagStale == 0:
-		if f, ok := s.node.Following(); ok && !f.Up() {
-			return resp.ErrMasterDown
-		}
+	case spec.Flags&command.FlagStale == 0 && s.staleReplica():
+		return resp.ErrMasterDown
 	}
 	return ""
+}
+
+// lacksReplicas reports whether writes are refused until there are more replicas. Scripts
+// ask for themselves: only their text says whether they write.
+func (s *Server) lacksReplicas() bool {
+	r := &s.repl
+	return r.minReplicas.Load() > 0 && r.maxLag.Load() > 0 && s.goodReplicas() < r.minReplicas.Load()
+}
+
+// staleReplica reports whether this is a replica that does not follow its source now and
+// is not to serve what it has.
+func (s *Server) staleReplica() bool {
+	if s.repl.serveStale.Load() || !s.node.Follows() {
+		return false
+	}
+	f, ok := s.node.Following()
+	return ok && !f.Up()
 }
 
 // These may end a load, which they may not in Redis.

@@ -42,7 +42,13 @@ func newScripts(s *Server) *script.Engine {
 		Guard:       s.guard,
 		Refuse:      s.refuseQueued,
 		Follows:     s.node.Follows,
+		Stale:       s.staleReplica,
+		Alone:       s.lacksReplicas,
 		Receivers:   s.pubsub.receivers,
+		Own:         s.runForScript,
+		AllowAll:    s.admin.allowAll.Load,
+		Called:      s.scriptCalled,
+		Failed:      s.stats.countError,
 		Logger:      s.log,
 	})
 }

@@ -103,7 +103,7 @@ func New(o Options) (*Server, error) {
 		clock:    o.Clock,
 		version:  o.Version,
 		started:  o.Clock(),
-		stats:    newStats(),
+		stats:    newStats(&o.Config.LatencyTracking),
 		shutdown: make(chan ShutdownRequest, 1),
 		done:     make(chan struct{}),
 	}

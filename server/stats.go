@@ -30,6 +30,7 @@ type Stats struct {
 	OutputLimitKills    atomic.Uint64 // connections closed by client-output-buffer-limit
 
 	commands []CommandStats // by command.Spec.ID
+	tracking *atomic.Bool   // latency-tracking
 
 	errors struct {
 		sync.RWMutex
@@ -68,8 +69,8 @@ const (
 	otherErrorCode = "OTHER"
 )
 
-func newStats() *Stats {
-	s := &Stats{commands: make([]CommandStats, len(command.All()))}
+func newStats(tracking *atomic.Bool) *Stats {
+	s := &Stats{commands: make([]CommandStats, len(command.All())), tracking: tracking}
 	s.errors.byCode = make(map[string]*atomic.Uint64)
 	return s
 }
@@ -301,7 +302,9 @@ func (t *tally) add(s *Stats, spec *command.Spec, nanos uint64, failed bool) {
 
 func (t *tally) flushBucket(s *Stats) {
 	if t.samples > 0 {
-		s.commands[t.spec.ID].histogram().add(t.bucket, t.samples)
+		if s.tracking.Load() {
+			s.commands[t.spec.ID].histogram().add(t.bucket, t.samples)
+		}
 		t.samples = 0
 	}
 }

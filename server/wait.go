@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"time"
 
 	"dkv/cluster/raftlog"
@@ -13,6 +14,8 @@ func init() {
 	bind("wait", wait)
 	bind("waitaof", waitAOF)
 }
+
+const errWaitOnReplica resp.Error = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
 
 // maxWaitMillis keeps a timeout within a time.Duration.
 const maxWaitMillis = int64(1<<63-1) / int64(time.Millisecond)
@@ -30,7 +33,7 @@ func wait(c *Conn, x *command.Ctx) error {
 		return err
 	}
 	if c.srv.node.Follows() {
-		return resp.Error("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.")
+		return errWaitOnReplica
 	}
 	upTo, err := c.written()
 	if err != nil {
@@ -93,13 +96,15 @@ func waitAOF(c *Conn, x *command.Ctx) error {
 // parseWait reads a timeout in milliseconds; zero is for ever.
 func parseWait(arg []byte) (time.Duration, error) {
 	millis, ok := keyspace.ParseInt(arg)
-	if !ok || millis > maxWaitMillis {
+	switch {
+	case !ok:
 		return 0, resp.ErrTimeoutNotInt
-	}
-	if millis < 0 {
+	case millis < 0:
 		return 0, resp.ErrTimeoutNegative
+	case millis > math.MaxInt64-time.Now().UnixMilli():
+		return 0, resp.ErrTimeoutOutOfRange // as a point of time
 	}
-	return time.Duration(millis) * time.Millisecond, nil
+	return time.Duration(min(millis, maxWaitMillis)) * time.Millisecond, nil
 }
 
 // written returns how far each shard is, which is at least as far as this client has

@@ -57,9 +57,10 @@ func takeWorkspace(c *Conn) *workspace {
 	return ws
 }
 
-// release gives the workspace back.
+// release gives the workspace back. What could not be sent to its client goes to no
+// other one.
 func (ws *workspace) release() {
-	if cap(ws.out.Buf) > maxKeptOutput {
+	if ws.out.Buf = ws.out.Buf[:0]; cap(ws.out.Buf) > maxKeptOutput {
 		ws.out.Buf = nil
 	}
 	for _, r := range ws.requests {
@@ -93,6 +94,7 @@ func (ws *workspace) ctx(spec *command.Spec, args [][]byte) *command.Ctx {
 	x.Limits = &ws.conn.srv.config.Encodings
 	x.Sharded = ws.slots.Shards() > 1
 	x.Scripts, x.Shard = ws.conn.srv.scripts, 0
+	x.MaxReply = ws.conn.srv.config.OutputLimitNormal.Hard.Load()
 	return x
 }
 
@@ -202,6 +204,9 @@ func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte)
 	if err != nil {
 		ws.out.Buf = ws.out.Buf[:mark]
 		ws.error(errorText(err))
+		if err == command.ErrReplyTooLong {
+			c.outputLimit()
+		}
 	}
 	now := nanotime()
 	ws.ran(spec, args, now-ws.readAt, err != nil)
@@ -255,14 +260,24 @@ func taskErrorText(err error) string { return err.Error() }
 // ran does what follows every command that ran: statistics, the slow log, the
 // latency monitor, MONITOR.
 func (ws *workspace) ran(spec *command.Spec, args [][]byte, nanos int64, failed bool) {
+	ws.count(spec, args, nanos, failed)
+	ws.conn.show(spec, args)
+}
+
+// show shows a command to monitors.
+func (c *Conn) show(spec *command.Spec, args [][]byte) {
+	if c.srv.monitors.any() && spec.Flags&(command.FlagSkipMonitor|command.FlagAdmin) == 0 {
+		c.srv.monitors.feed(c, args)
+	}
+}
+
+// count is ran without MONITOR.
+func (ws *workspace) count(spec *command.Spec, args [][]byte, nanos int64, failed bool) {
 	c := ws.conn
 	ws.last = spec
 	ws.tally.add(c.srv.stats, spec, uint64(max(nanos, 0)), failed)
 	if d := time.Duration(nanos); c.srv.slowlog.slow(d) || d >= minLatencyEvent {
 		c.observe(spec, args, d)
-	}
-	if c.srv.monitors.any() && spec.Flags&(command.FlagSkipMonitor|command.FlagAdmin) == 0 {
-		c.srv.monitors.feed(c, args)
 	}
 }
 

@@ -38,6 +38,7 @@ func (s *Source) beginCopyLocked(ss *Session) error {
 	s.sweepLocked()
 	if c := s.mu.copies[ss.req.CopyID]; c != nil && !c.inUse && c.shard == ss.req.Shard {
 		c.inUse, ss.copy, ss.place = true, c, ss.req.Place
+		ss.copies.Store(true)
 		return nil
 	}
 	if ss.req.From.History != "" {
@@ -57,6 +58,7 @@ func (s *Source) beginCopyLocked(ss *Session) error {
 	s.mu.copies[c.id] = c
 	s.mu.metrics.Full++
 	ss.copy = c
+	ss.copies.Store(true)
 	return nil
 }
 

@@ -32,7 +32,8 @@ type Session struct {
 	orphaned int
 
 	messages *messages
-	copies   atomic.Bool
+	copies   atomic.Bool   // a full copy is sent, and the replica has not switched to it yet
+	copyEnd  atomic.Uint64 // where the copy that was sent ends; 0: none was
 	acked    atomic.Uint64
 	durable  atomic.Uint64 // likewise, and on the replica's disk
 	heard    atomic.Int64  // unix ns
@@ -42,6 +43,9 @@ type Session struct {
 // its disk. Any goroutine may call it.
 func (ss *Session) Ack(index raftlog.Index, durable bool) {
 	ss.heard.Store(ss.src.o.Clock().UnixNano())
+	if end := ss.copyEnd.Load(); end != 0 && uint64(index) >= end {
+		ss.copies.Store(false) // it counts from now on, not from the next heartbeat
+	}
 	news := ss.acked.Swap(uint64(index)) != uint64(index)
 	if durable {
 		news = ss.durable.Swap(uint64(index)) != uint64(index) || news
@@ -223,7 +227,6 @@ func (ss *Session) sendFrame(f *Frame) error {
 // runCopy sends the copy, whose log is then held until the replica has caught up.
 func (ss *Session) runCopy(ctx context.Context) error {
 	c := ss.copy
-	ss.copies.Store(true)
 	for last := false; !last; {
 		if ss.src.tooMuchHeld(c) {
 			return errCopyHeld
@@ -244,6 +247,7 @@ func (ss *Session) runCopy(ctx context.Context) error {
 		ss.place = f.Place
 	}
 	ss.at = c.at
+	ss.copyEnd.Store(uint64(c.at.Index))
 	ss.hold = ss.shard.KeepFrom(c.at.Index)
 	return nil
 }

@@ -325,9 +325,16 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 		if err := reply(e, v); err != nil {
 			return err
 		}
+		if c.MaxReply > 0 && int64(len(c.Out.Buf)) > c.MaxReply {
+			return ErrReplyTooLong
+		}
 	}
 	return nil
 }
+
+// ErrReplyTooLong ends a command whose reply is as long as it likes: elements with
+// repetition. The client that asked is cut, as in Redis.
+const ErrReplyTooLong resp.Error = "ERR The reply is longer than the limit of the client's output"
 
 // sample calls emit for n different elements of a collection that has as many, of live
 // ones.

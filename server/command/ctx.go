@@ -22,6 +22,10 @@ type Ctx struct {
 	Spec *Spec
 	// MaxStringLen is proto-max-bulk-len; 0: the default.
 	MaxStringLen int64
+	// MaxReply is how many bytes Out may have after a reply of any length that was asked
+	// for, client-output-buffer-limit or a script's memory; 0: no bound. Then the error is
+	// ErrReplyTooLong.
+	MaxReply int64
 	// Sharded: there are several shards, and Tx sees the keys of one.
 	Sharded bool
 	// Limits are those of compact encodings; nil: the default.
@@ -35,6 +39,8 @@ type Ctx struct {
 	Again [][]byte
 	// Scripts evaluates scripts; nil: there are none, as within a script.
 	Scripts Scripter
+	// Scripted: a script calls the command.
+	Scripted bool
 	// Shard is the number of the shard that Tx is of.
 	Shard int
 

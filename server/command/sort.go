@@ -52,8 +52,8 @@ func (c *Ctx) sort(mayStore bool) error {
 	default:
 		return resp.ErrWrongType
 	}
-	if e.Type == keyspace.TypeSet && q.unsorted && q.target != nil {
-		q.unsorted, q.alphabetical, q.by = false, true, nil // what is stored has an order
+	if e.Type == keyspace.TypeSet && q.unsorted && (q.target != nil || c.Scripted) {
+		q.unsorted, q.alphabetical, q.by = false, true, nil // what is stored has an order, and what scripts see
 	}
 	items, err := c.sortItems(e, &q)
 	if err != nil {

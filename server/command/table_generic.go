@@ -266,7 +266,7 @@ var genericTable = []*Spec{
 		},
 	},
 	{
-		Name: "wait", Arity: 3, Flags: FlagNoScript, Categories: CatConnection,
+		Name: "wait", Arity: 3, Categories: CatConnection,
 		Since: "3.0.0", Summary: "Waits until the writes of this connection have reached a number of replicas.",
 		Complexity: "O(1)",
 		Tips:       []string{"request_policy:all_shards", "response_policy:agg_min"},

@@ -128,7 +128,7 @@ var noteText = regexp.MustCompile(`\[notes .*? flags`)
 
 // newIn72 differ from, or are not in, the redis-server 7.0 that the table is compared
 // with.
-var newIn72 = []string{"client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof", "zrank", "zrevrank",
+var newIn72 = []string{"client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof", "wait", "zrank", "zrevrank",
 	"hexpire", "hpexpire", "hexpireat", "hpexpireat", "httl", "hpttl", "hexpiretime", "hpexpiretime", "hpersist", "hgetex", "hsetex"}
 
 // The figures of COMMAND INFO are those of a real server.

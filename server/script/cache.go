@@ -178,9 +178,10 @@ func (e *Engine) load(c *command.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !found {
+	if !found && !c.Tx.ReadOnly() { // a replica knows it by itself, as long as it runs
 		c.Tx.PutScriptRecord(name, c.Args[2])
 	}
+	e.known.put(sc, true)
 	c.Out.BulkString(sc.sha)
 	return nil
 }
@@ -208,11 +209,16 @@ func (e *Engine) exists(c *command.Ctx) error {
 
 // flush is SCRIPT FLUSH: no script is known any more.
 func (e *Engine) flush(c *command.Ctx) error {
-	if len(c.Args) > 3 || len(c.Args) == 3 && !isFlushType(c.Args[2]) {
+	if len(c.Args) > 3 {
+		return resp.ErrSubcommandSyntax(c.Args[1], "script")
+	}
+	if len(c.Args) == 3 && !isFlushType(c.Args[2]) {
 		return resp.Error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
 	}
-	if err := deleteRecords(c, scriptRecords); err != nil {
-		return err
+	if !c.Tx.ReadOnly() { // a replica has the records of its source
+		if err := deleteRecords(c, scriptRecords); err != nil {
+			return err
+		}
 	}
 	e.known.flush()
 	c.Out.OK()

@@ -81,6 +81,7 @@ const (
 	flagAllowStale
 	flagNoCluster
 	flagAllowCrossSlot
+	flagUndeclared // a script without a first line of that kind
 )
 
 var flagNames = []string{"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"}
@@ -98,17 +99,20 @@ func parseFlag(name string) (flags, bool) {
 // script without one may do everything, as before there were flags.
 func shebang(source string) (body string, f flags, err error) {
 	if !strings.HasPrefix(source, "#!") {
-		return source, 0, nil
+		return source, flagUndeclared, nil
 	}
 	end := strings.IndexByte(source, '\n')
 	if end < 0 {
 		return "", 0, resp.Error("ERR Invalid script shebang")
 	}
-	words := strings.Fields(source[:end])
-	if words[0] != "#!lua" {
-		return "", 0, resp.Error("ERR Unexpected engine in script shebang: " + words[0])
+	parts, ok := words(source[:end])
+	if !ok {
+		return "", 0, resp.Error("ERR Invalid engine in script shebang")
 	}
-	for _, w := range words[1:] {
+	if parts[0] != "#!lua" {
+		return "", 0, resp.Error("ERR Unexpected engine in script shebang: " + parts[0])
+	}
+	for _, w := range parts[1:] {
 		list, ok := strings.CutPrefix(w, "flags=")
 		if !ok {
 			return "", 0, resp.Error("ERR Unknown lua shebang option: " + w)

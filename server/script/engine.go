@@ -33,10 +33,36 @@ type Options struct {
 	Refuse func(shard int, err error)
 	// Follows reports whether the node is a replica, whose scripts must not write.
 	Follows func() bool
+	// Stale reports whether the node is a replica that has lost its source and must not
+	// serve what it has (replica-serve-stale-data no).
+	Stale func() bool
+	// Alone reports whether there are too few replicas for writes (min-replicas-to-write).
+	Alone func() bool
 	// Receivers returns how many subscribers of this node a message of a channel has,
 	// of a shard channel when sharded.
 	Receivers func(sharded bool, channel []byte) int
-	Logger    *slog.Logger
+	// Own runs a command that acts on no keys and is not in ownCommands; false: scripts
+	// may not call it.
+	Own func(x *command.Ctx) (known bool, err error)
+	// AllowAll reports whether scripts may call commands that are not for scripts
+	// (DEBUG SET-DISABLE-DENY-SCRIPTS).
+	AllowAll func() bool
+	// Called is told of each command that a script has run, with its arguments, and of
+	// those that were refused beforehand.
+	Called func(c Call)
+	// Failed counts an error reply that a script has met and that is not its own reply.
+	Failed func(text string)
+	Logger *slog.Logger
+}
+
+// A Call is a command that a script has asked for. Args are valid while Called runs.
+type Call struct {
+	Spec     *command.Spec
+	Args     [][]byte
+	DB       int
+	Took     time.Duration
+	Rejected bool // it did not run
+	Failed   bool // it has replied an error
 }
 
 // Errors of scripts, as Redis words them.
@@ -189,8 +215,8 @@ func (e *Engine) eval(c *command.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if sc.flags&flagNoCluster != 0 && e.o.Slots().Shards() > 1 {
-		return errNoCluster
+	if err := e.mayRun(c, sc.flags); err != nil {
+		return err
 	}
 	r := e.beginWith(e.take(), c, sc.sha, sc.flags, false)
 	defer e.end(r)
@@ -198,6 +224,25 @@ func (e *Engine) eval(c *command.Ctx) error {
 	s.globals.RawSetString("KEYS", s.list(c.Args[3:3+keys]))
 	s.globals.RawSetString("ARGV", s.list(c.Args[3+keys:]))
 	return r.finish(s.invoke(s.main(sc)))
+}
+
+// mayRun refuses a script that says of itself what cannot be done now. One that says
+// nothing runs; its commands are refused one by one.
+func (e *Engine) mayRun(c *command.Ctx, f flags) error {
+	writes := f&(flagNoWrites|flagUndeclared) == 0
+	switch {
+	case f&flagNoCluster != 0 && e.o.Slots().Shards() > 1:
+		return errNoCluster
+	case writes && e.o.Follows():
+		return resp.ErrReadOnly
+	case writes && c.Spec.Flags&command.FlagReadOnly != 0:
+		return errWriteFlag
+	case f&flagAllowStale == 0 && e.o.Stale():
+		return resp.ErrMasterDown
+	case writes && e.o.Alone():
+		return resp.ErrNoReplicas
+	}
+	return nil
 }
 
 // numKeys returns the argument that counts the keys behind it.
@@ -341,6 +386,20 @@ func (s *state) settle() {
 
 // Slow reports whether any script has run for too long.
 func (e *Engine) Slow() bool { return e.overdue.Load() != 0 }
+
+// Known is the number of scripts that EVALSHA finds without looking for a record.
+func (e *Engine) Known() int {
+	c := &e.known
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, el := range c.bySHA {
+		if el.Value.(*entry).known {
+			n++
+		}
+	}
+	return n
+}
 
 // Running is the number of scripts that are being run.
 func (e *Engine) Running() int {

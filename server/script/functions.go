@@ -39,7 +39,7 @@ type registered struct {
 type libraries struct {
 	digest    string
 	byName    map[string]*library
-	functions map[string]*registered
+	functions map[string]*registered // by name in lower case: FCALL does not mind the case
 }
 
 // Errors of FUNCTION.
@@ -91,7 +91,7 @@ func (e *Engine) callFunction(c *command.Ctx) error {
 	if err != nil {
 		return err
 	}
-	f := s.library.functions[string(c.Args[1])]
+	f := s.library.functions[strings.ToLower(string(c.Args[1]))]
 	if f == nil {
 		e.giveBack(s)
 		return errNoFunction
@@ -99,10 +99,8 @@ func (e *Engine) callFunction(c *command.Ctx) error {
 	keys, err := numKeys(c.Args, errBadKeyNumber)
 	switch {
 	case err != nil:
-	case c.Spec.Name == "fcall_ro" && f.flags&flagNoWrites == 0:
-		err = errWriteFlag
-	case f.flags&flagNoCluster != 0 && e.o.Slots().Shards() > 1:
-		err = errNoCluster
+	default:
+		err = e.mayRun(c, f.flags)
 	}
 	if err != nil {
 		e.giveBack(s)
@@ -141,7 +139,7 @@ func (e *Engine) stateWith(c *command.Ctx) (*state, error) {
 func (l *libraries) add(lib *library) {
 	l.byName[lib.name] = lib
 	for i := range lib.functions {
-		l.functions[lib.functions[i].name] = &lib.functions[i]
+		l.functions[strings.ToLower(lib.functions[i].name)] = &lib.functions[i]
 	}
 }
 
@@ -202,12 +200,13 @@ func metadata(code string) (name, body string, err error) {
 	if end < 0 {
 		return "", "", errBadMetadata
 	}
-	words := strings.Fields(code[2:end])
-	if len(words) == 0 {
+	parts, ok := words(code[:end])
+	if !ok {
 		return "", "", errBadMetadata
 	}
+	engine := parts[0][len("#!"):]
 	given := false
-	for _, w := range words[1:] {
+	for _, w := range parts[1:] {
 		value, ok := strings.CutPrefix(w, "name=")
 		switch {
 		case !ok:
@@ -222,8 +221,8 @@ func metadata(code string) (name, body string, err error) {
 		return "", "", errNoLibraryName
 	case !validName(name):
 		return "", "", errBadName
-	case !strings.EqualFold(words[0], "lua"):
-		return "", "", resp.Error("ERR Engine '" + words[0] + "' not found")
+	case !strings.EqualFold(engine, "lua"):
+		return "", "", resp.Error("ERR Engine '" + engine + "' not found")
 	}
 	return name, code[end:], nil
 }
@@ -304,7 +303,7 @@ func (e *Engine) install(c *command.Ctx, code string, replace bool) (string, err
 
 func (l *library) has(function string) bool {
 	for i := range l.functions {
-		if l.functions[i].name == function {
+		if strings.EqualFold(l.functions[i].name, function) {
 			return true
 		}
 	}
@@ -349,7 +348,10 @@ func (e *Engine) deleteLibrary(c *command.Ctx) error {
 
 // flushLibraries is FUNCTION FLUSH.
 func (e *Engine) flushLibraries(c *command.Ctx) error {
-	if len(c.Args) > 3 || len(c.Args) == 3 && !isFlushType(c.Args[2]) {
+	if len(c.Args) > 3 {
+		return resp.ErrSubcommandSyntax(c.Args[1], "function")
+	}
+	if len(c.Args) == 3 && !isFlushType(c.Args[2]) {
 		return errFunctionFlush
 	}
 	if err := deleteRecords(c, libraryRecords); err != nil {

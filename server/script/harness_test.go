@@ -8,6 +8,7 @@ import (
 
 	"dkv/cluster/slot"
 	"dkv/engine/keyspace"
+	"dkv/server/command"
 )
 
 // testState is an interpreter that is ready to run what needs no keys.
@@ -16,6 +17,8 @@ func testState(tb testing.TB, functions bool) *state {
 	e := New(Options{
 		Slots: func() slot.Map { return slot.NewMap(1) }, BusyAfter: func() time.Duration { return 0 },
 		MemoryLimit: func() int64 { return testMemory }, Follows: func() bool { return false }, Receivers: func(bool, []byte) int { return 0 },
+		Stale: func() bool { return false }, Alone: func() bool { return false }, Own: func(*command.Ctx) (bool, error) { return false, nil }, AllowAll: func() bool { return false },
+		Called: func(Call) {}, Failed: func(string) {},
 	})
 	s := newState(functions)
 	s.arm(e)

@@ -62,7 +62,17 @@ func baseError(f frame) int {
 }
 
 func baseGetMetatable(f frame) int {
-	f.Push(f.GetMetatable(f.any(1)))
+	v := f.any(1)
+	if t, ok := v.(*lua.LTable); ok && f.s.readonly[t] != nil {
+		// What it has is how it is protected. That of _G is seen, as in Redis.
+		if t == f.s.env {
+			f.Push(f.s.envMeta)
+		} else {
+			f.Push(lua.LNil)
+		}
+		return 1
+	}
+	f.Push(f.GetMetatable(v))
 	return 1
 }
 
@@ -322,7 +332,7 @@ func baseUnpack(f frame) int {
 		return 0
 	}
 	n := to - from + 1
-	if n <= 0 || n > maxUnpack {
+	if n <= 0 || n > maxStack-f.GetTop() {
 		f.fail("too many results to unpack")
 	}
 	for i := from; i <= to; i++ {

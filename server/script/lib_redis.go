@@ -121,17 +121,29 @@ func (f frame) command(raise bool) int {
 	}
 	f.charge(len(r.buf))
 	if err := r.call(r.args); err != nil {
-		return f.refuse(errorText(err), raise)
+		t := f.s.errorTable(errorText(err))
+		t.RawSetString(countedField, lua.LTrue)
+		if raise {
+			f.s.raise(f.LState, t)
+		}
+		f.Push(t)
+		return 1
 	}
 	f.charge(len(r.out.Buf))
 	reply := parser{s: f.s, b: r.out.Buf}
 	v := reply.value()
-	if t, ok := v.(*lua.LTable); ok && raise && r.out.Buf[0] == '-' {
-		f.s.raise(f.LState, t)
+	if t, ok := v.(*lua.LTable); ok && r.out.Buf[0] == '-' {
+		t.RawSetString(countedField, lua.LTrue)
+		if raise {
+			f.s.raise(f.LState, t)
+		}
 	}
 	f.Push(v)
 	return 1
 }
+
+// countedField marks the error of a command, as Redis does: it was counted already.
+const countedField = "ignore_error_stats_update"
 
 // commandSteps is what a call of a command counts at least.
 const commandSteps = 16 * spendPerTick

@@ -17,7 +17,8 @@ const (
 	maxCallDepth    = 8192    // Lua functions that have called each other
 	maxNested       = 190     // pcall, resume and so on within each other, as Lua's C calls
 	maxRegistry     = 1 << 17 // values on the stack of one coroutine
-	maxUnpack       = 7998    // results of a function, as Lua has it
+	maxUnpack       = 7998    // arguments of a protected call, and results of cmsgpack.unpack
+	maxStack        = 8000    // values of a library function, its arguments included, as Lua has it
 	maxArrayIndex   = 1 << 22 // keys from here on are not in a table's array part
 	checkTicks      = 1 << 10 // instructions between two looks at the clock
 	checkBytes      = 1 << 20 // allocated between two looks at the memory

@@ -51,6 +51,9 @@ func (r *run) replyBool(b bool) {
 func (r *run) replyTable(t *lua.LTable, depth int) {
 	w := r.x.Out
 	if v := t.RawGetString("err"); v.Type() == lua.LTString {
+		if depth == 0 && t.RawGetString(countedField) == lua.LTrue {
+			r.unmeet(text(v))
+		}
 		w.Error(text(v))
 		return
 	}
@@ -191,6 +194,11 @@ func (p *parser) value() lua.LValue {
 		return p.single("double", lua.LNumber(parseDouble(string(p.line()))))
 	case '(':
 		return p.single("big_number", lua.LString(p.line()))
+	case '|': // attributes are left out
+		for range 2 * p.length() {
+			p.value()
+		}
+		return p.value()
 	case '=':
 		n := p.length()
 		body := p.b[p.i : p.i+n]

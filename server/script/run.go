@@ -1,6 +1,8 @@
 package script
 
 import (
+	"bytes"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +44,10 @@ type run struct {
 	late  atomic.Bool   // it has run for too long
 	wrote atomic.Bool
 
+	// met are the errors that commands have replied, by their text up to the first space:
+	// INFO counts them once, here or as the script's own reply.
+	met map[string]int
+
 	// Scratch: the command that the script calls, and its reply.
 	sub  command.Ctx
 	out  resp.Writer
@@ -70,6 +76,7 @@ func (r *run) reset(c *command.Ctx, name string, f flags, function bool) {
 	r.wrote.Store(false)
 	r.refusal = ""
 	r.pending, r.records = 0, 0
+	clear(r.met)
 	switch {
 	case f&flagNoWrites != 0, c.Spec.Flags&command.FlagReadOnly != 0:
 		r.refusal = errReadOnlyScript
@@ -135,13 +142,25 @@ func (r *run) overdue() error {
 // finish replies what the script has returned, or returns its error. What a failed
 // script has written stays.
 func (r *run) finish(v lua.LValue, failed *lua.LTable) error {
+	defer r.tellMet()
 	m := &r.state.meter
 	if failed == nil && m.err == nil {
 		mark := len(r.x.Out.Buf)
-		if r.reply(v, 0); m.err == nil {
+		r.reply(v, 0)
+		reply := r.x.Out.Buf[mark:]
+		switch {
+		case m.err != nil:
+		case len(reply) > 0 && reply[0] == '-': // an error that is returned is one, too
+			err := resp.Error(reply[1 : len(reply)-len("\r\n")])
+			r.x.Out.Buf = r.x.Out.Buf[:mark]
+			return command.Kept{Err: err}
+		default:
 			return nil
 		}
 		r.x.Out.Buf = r.x.Out.Buf[:mark]
+	}
+	if failed != nil && failed.RawGetString(countedField) == lua.LTrue {
+		r.unmeet(errorField(failed))
 	}
 	switch {
 	case m.err == errClosing:
@@ -172,24 +191,78 @@ func errorField(e *lua.LTable) string {
 	return "ERR unknown error"
 }
 
-// call runs a command, whose reply goes to r.out.
+// maxMet bounds the kinds of errors that are counted for one script.
+const maxMet = 64
+
+// meet notes an error that a command has replied.
+func (r *run) meet(text string) {
+	code, _, _ := strings.Cut(text, " ")
+	if r.met == nil {
+		r.met = make(map[string]int)
+	}
+	if _, known := r.met[code]; known || len(r.met) < maxMet {
+		r.met[code]++
+	}
+}
+
+// unmeet takes an error back that the script replies: who sends the reply counts it.
+func (r *run) unmeet(text string) {
+	code, _, _ := strings.Cut(text, " ")
+	if r.met[code] > 0 {
+		r.met[code]--
+	}
+}
+
+// tellMet counts what is left of the errors.
+func (r *run) tellMet() {
+	for code, n := range r.met {
+		for range n {
+			r.engine.o.Failed(code)
+		}
+	}
+}
+
+// call runs a command, whose reply goes to r.out, and tells of it.
 func (r *run) call(args [][]byte) error {
 	spec, err := r.admit(args)
 	if err != nil {
+		if r.meet(errorText(err)); spec != nil {
+			r.engine.o.Called(Call{Spec: spec, Args: args, DB: r.db, Rejected: true, Failed: true})
+		}
 		return err
 	}
+	db, began := r.db, time.Now()
+	err = r.perform(spec, args)
+	failed := err != nil
+	switch {
+	case failed:
+		r.meet(errorText(err))
+	case len(r.out.Buf) > 0 && r.out.Buf[0] == '-':
+		failed = true
+		line, _, _ := bytes.Cut(r.out.Buf[1:], []byte("\r\n"))
+		r.meet(string(line))
+	}
+	r.engine.o.Called(Call{Spec: spec, Args: args, DB: db, Took: time.Since(began), Failed: failed})
+	return err
+}
+
+// perform runs a command that was admitted.
+func (r *run) perform(spec *command.Spec, args [][]byte) (err error) {
 	x := &r.sub
 	o := r.x
 	x.Args, x.DB, x.Tx, x.Out, x.Spec, x.Shard = args, r.db, o.Tx, &r.out, spec, o.Shard
-	x.MaxStringLen, x.Limits, x.Sharded = o.MaxStringLen, o.Limits, o.Sharded
+	x.MaxReply = int64(r.limit)
+	x.MaxStringLen, x.Limits, x.Sharded, x.Scripted = o.MaxStringLen, o.Limits, o.Sharded, true
 	r.out.Reset()
 	r.out.Proto = r.proto
 	if spec.Handler == nil {
-		own := ownCommands[spec.Name]
-		if own == nil {
-			return errNotAllowed
+		if own := ownCommands[spec.Name]; own != nil {
+			return own(r, x)
 		}
-		return own(r, x)
+		if known, err := r.engine.o.Own(x); known {
+			return err
+		}
+		return errNotAllowed
 	}
 	if o.Tx.ReadOnly() {
 		return r.engine.o.Guard(x)
@@ -214,10 +287,11 @@ const (
 	errUnknownCommand resp.Error = "ERR Unknown Redis command called from script"
 	errArity          resp.Error = "ERR Wrong number of args calling Redis command from script"
 	errNotAllowed     resp.Error = "ERR This Redis command is not allowed from script"
+	errStale          resp.Error = "ERR Can not execute the command on a stale replica"
 	errNonLocal       resp.Error = "ERR Script attempted to access a non local key in a cluster node"
 )
 
-// admit returns the row of a command that the script may call.
+// admit returns the row of a command, and why the script may not call it.
 func (r *run) admit(args [][]byte) (*command.Spec, error) {
 	spec := command.Lookup(args[0])
 	if spec != nil && spec.Subcommands != nil && len(args) > 1 {
@@ -227,11 +301,17 @@ func (r *run) admit(args [][]byte) (*command.Spec, error) {
 	case spec == nil:
 		return nil, errUnknownCommand
 	case !spec.GoodArity(len(args)):
-		return nil, errArity
-	case spec.Flags&command.FlagNoScript != 0:
-		return nil, errNotAllowed
+		return spec, errArity
+	case spec.Flags&command.FlagNoScript != 0 && !(spec.Handler == nil && r.engine.o.AllowAll()):
+		return spec, errNotAllowed
+	case waitsForStream(spec, args):
+		return spec, resp.Error("ERR " + string(args[0]) + " command is not allowed with BLOCK option from scripts")
 	case spec.Flags&(command.FlagWrite|command.FlagMayReplicate) != 0 && r.refusal != "":
-		return nil, r.refusal
+		return spec, r.refusal
+	case spec.Flags&command.FlagWrite != 0 && r.engine.o.Alone():
+		return spec, resp.ErrNoReplicas
+	case spec.Flags&command.FlagStale == 0 && r.engine.o.Stale():
+		return spec, errStale
 	}
 	if r.slots.Shards() == 1 || len(spec.KeySpecs) == 0 {
 		return spec, nil
@@ -242,58 +322,8 @@ func (r *run) admit(args [][]byte) (*command.Spec, error) {
 	}
 	for _, i := range keys {
 		if int(r.slots.ShardOf(keyspace.SlotOf(args[i]))) != r.x.Shard {
-			return nil, errNonLocal
+			return spec, errNonLocal
 		}
 	}
 	return spec, nil
-}
-
-// publish sends a message behind what the script has written: it travels in the same
-// log entry, and each node that applies that tells its subscribers. The reply is how
-// many there are on this node.
-func (r *run) publish(x *command.Ctx, class keyspace.Class) error {
-	x.Tx.NoteMessage(class, x.Args[1], x.Args[2])
-	x.Out.Int(int64(r.engine.o.Receivers(class == keyspace.ClassShardMessage, x.Args[1])))
-	return nil
-}
-
-// ownCommands are the commands without keys that scripts may call. They change only
-// what the script itself sees.
-var ownCommands = map[string]func(r *run, x *command.Ctx) error{
-	"ping": func(_ *run, x *command.Ctx) error {
-		switch len(x.Args) {
-		case 1:
-			x.Out.Simple("PONG")
-		case 2:
-			x.Out.Bulk(x.Args[1])
-		default:
-			return resp.ErrWrongArity("ping")
-		}
-		return nil
-	},
-	"echo": func(_ *run, x *command.Ctx) error {
-		x.Out.Bulk(x.Args[1])
-		return nil
-	},
-	"time": func(_ *run, x *command.Ctx) error {
-		now := time.Now()
-		x.Out.Array(2)
-		x.Out.BulkInt(now.Unix())
-		x.Out.BulkInt(int64(now.Nanosecond() / 1000))
-		return nil
-	},
-	"publish":  func(r *run, x *command.Ctx) error { return r.publish(x, keyspace.ClassMessage) },
-	"spublish": func(r *run, x *command.Ctx) error { return r.publish(x, keyspace.ClassShardMessage) },
-	"select": func(r *run, x *command.Ctx) error {
-		n, ok := keyspace.ParseInt(x.Args[1])
-		if !ok {
-			return resp.ErrNotInt
-		}
-		if n < 0 || n >= r.engine.o.Databases() {
-			return resp.ErrDBIndexOutOfRange
-		}
-		r.db = int(n)
-		x.Out.OK()
-		return nil
-	},
 }

@@ -21,6 +21,7 @@ type state struct {
 
 	env     *lua.LTable // what scripts see as _G
 	globals *lua.LTable // what stands behind it
+	envMeta *lua.LTable // what getmetatable says of _G
 	// readonly are the tables that scripts see in place of others, which they must
 	// not change. Invariant: no script gets hold of one of the others.
 	readonly map[*lua.LTable]*lua.LTable
@@ -86,6 +87,7 @@ func newState(forFunctions bool) *state {
 		return 0
 	}))
 	s.globals.Metatable = missing
+	s.envMeta = s.protect(missing)
 	if forFunctions {
 		s.openLoading()
 	}

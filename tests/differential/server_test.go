@@ -49,7 +49,7 @@ var rowDiffers = map[string]string{
 	"zrevrank arity": "WITHSCORE is new in 7.2",
 	// Since 7.2 scripts may use them, and do not wait.
 	"blpop flags": "no noscript", "brpop flags": "no noscript", "blmove flags": "no noscript", "brpoplpush flags": "no noscript",
-	"bzpopmin flags": "no noscript", "bzpopmax flags": "no noscript",
+	"bzpopmin flags": "no noscript", "bzpopmax flags": "no noscript", "wait flags": "no noscript",
 }
 
 // rowFields are the places in a row of COMMAND INFO. The sets are unordered.
