@@ -42,6 +42,7 @@ func (c *Config) Rewrite() error {
 
 // rewritten returns the text of a config file with the present values.
 func (c *Config) rewritten(old string) string {
+	old, users := c.rewriteUsers(old)
 	var out []string
 	done := make(map[*param]bool)
 	emit := func(p *param) {
@@ -75,7 +76,10 @@ func (c *Config) rewritten(old string) string {
 		}
 		emit(p)
 	}
-	return strings.Join(out, "\n") + "\n"
+	if len(users) > 0 && !marked {
+		out = append(out, "", rewriteMark)
+	}
+	return strings.Join(append(out, users...), "\n") + "\n"
 }
 
 // lines returns the directives that give p its present value.

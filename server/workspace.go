@@ -93,6 +93,7 @@ func (ws *workspace) ctx(spec *command.Spec, args [][]byte) *command.Ctx {
 	x.Limits = &ws.conn.srv.config.Encodings
 	x.Sharded = ws.slots.Shards() > 1
 	x.Scripts, x.Shard = ws.conn.srv.scripts, 0
+	ws.conn.caller().of(x)
 	return x
 }
 

@@ -35,6 +35,10 @@ type Ctx struct {
 	Again [][]byte
 	// Scripts evaluates scripts; nil: there are none, as within a script.
 	Scripts Scripter
+	// Caller is who the command is run for; nil: somebody who may do everything.
+	Caller Caller
+	// Users keeps users; nil: there are none.
+	Users Users
 	// Shard is the number of the shard that Tx is of.
 	Shard int
 

@@ -181,7 +181,7 @@ func (r *run) call(args [][]byte) error {
 	x := &r.sub
 	o := r.x
 	x.Args, x.DB, x.Tx, x.Out, x.Spec, x.Shard = args, r.db, o.Tx, &r.out, spec, o.Shard
-	x.MaxStringLen, x.Limits, x.Sharded = o.MaxStringLen, o.Limits, o.Sharded
+	x.MaxStringLen, x.Limits, x.Sharded, x.Caller = o.MaxStringLen, o.Limits, o.Sharded, o.Caller
 	r.out.Reset()
 	r.out.Proto = r.proto
 	if spec.Handler == nil {
@@ -230,6 +230,13 @@ func (r *run) admit(args [][]byte) (*command.Spec, error) {
 		return nil, errArity
 	case spec.Flags&command.FlagNoScript != 0:
 		return nil, errNotAllowed
+	}
+	if r.x.Caller != nil {
+		if denial := r.x.Caller.Deny(spec, args); denial != "" {
+			return nil, resp.Error(denial)
+		}
+	}
+	switch {
 	case spec.Flags&(command.FlagWrite|command.FlagMayReplicate) != 0 && r.refusal != "":
 		return nil, r.refusal
 	}
