@@ -46,6 +46,7 @@ func TestRandomUsers(t *testing.T) {
 	t.Logf("DKV_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	redis, dkv := harness.Redis(t).Dial(t), harness.Dkv(t, "-fsync", "no").Dial(t)
+	alike(t, redis, dkv, "ACL", "SETUSER", "u", "reset")
 	for round := range 300 {
 		args := []string{"ACL", "SETUSER", "u"}
 		if round%10 == 0 {
