@@ -149,8 +149,11 @@ func (r *shardRequest) needsCaller() bool {
 
 var specSort = command.Lookup([]byte("sort"))
 
-// maxParsed bounds the users of other nodes that are kept in the form in which they are used.
-const maxParsed = 256
+// Bounds of the users of other nodes that are kept in the form in which they are used.
+const (
+	maxParsed      = 256
+	maxParsedBytes = 16 << 10 // of name and rules of one
+)
 
 // foreign returns the caller of a forwarded request: the rules that it has on the node where
 // it is connected hold, not what this node knows.
@@ -163,6 +166,9 @@ func (u *users) foreign(name, record []byte) (*caller, error) {
 		var err error
 		if user, err = acl.ParseRecord(string(name), record); err != nil {
 			return nil, errForward
+		}
+		if len(key) > maxParsedBytes {
+			return &caller{u.srv, nil, user}, nil
 		}
 		u.mu.Lock()
 		if len(u.mu.parsed) >= maxParsed {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	bankAccounts = 8
+	bankAccounts = 16
 	bankEach     = 1000 // what an account has at first
 	bankMovers   = 6    // half of them use WATCH and MULTI, half EVAL
 	bankReaders  = 3
@@ -211,7 +211,7 @@ func (b *bank) mustFlow() {
 	was := counts()
 	harness.Until(b.t, backLimit, "money to be moved", func() bool {
 		now := counts()
-		return now[0] > was[0]+10 && now[1] > was[1]+10 && now[2] > was[2]+10
+		return now[0] > was[0]+5 && now[1] > was[1]+5 && now[2] > was[2]+5
 	})
 }
 
@@ -222,7 +222,7 @@ func TestBank(t *testing.T) {
 	b := newBank(t, c)
 	b.start()
 	b.mustFlow()
-	for range 3 {
+	for range 2 {
 		leader := c.MustLeader(t)
 		leader.Kill()
 		b.mustFlow()
