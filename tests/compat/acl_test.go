@@ -50,7 +50,7 @@ func TestUsersOutliveRestart(t *testing.T) {
 	s = harness.DkvIn(t, dir, "-requirepass", "given")
 	c = s.Dial(t)
 	c.OK("AUTH", "given")
-	if got := string(c.Do("ACL", "LIST").Raw); !strings.Contains(got, "user bob on") || strings.Contains(got, "ann") {
+	if got := string(c.Do("ACL", "LIST").Raw); !strings.Contains(got, "user bob on") || strings.Contains(got, "user ann ") {
 		t.Errorf("%q", got)
 	}
 }
