@@ -1,10 +1,8 @@
 package server
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-
 	"dkv/resp"
+	"dkv/server/acl"
 	"dkv/server/command"
 )
 
@@ -14,14 +12,14 @@ func init() { bind("auth", auth) }
 func auth(c *Conn, x *command.Ctx) error {
 	switch len(x.Args) {
 	case 2:
-		if *c.srv.config.RequirePass.Load() == "" {
+		if c.srv.users.def.user.Load().NoPass() {
 			return resp.ErrNoPasswordSet
 		}
-		if err := c.authenticate([]byte(defaultUser), x.Args[1]); err != nil {
+		if err := c.authenticate([]byte(acl.DefaultName), x.Args[1], x.Args[0]); err != nil {
 			return err
 		}
 	case 3:
-		if err := c.authenticate(x.Args[1], x.Args[2]); err != nil {
+		if err := c.authenticate(x.Args[1], x.Args[2], x.Args[0]); err != nil {
 			return err
 		}
 	default:
@@ -31,29 +29,29 @@ func auth(c *Conn, x *command.Ctx) error {
 	return nil
 }
 
-// authenticate lets the client in when user and password are right. Without a
-// configured password any one is.
-func (c *Conn) authenticate(user, password []byte) error {
-	if !c.accepts(user, password) {
-		c.srv.stats.AuthFailures.Add(1)
+// authenticate lets the client in when user and password are right. name is that of the
+// command, for the log of denials.
+func (c *Conn) authenticate(user, password, name []byte) error {
+	a := c.srv.users.login(user, password)
+	if a == nil {
+		c.refreshUsers() // another node may just have changed them
+		a = c.srv.users.login(user, password)
+	}
+	if a == nil {
+		context := contextTop
+		if c.txn.running {
+			context = contextMulti
+		}
+		c.srv.users.note(c.info(c), acl.DeniedAuth, context, string(user), string(name))
 		return resp.ErrWrongPass
 	}
-	c.authed = true
-	c.user = defaultUser
-	c.reader.Limits.Unauthenticated = false // for the rest of this pipeline too
+	c.become(a)
 	return nil
 }
 
 // accepts says whether user and password are right.
 func (c *Conn) accepts(user, password []byte) bool {
-	want := *c.srv.config.RequirePass.Load()
-	return string(user) == defaultUser && (want == "" || samePassword(password, want))
-}
-
-// samePassword takes the same time whatever the passwords are.
-func samePassword(got []byte, want string) bool {
-	a, b := sha256.Sum256(got), sha256.Sum256([]byte(want))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	return c.srv.users.login(user, password) != nil
 }
 
 // attackLogInterval keeps an attacker from filling the log.

@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"dkv/cluster/raftlog"
 	"dkv/cluster/shard"
 	"dkv/resp"
+	"dkv/server/acl"
 	"dkv/server/command"
 )
 
@@ -22,6 +24,13 @@ type blocking struct {
 	timer  *time.Timer
 	why    atomic.Int32 // a reason
 	shown  atomic.Bool  // it counts as blocked
+
+	mu struct {
+		sync.Mutex
+		spec   *command.Spec // of the command, nil when its arguments are not there any more
+		args   [][]byte
+		denial resp.Error // why it may not go on
+	}
 }
 
 // Reasons why a wait is to end before what it waits for has come.
@@ -32,6 +41,7 @@ const (
 	waitUnblockedFail // CLIENT UNBLOCK ERROR
 	waitGone          // the connection is cut, or the client has closed its side
 	waitClosing       // the server closes
+	waitDenied        // the user has lost the right to the command
 )
 
 const errUnblocked resp.Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
@@ -59,6 +69,9 @@ func (c *Conn) beginBlocking(timeout time.Duration) *blocking {
 func (b *blocking) endBlocking() {
 	c := b.conn
 	c.blocking.Store(nil)
+	b.mu.Lock()
+	b.mu.spec, b.mu.args = nil, nil
+	b.mu.Unlock()
 	if b.timer != nil {
 		b.timer.Stop()
 	}
@@ -68,6 +81,35 @@ func (b *blocking) endBlocking() {
 		c.srv.admin.blocked.Add(-1)
 	}
 	c.shared.active.Store(nanotime()) // it was not idle
+}
+
+// depend has the wait end when the user loses the right to the command.
+func (b *blocking) depend(spec *command.Spec, args [][]byte) {
+	b.mu.Lock()
+	b.mu.spec, b.mu.args = spec, args
+	b.mu.Unlock()
+	if u := b.conn.account.Load().user.Load(); !u.All() {
+		b.recheck(u) // it may have changed just before
+	}
+}
+
+// recheck ends the wait unless the user may still wait.
+func (b *blocking) recheck(u *acl.User) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	spec := b.mu.spec
+	if spec == nil {
+		return
+	}
+	why, arg := u.Check(spec, b.mu.args)
+	if why == acl.Allowed || b.why.Load() != stillWaiting {
+		return
+	}
+	value := b.mu.args[arg]
+	b.mu.denial = resp.Error("NOPERM " + acl.Message(why, u, spec, value, false))
+	if b.end(waitDenied) {
+		b.conn.srv.users.note(b.conn.info(nil), why, contextTop, u.Name(), deniedObject(why, spec, value))
+	}
 }
 
 // show has the client counted as blocked.
@@ -124,7 +166,8 @@ func clientUnblock(c *Conn, x *command.Ctx) error {
 // shard's writer has a hand on it until it has an outcome, so it is not used again.
 type blockedCall struct {
 	shardRequest
-	buf resp.Writer
+	buf    resp.Writer
+	denial resp.Error // with waitDenied
 }
 
 func newBlockedCall(s *Server, id raftlog.ShardID) *blockedCall {
@@ -151,6 +194,7 @@ func (c *Conn) block(spec *command.Spec, args [][]byte, id raftlog.ShardID, time
 	c.ws.release()
 
 	b := c.beginBlocking(timeout)
+	b.depend(spec, args)
 	stopWatching := c.watchHangup(b)
 	k.task.OnPark = b.show
 	if !c.srv.leads(id) {
@@ -162,6 +206,7 @@ func (c *Conn) block(spec *command.Spec, args [][]byte, id raftlog.ShardID, time
 
 	c.ws = takeWorkspace(c)
 	mark := len(c.ws.out.Buf)
+	k.denial = b.mu.denial
 	c.conclusionOf(k, b.why.Load())
 	c.mute(mark)
 }
@@ -182,6 +227,10 @@ func (c *Conn) conclusionOf(k *blockedCall, why int32) {
 		ws.error(taskErrorText(k.err))
 	case why == waitGone || why == waitClosing:
 		c.closing = true
+		return
+	case why == waitDenied:
+		ws.error(string(k.denial))
+		c.srv.stats.Command(one.spec).Rejected.Add(1)
 		return
 	case why == waitUnblockedFail:
 		ws.error(string(errUnblocked))

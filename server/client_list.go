@@ -213,7 +213,7 @@ type killFilter struct {
 	addr   *string
 	laddr  *string
 	class  clientType
-	user   string
+	user   *account
 	skipMe bool
 }
 
@@ -224,7 +224,7 @@ func clientKill(c *Conn, x *command.Ctx) error {
 		f.addr = new(string(x.Args[2]))
 	} else {
 		var err error
-		if f, err = parseKillFilter(x.Args[2:]); err != nil {
+		if f, err = parseKillFilter(&c.srv.users, x.Args[2:]); err != nil {
 			return err
 		}
 	}
@@ -251,7 +251,7 @@ func clientKill(c *Conn, x *command.Ctx) error {
 	return nil
 }
 
-func parseKillFilter(args [][]byte) (killFilter, error) {
+func parseKillFilter(users *users, args [][]byte) (killFilter, error) {
 	f := killFilter{skipMe: true}
 	for ; len(args) > 0; args = args[2:] {
 		if len(args) == 1 {
@@ -272,7 +272,7 @@ func parseKillFilter(args [][]byte) (killFilter, error) {
 		case equalFold(args[0], "laddr"):
 			f.laddr = new(string(value))
 		case equalFold(args[0], "user"):
-			if f.user = string(value); f.user != defaultUser {
+			if f.user = users.get(string(value)); f.user == nil {
 				return f, resp.Error("ERR No such user '" + cText(value) + "'")
 			}
 		case equalFold(args[0], "skipme") && equalFold(value, "yes"):
@@ -293,5 +293,6 @@ func (f *killFilter) matches(c *Conn) bool {
 	return (f.id == 0 || c.id == f.id) &&
 		(f.addr == nil || c.addr == *f.addr) &&
 		(f.laddr == nil || c.laddr == *f.laddr) &&
+		(f.user == nil || c.account.Load() == f.user) &&
 		c.is(f.class)
 }

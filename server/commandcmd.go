@@ -251,25 +251,7 @@ func commandGetKeysAndFlags(_ *Conn, x *command.Ctx) error {
 	for _, k := range keys {
 		x.Out.Array(2)
 		x.Out.Bulk(args[k.Arg])
-		writeNames(x.Out, "", actualFlags(spec, args, k.Flags).Names())
+		writeNames(x.Out, "", spec.ActualFlags(args, k.Flags).Names())
 	}
 	return nil
-}
-
-// actualFlags says what a command with these arguments does to its keys, where
-// that depends on them.
-func actualFlags(spec *command.Spec, args [][]byte, flags command.KeyFlags) command.KeyFlags {
-	if flags&command.KeyVariableFlags == 0 {
-		return flags
-	}
-	flags &^= command.KeyVariableFlags
-	if spec.Name != "set" {
-		return flags
-	}
-	for _, a := range args[3:] {
-		if equalFold(a, "get") {
-			return command.KeyRW | command.KeyAccess | command.KeyUpdate
-		}
-	}
-	return command.KeyOW | command.KeyUpdate
 }

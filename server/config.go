@@ -54,7 +54,9 @@ type Config struct {
 		values map[*param]string
 		given  map[*param]bool // set by file, flag or CONFIG SET
 		hooks  map[*param][]func(value string) error
-		file   string // for Rewrite; "" when started without one
+		file   string          // for Rewrite; "" when started without one
+		users  [][]string      // the words of `user` lines
+		lines  func() []string // the `user` lines as they are now; nil: see setUserLines
 	}
 }
 

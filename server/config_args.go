@@ -80,7 +80,7 @@ func flagName(arg string) string {
 func (l *loader) flag(name string, words []string) error {
 	name = strings.ToLower(name)
 	p := findParam(name)
-	if p == nil && refusedDirectives[name] == "" {
+	if p == nil && refusedDirectives[name] == "" && name != "user" {
 		if near := nearestParam(name); near != "" {
 			return fmt.Errorf("unknown flag -%s (did you mean -%s?)", name, near)
 		}
@@ -102,7 +102,7 @@ func (l *loader) flag(name string, words []string) error {
 		if strings.HasSuffix(reason, "is not supported yet") {
 			return errors.New(reason)
 		}
-		if p != nil && p.flags&paramSensitive != 0 {
+		if p != nil && p.flags&paramSensitive != 0 || name == "user" {
 			return fmt.Errorf("flag -%s: %s", name, reason)
 		}
 		return fmt.Errorf("flag -%s %s: %s", name, strings.Join(words, " "), reason)

@@ -151,7 +151,6 @@ func (l *loader) include(pattern string, depth int) error {
 var refusedDirectives = map[string]string{
 	"rename-command": "rename-command is not supported",
 	"loadmodule":     "loadmodule is not supported: dkv has no modules",
-	"user":           "user is not supported yet",
 	"sentinel":       "sentinel is not supported",
 }
 
@@ -160,6 +159,9 @@ func (l *loader) directive(name string, words []string) error {
 	name = strings.ToLower(name)
 	if reason := refusedDirectives[name]; reason != "" {
 		return errors.New(reason)
+	}
+	if name == "user" {
+		return l.c.addUser(words)
 	}
 	p := findParam(name)
 	if p == nil {

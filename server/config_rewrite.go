@@ -45,6 +45,7 @@ func (c *Config) rewrite(all bool) error {
 
 // rewritten returns the text of a config file with the present values.
 func (c *Config) rewritten(old string, all bool) string {
+	old, users := c.rewriteUsers(old)
 	var out []string
 	done := make(map[*param]bool)
 	emit := func(p *param) {
@@ -78,7 +79,10 @@ func (c *Config) rewritten(old string, all bool) string {
 		}
 		emit(p)
 	}
-	return strings.Join(out, "\n") + "\n"
+	if len(users) > 0 && !marked {
+		out = append(out, "", rewriteMark)
+	}
+	return strings.Join(append(out, users...), "\n") + "\n"
 }
 
 // lines returns the directives that give p its present value.

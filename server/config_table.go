@@ -162,6 +162,11 @@ func redisParams() []*param {
 		{name: "protected-mode", kind: kindBool, def: "yes", group: groupSecurity,
 			doc: "Without a password, serve only loopback clients."},
 		{name: "requirepass", kind: kindString, flags: paramSensitive, group: groupSecurity, doc: "Password that clients give with AUTH. Empty: none."},
+		{name: "aclfile", kind: kindString, flags: imm, group: groupSecurity,
+			doc: "File of users, for ACL LOAD and ACL SAVE. With it, and with `user` lines in the config file, users are this node's own; else they are kept with the data. A relative path starts from dir. See docs/security.md."},
+		{name: "acllog-max-len", kind: kindInt, def: "128", group: groupSecurity, doc: "Denials kept for ACL LOG."},
+		{name: "acl-pubsub-default", kind: kindEnum, enum: []string{"allchannels", "resetchannels"}, def: "resetchannels", group: groupSecurity,
+			doc: "Channels of new users, and of those that are reset: all or none."},
 		{name: "enable-protected-configs", kind: kindEnum, enum: debugEnum, def: "no", flags: imm, group: groupSecurity, doc: "Allow CONFIG SET of protected parameters (dir, dbfilename)."},
 		{name: "enable-debug-command", kind: kindEnum, enum: debugEnum, def: "local", flags: imm, group: groupSecurity, doc: "Allow DEBUG: no, yes, or local for loopback and unix socket clients."},
 

@@ -7,13 +7,9 @@ func later(k kind, names string, def string, flags paramFlags, doc string) *para
 }
 
 // redisLaterParams belong to features that are not built yet. Those that a
-// user would rely on (ACL files) are refused; the others are read back as they were set.
+// user would rely on are refused; the others are read back as they were set.
 func redisLaterParams() []*param {
-	const imm, unbuilt = paramImmutable, paramUnbuilt
-	const (
-		repl = "Replication is done in another way here; see docs/replication.md."
-		acl  = "Belongs to ACLs."
-	)
+	const repl = "Replication is done in another way here; see docs/replication.md."
 	return []*param{
 		stored(kindBool, "replica-read-only slave-read-only", "yes", 0, "A replica is always read only."),
 		stored(kindBool, "replica-lazy-flush slave-lazy-flush", "no", 0, repl),
@@ -28,9 +24,6 @@ func redisLaterParams() []*param {
 		stored(kindMemory, "repl-backlog-size", fmt.Sprint(1<<20), 0, repl).bounds(1, 0),
 		stored(kindInt, "repl-backlog-ttl", "3600", 0, repl),
 
-		later(kindString, "aclfile", "", imm|unbuilt, "File of users."),
-		later(kindInt, "acllog-max-len", "128", 0, acl),
-		later(kindEnum, "acl-pubsub-default", "resetchannels", 0, acl).oneOf("allchannels", "resetchannels"),
 		stored(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
 	}
 }

@@ -231,7 +231,7 @@ save 900 1
 save 300 10
 include `+inc+`
 client-output-buffer-limit normal 1kb 0 0
-acllog-max-len 1
+replica-ignore-maxmemory no
 some-directive-of-tomorrow a b
 bind 127.0.0.1 -::1
 dir '`+dir+`'
@@ -249,7 +249,7 @@ dir '`+dir+`'
 		}
 	}
 	if got, want := strings.Join(warnings, "; "), "unknown parameters were ignored: some-directive-of-tomorrow; "+
-		"parameters without an effect in dkv: save, save, maxmemory; parameters of features that are not built yet: acllog-max-len"; got != want {
+		"parameters without an effect in dkv: save, save, maxmemory; parameters of features that are not built yet: replica-ignore-maxmemory"; got != want {
 		t.Errorf("warnings: %s", got)
 	}
 }
@@ -261,7 +261,7 @@ func TestConfigFileErrors(t *testing.T) {
 		{"requirepas secret", "line 1: 'requirepas (hidden)': Bad directive or wrong number of arguments (did you mean requirepass?)"},
 		{`requirepass "secret`, "line 1: 'requirepass (hidden)': Unbalanced quotes in configuration line"},
 		{"rename-command FLUSHALL x", "rename-command is not supported"},
-		{"user alice on", "line 1: 'user (hidden)': user is not supported yet"},
+		{"user alice on +nope", "line 1: 'user (hidden)': Error in user declaration 'alice': Unknown command or category name in ACL"},
 		{"cluster-enabled yes", "is made with cluster-peers or join instead"},
 		{"include nosuchfile.conf", "nosuchfile.conf: no such file"},
 	}

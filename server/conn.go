@@ -43,6 +43,11 @@ type Conn struct {
 	readE   error
 	attempt writeAttempt
 
+	account  atomic.Pointer[account]
+	as       *caller     // who commands are run for, see Conn.caller
+	changing atomic.Bool // it is changing users
+	doomed   atomic.Bool // it is to end when it has
+
 	ws *workspace // nil while waiting for the client
 
 	outbox     outbox

@@ -161,6 +161,11 @@ func (c *Conn) admitted(args [][]byte) (spec *command.Spec, refusal resp.Error) 
 	if c.txn.open && spec.Flags&command.FlagNoMulti != 0 {
 		return spec, resp.ErrNotAllowedInMulti
 	}
+	if u := c.account.Load().user.Load(); !u.All() {
+		if refusal := c.denied(u, spec, args); refusal != "" {
+			return spec, refusal
+		}
+	}
 	if c.subs.total() > 0 && c.proto == 2 && !whileSubscribed(spec) {
 		return spec, resp.ErrSubscribed(spec.Name)
 	}

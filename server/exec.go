@@ -22,6 +22,9 @@ func exec(c *Conn, x *command.Ctx) error {
 	if refusal := c.misplaced(); refusal != "" {
 		return refusal
 	}
+	if !c.account.Load().user.Load().All() {
+		c.recheck()
+	}
 	for i := range t.calls {
 		c.announce(t.calls[i].spec, t.calls[i].args)
 	}
@@ -89,7 +92,9 @@ func (ws *workspace) runQueued(tx *keyspace.Tx) {
 		k := &t.calls[i]
 		x := ws.ctx(k.spec, k.args)
 		mark := len(ws.out.Buf)
-		if k.spec.Handler != nil {
+		if k.refused != "" {
+			k.failed = c.replyFailure(mark, k.refused)
+		} else if k.spec.Handler != nil {
 			x.Tx, x.Shard = tx, int(t.shard)
 			k.failed = c.replyFailure(mark, c.srv.guard(x))
 		} else {
@@ -109,7 +114,7 @@ func (c *Conn) execWriting() error {
 	r := ws.request(t.shard)
 	defer r.forgetTxn()
 	for i := range t.calls {
-		if t.calls[i].spec.Handler != nil {
+		if t.calls[i].onKeys() {
 			r.calls = append(r.calls, t.calls[i])
 		}
 	}
@@ -166,6 +171,10 @@ func (ws *workspace) merge(r *shardRequest) {
 	last := nanotime()
 	for i := range t.calls {
 		k := &t.calls[i]
+		if k.refused != "" {
+			k.failed = c.replyFailure(len(ws.out.Buf), k.refused)
+			continue
+		}
 		if k.spec.Handler != nil {
 			ws.out.Raw(r.reply(taken))
 			ws.takeOutcome(r, taken, k)

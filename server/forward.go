@@ -115,6 +115,12 @@ func (s *Server) execute(ctx context.Context, id raftlog.ShardID, payload []byte
 	if err := parseRequest(&e.shardRequest, payload); err != nil {
 		return nil, err
 	}
+	if e.onBehalf[0] != nil {
+		var err error
+		if e.caller, err = s.users.foreign(e.onBehalf[0], e.onBehalf[1]); err != nil {
+			return nil, err
+		}
+	}
 	if e.withdraws {
 		s.tickets.withdraw(e.ticket)
 		return nil, nil

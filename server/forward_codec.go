@@ -12,7 +12,8 @@ import (
 // What a node asks of a shard's leader, and its answer. Numbers are uvarints
 // where no width is given; a string is its length and its bytes.
 //
-//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] maxString maxReply
+//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] [user(string) rules(string)]
+//	          maxString maxReply
 //	          watches { db since at key-string }
 //	          calls { db proto(1 byte) args { string } }
 //
@@ -31,6 +32,7 @@ const (
 	requestNoTouch   = 1 << 0 // flags of a request
 	requestBlocks    = 1 << 1
 	requestWithdraws = 1 << 2
+	requestCaller    = 1 << 3 // who it is done for may not do everything, and a command asks
 	answerAborted    = 1 << 0 // flags of an answer: a watched key has changed
 )
 
@@ -47,9 +49,17 @@ func appendRequest(b []byte, r *shardRequest) []byte {
 	if r.blocks {
 		flags |= requestBlocks
 	}
+	limited := r.needsCaller()
+	if limited {
+		flags |= requestCaller
+	}
 	b = append(b, forwardVersion, flags)
 	if r.blocks {
 		b = append(b, r.ticket[:]...)
+	}
+	if limited {
+		b = appendString(b, []byte(r.caller.user.Name()))
+		b = appendString(b, r.caller.user.AppendRecord(nil))
 	}
 	b = binary.AppendUvarint(b, uint64(max(r.maxString, 0)))
 	b = binary.AppendUvarint(b, uint64(r.maxReply))
@@ -113,6 +123,9 @@ func parseRequest(r *shardRequest, b []byte) error {
 		}
 		return nil
 	}
+	if flags&requestCaller != 0 {
+		r.onBehalf = [2][]byte{p.string(), p.string()}
+	}
 	r.maxString = int64(p.number(1 << 62))
 	r.maxReply = int(p.number(1 << 30))
 	for n := p.count(); n > 0 && !p.bad; n-- {
@@ -146,7 +159,7 @@ func knownCall(args [][]byte) *command.Spec {
 	if spec != nil && spec.Subcommands != nil && len(args) > 1 {
 		spec = spec.Sub(args[1])
 	}
-	if spec == nil || spec.Handler == nil || !spec.GoodArity(len(args)) {
+	if spec == nil || spec.Handler == nil && spec.Effect == nil || !spec.GoodArity(len(args)) {
 		return nil
 	}
 	return spec

@@ -215,9 +215,9 @@ func infoStats(w *infoWriter) {
 	w.line("reply_buffer_shrinks", 0)
 	w.line("reply_buffer_expands", 0)
 	w.line("acl_access_denied_auth", s.AuthFailures.Load())
-	w.line("acl_access_denied_cmd", 0)
-	w.line("acl_access_denied_key", 0)
-	w.line("acl_access_denied_channel", 0)
+	w.line("acl_access_denied_cmd", s.DeniedCommands.Load())
+	w.line("acl_access_denied_key", s.DeniedKeys.Load())
+	w.line("acl_access_denied_channel", s.DeniedChannels.Load())
 	w.line("client_query_buffer_limit_disconnections", s.QueryLimitKills.Load())
 	w.line("client_output_buffer_limit_disconnections", s.OutputLimitKills.Load())
 }

@@ -204,7 +204,7 @@ func refuse(nc net.Conn, reason resp.Error) {
 
 // protected says whether only local clients are welcome.
 func (s *Server) protected() bool {
-	return s.config.ProtectedMode.Load() && *s.config.RequirePass.Load() == ""
+	return s.config.ProtectedMode.Load() && s.users.def.user.Load().NoPass()
 }
 
 func isLocal(a net.Addr) bool {

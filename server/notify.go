@@ -63,6 +63,7 @@ func (n *notifications) configure(value string) {
 
 // take queues the events of a batch that has been applied.
 func (n *notifications) take(notes []byte) {
+	n.srv.users.noticed(notes)
 	if n.srv.pubsub.subs.Load() == 0 {
 		return
 	}
@@ -114,6 +115,8 @@ func (n *notifications) asked(c keyspace.Class) (byKey, byEvent bool) {
 // says.
 func (n *notifications) publish(e keyspace.Event) {
 	switch e.Class {
+	case keyspace.ClassUsers:
+		return
 	case keyspace.ClassMessage:
 		n.srv.pubsub.publish(toChannel, e.Key, e.Name)
 		return

@@ -18,8 +18,10 @@ type call struct {
 	spec  *command.Spec
 	args  [][]byte
 	db    int
-	proto int             // of its reply: 2 or 3
-	shard raftlog.ShardID // that it belongs to
+	proto int // of its reply: 2 or 3
+	// refused is why EXEC does not run it; "": it does.
+	refused resp.Error
+	shard   raftlog.ShardID // that it belongs to
 
 	// How it went.
 	nanos  int64 // it took
@@ -43,8 +45,11 @@ type shardRequest struct {
 	from      int       // calls before it were done by earlier parts
 	watch     []watched // of a transaction
 	noTouch   bool
-	maxString int64 // bytes, see command.Ctx
-	maxReply  int   // bytes; the call that reaches it is the last of its part; 0: no limit
+	caller    *caller // who it is done for; nil: somebody who may do everything
+	maxString int64   // bytes, see command.Ctx
+	// onBehalf are name and rules of the caller of a forwarded request; nil: see caller.
+	onBehalf [2][]byte
+	maxReply int // bytes; the call that reaches it is the last of its part; 0: no limit
 
 	// out is where the replies go, after mark. Invariant: what stands before
 	// mark is left alone, what comes after it counts only once submit has
@@ -91,7 +96,7 @@ func (r *shardRequest) init() {
 // clear forgets the calls and how they went.
 func (r *shardRequest) clear() {
 	r.calls, r.argv = r.calls[:0], r.argv[:0]
-	r.watch = nil
+	r.watch, r.caller, r.onBehalf = nil, nil, [2][]byte{}
 	r.from, r.sent, r.done, r.mark = 0, 0, 0, 0
 	r.aborted, r.err, r.lost = false, nil, nil
 	r.blocks, r.withdraws = false, false
@@ -165,6 +170,8 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 	x.MayWait = r.blocks
 	x.Sharded = r.srv.slots().Shards() > 1
 	x.Scripts, x.Shard = r.srv.scripts, int(r.shard)
+	x.Users = &r.srv.users
+	r.caller.of(x)
 	r.out.Proto = k.proto
 	mark, before := tx.Mark(), len(r.out.Buf)
 	err := r.srv.guard(x)
@@ -189,7 +196,7 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 // writes reports whether any of the calls that are left may change data.
 func (r *shardRequest) writes() bool {
 	for i := r.from; i < len(r.calls); i++ {
-		if spec := r.calls[i].spec; spec.Flags&command.FlagWrite != 0 || spec.MayWrite {
+		if spec := r.calls[i].spec; spec.Flags&command.FlagWrite != 0 || spec.MayWrite || spec.Effect != nil {
 			return true
 		}
 	}
@@ -208,6 +215,9 @@ func (r *shardRequest) reply(i int) []byte {
 // guard runs a keyspace handler and turns its panic into an error.
 func (s *Server) guard(x *command.Ctx) (err error) {
 	defer s.recovered(&err, x)
+	if x.Spec.Handler == nil {
+		return x.Spec.Effect(x)
+	}
 	return x.Spec.Handler(x)
 }
 

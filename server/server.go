@@ -50,6 +50,7 @@ type Server struct {
 	repl     replicating
 	tickets  tickets
 	scripts  *script.Engine
+	users    users
 
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
@@ -121,6 +122,9 @@ func New(o Options) (*Server, error) {
 	s.tickets.init()
 	s.scripts = newScripts(s)
 	s.work, s.endWork = context.WithCancel(context.Background())
+	if err := s.users.init(s); err != nil {
+		return nil, err
+	}
 	s.node.SetExecutor(s.execute)
 	s.node.SetReceiver(s.takeMessages)
 	s.notes.init(s)
@@ -173,6 +177,7 @@ func (s *Server) start() error {
 	}
 	s.running.Go(s.housekeep)
 	s.running.Go(s.notes.run)
+	s.running.Go(s.users.run)
 	return nil
 }
 
@@ -231,6 +236,7 @@ func (s *Server) housekeep() {
 			s.stats.sample(s.clock())
 		case <-check.C:
 			s.checkClients()
+			s.users.poll()
 		case <-s.done:
 			return
 		}

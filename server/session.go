@@ -29,7 +29,6 @@ type session struct {
 	db      int
 	proto   int
 	name    string
-	user    string
 	authed  bool // gave the password, or needed none when it connected
 	txn     txn
 	closing bool // no further command is run
@@ -48,12 +47,10 @@ type session struct {
 	fresh    uint64 // a bit a shard: a read barrier has passed since the requests arrived
 }
 
-// defaultUser is the only user until there are access control lists.
-const defaultUser = "default"
-
 func (s *session) init(c *Conn) {
-	*s = session{proto: 2, user: defaultUser, muteAt: -1}
-	s.authed = *c.srv.config.RequirePass.Load() == ""
+	*s = session{proto: 2, muteAt: -1}
+	c.account.Store(c.srv.users.def)
+	s.authed = c.srv.users.open()
 	c.reader.Limits.Unauthenticated = !s.authed
 	c.shared.db.Store(0)
 	c.shared.proto.Store(2)
@@ -61,13 +58,13 @@ func (s *session) init(c *Conn) {
 	c.shared.held.Store(0)
 	c.shared.mu.Lock()
 	defer c.shared.mu.Unlock()
-	c.shared.mu.user, c.shared.mu.name = s.user, ""
+	c.shared.mu.user, c.shared.mu.name = c.srv.users.def.name, ""
 	c.shared.flags.Store(0)
 }
 
 // mustAuthenticate says whether only AUTH and its like may run.
 func (c *Conn) mustAuthenticate() bool {
-	return !c.authed && *c.srv.config.RequirePass.Load() != ""
+	return !c.authed && !c.srv.users.open()
 }
 
 // muting says whether some reply is to be left out.
@@ -210,7 +207,7 @@ type helloRequest struct {
 func hello(c *Conn, x *command.Ctx) error {
 	h, err := c.parseHello(x.Args)
 	if h.login && (err == nil || err == resp.ErrWrongPass) {
-		err = c.authenticate(h.user, h.password)
+		err = c.authenticate(h.user, h.password, x.Args[0])
 	}
 	if err != nil {
 		return err

@@ -26,6 +26,9 @@ type Stats struct {
 	KeyspaceMisses      atomic.Uint64
 	ErrorReplies        atomic.Uint64
 	AuthFailures        atomic.Uint64
+	DeniedCommands      atomic.Uint64 // by the rules about users
+	DeniedKeys          atomic.Uint64
+	DeniedChannels      atomic.Uint64
 	QueryLimitKills     atomic.Uint64 // connections closed by client-query-buffer-limit
 	OutputLimitKills    atomic.Uint64 // connections closed by client-output-buffer-limit
 
@@ -105,7 +108,7 @@ func (s *Stats) Reset() {
 	for _, n := range []*atomic.Uint64{
 		&s.ConnectionsReceived, &s.ConnectionsRejected, &s.CommandsProcessed, &s.Reads, &s.Writes,
 		&s.NetInput, &s.NetOutput, &s.KeyspaceHits, &s.KeyspaceMisses, &s.ErrorReplies,
-		&s.AuthFailures, &s.QueryLimitKills, &s.OutputLimitKills,
+		&s.AuthFailures, &s.DeniedCommands, &s.DeniedKeys, &s.DeniedChannels, &s.QueryLimitKills, &s.OutputLimitKills,
 	} {
 		n.Store(0)
 	}

@@ -95,6 +95,7 @@ func (ws *workspace) ctx(spec *command.Spec, args [][]byte) *command.Ctx {
 	x.Sharded = ws.slots.Shards() > 1
 	x.Scripts, x.Shard = ws.conn.srv.scripts, 0
 	x.MaxReply = ws.conn.srv.config.OutputLimitNormal.Hard.Load()
+	ws.conn.caller().of(x)
 	return x
 }
 

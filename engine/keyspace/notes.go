@@ -29,6 +29,9 @@ const (
 	ClassMessage
 	ClassShardMessage
 
+	// ClassUsers is no event either: users have changed.
+	ClassUsers
+
 	// ClassAll is A.
 	ClassAll = ClassGeneric | ClassString | ClassList | ClassSet | ClassHash | ClassZSet | ClassExpired | ClassEvicted | ClassStream | ClassModule
 )

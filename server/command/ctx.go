@@ -41,6 +41,10 @@ type Ctx struct {
 	Scripts Scripter
 	// Scripted: a script calls the command.
 	Scripted bool
+	// Caller is who the command is run for; nil: somebody who may do everything.
+	Caller Caller
+	// Users keeps users; nil: there are none.
+	Users Users
 	// Shard is the number of the shard that Tx is of.
 	Shard int
 

@@ -115,6 +115,11 @@ func (s *Spec) Keys(args [][]byte) (positions []int, err error) {
 
 // KeyPositions is Keys with what the command does with each key.
 func (s *Spec) KeyPositions(args [][]byte) (keys []KeyPosition, err error) {
+	return s.AppendKeyPositions(nil, args)
+}
+
+// AppendKeyPositions is KeyPositions that appends to keys, which is empty.
+func (s *Spec) AppendKeyPositions(keys []KeyPosition, args [][]byte) (_ []KeyPosition, err error) {
 	if len(s.KeySpecs) == 0 || len(s.KeySpecs) == 1 && s.KeySpecs[0].Flags&KeyNotKey != 0 {
 		return nil, ErrNoKeyArguments
 	}

@@ -22,10 +22,10 @@ type oracle struct {
 	r  *bufio.Reader
 }
 
-// missing ends the test because the machine lacks something: as a skip on a
+// lacking ends the test because the machine lacks something: as a skip on a
 // developer's machine, as a failure where CI=true. (tests/harness has the same; a server
 // must not know it.)
-func missing(tb testing.TB, what string) {
+func lacking(tb testing.TB, what string) {
 	tb.Helper()
 	if os.Getenv("CI") == "true" {
 		tb.Fatalf("cannot run here, and CI=true allows no skip: %s", what)
@@ -37,7 +37,7 @@ func missing(tb testing.TB, what string) {
 func newOracle(tb testing.TB) *oracle {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		missing(tb, "redis-server is not installed")
+		lacking(tb, "redis-server is not installed")
 	}
 	dir, err := os.MkdirTemp("", "oracle") // short: a socket's path has a limit
 	if err != nil {

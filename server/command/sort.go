@@ -13,6 +13,8 @@ const (
 	errSortScores resp.Error = "ERR One or more scores can't be converted into double"
 	errSortBy     resp.Error = "ERR BY option of SORT denied in cluster mode."
 	errSortGet    resp.Error = "ERR GET option of SORT denied in cluster mode."
+	errSortByACL  resp.Error = "ERR BY option of SORT denied due to insufficient ACL permissions."
+	errSortGetACL resp.Error = "ERR GET option of SORT denied due to insufficient ACL permissions."
 )
 
 // sortQuery is what a SORT asks for.
@@ -102,11 +104,16 @@ func (c *Ctx) parseSort(mayStore bool) (q sortQuery, err error) {
 				q.unsorted = true
 			} else if !c.reaches(q.by) {
 				return q, errSortBy
+			} else if c.Caller != nil && !c.Caller.MayRead(c.Spec, c.Args) {
+				return q, errSortByACL
 			}
 		case isWord(arg, "GET") && left >= 1:
 			i++
 			if !c.reaches(c.Args[i]) {
 				return q, errSortGet
+			}
+			if c.Caller != nil && !c.Caller.MayRead(c.Spec, c.Args) {
+				return q, errSortGetACL
 			}
 			q.get = append(q.get, c.Args[i])
 		default:

@@ -38,7 +38,9 @@ type Spec struct {
 	Timeout func(args [][]byte) (d time.Duration, ok bool)
 	// Handler is nil for rows that package server serves, and for containers
 	// that do nothing themselves.
-	Handler     Handler
+	Handler Handler
+	// Effect, of rows that package server serves, is the part that a shard's writer does.
+	Effect      Handler
 	Subcommands []*Spec
 
 	// For COMMAND DOCS.

@@ -129,6 +129,7 @@ var noteText = regexp.MustCompile(`\[notes .*? flags`)
 // newIn72 differ from, or are not in, the redis-server 7.0 that the table is compared
 // with.
 var newIn72 = []string{"client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof", "wait", "zrank", "zrevrank",
+	"acl|deluser", "acl|save", "acl|setuser", // they have tips
 	"hexpire", "hpexpire", "hexpireat", "hpexpireat", "httl", "hpttl", "hexpiretime", "hpexpiretime", "hpersist", "hgetex", "hsetex"}
 
 // The figures of COMMAND INFO are those of a real server.

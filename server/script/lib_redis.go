@@ -252,18 +252,31 @@ func redisSetRepl(f frame) int {
 	return 0
 }
 
-// redisACLCheck says whether the user may run a command: there is one user, who may.
+// redisACLCheck says whether the user that the script is run for may run a command.
 func redisACLCheck(f frame) int {
-	if f.GetTop() == 0 {
+	n := f.GetTop()
+	if n == 0 {
 		f.refuse("ERR Please specify at least one argument for this redis.acl_check_cmd() call", true)
 	}
-	name, ok := f.Get(1).(lua.LString)
-	if !ok {
-		f.refuse("ERR redis.acl_check_cmd() command arguments must be strings or integers", true)
+	args := make([][]byte, 0, n)
+	for i := 1; i <= n; i++ {
+		switch v := f.Get(i).(type) {
+		case lua.LString:
+			args = append(args, []byte(v))
+		case lua.LNumber:
+			args = append(args, appendArgument(nil, float64(v)))
+		default:
+			f.refuse("ERR redis.acl_check_cmd() command arguments must be strings or integers", true)
+		}
 	}
-	if command.Lookup([]byte(name)) == nil {
+	spec := command.Lookup(args[0])
+	if spec != nil && spec.Subcommands != nil && n > 1 {
+		spec = spec.Sub(args[1])
+	}
+	if spec == nil {
 		f.refuse("ERR Invalid command passed to redis.acl_check_cmd()", true)
 	}
-	f.Push(lua.LTrue)
+	r := f.s.run
+	f.Push(lua.LBool(r == nil || r.x.Caller == nil || r.x.Caller.Allows(spec, args)))
 	return 1
 }

@@ -253,6 +253,7 @@ func (r *run) perform(spec *command.Spec, args [][]byte) (err error) {
 	x.Args, x.DB, x.Tx, x.Out, x.Spec, x.Shard = args, r.db, o.Tx, &r.out, spec, o.Shard
 	x.MaxReply = int64(r.limit)
 	x.MaxStringLen, x.Limits, x.Sharded, x.Scripted = o.MaxStringLen, o.Limits, o.Sharded, true
+	x.Caller = o.Caller
 	r.out.Reset()
 	r.out.Proto = r.proto
 	if spec.Handler == nil {
@@ -304,6 +305,13 @@ func (r *run) admit(args [][]byte) (*command.Spec, error) {
 		return spec, errArity
 	case spec.Flags&command.FlagNoScript != 0 && !(spec.Handler == nil && r.engine.o.AllowAll()):
 		return spec, errNotAllowed
+	}
+	if r.x.Caller != nil {
+		if denial := r.x.Caller.Deny(spec, args); denial != "" {
+			return spec, resp.Error(denial)
+		}
+	}
+	switch {
 	case waitsForStream(spec, args):
 		return spec, resp.Error("ERR " + string(args[0]) + " command is not allowed with BLOCK option from scripts")
 	case spec.Flags&(command.FlagWrite|command.FlagMayReplicate) != 0 && r.refusal != "":
