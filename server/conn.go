@@ -49,6 +49,8 @@ type Conn struct {
 	draining   atomic.Bool              // a goroutine empties the outbox
 	async      bool                     // others send to this client too, see flushShared
 	corked     bool                     // messages of others are held back until flush
+	holding    bool                     // and over it, see hold
+	asked      atomic.Bool              // others want to send, see askToShare
 	monitoring atomic.Bool              // a MONITOR client
 	blocking   atomic.Pointer[blocking] // nil: it is in no blocking command
 	subs       subscriptions
@@ -69,6 +71,7 @@ type shared struct {
 	flags   atomic.Uint32
 	pending atomic.Int64           // bytes received of an unfinished command
 	subs    [subKinds]atomic.Int32 // subscriptions
+	redir   atomic.Int64           // of CLIENT TRACKING, as CLIENT GETREDIR tells
 
 	mu struct {
 		sync.Mutex
@@ -86,6 +89,9 @@ const (
 	flagReplica // DKV.SYNC: the connection is a replica's
 	flagBlocked // in a blocking command
 	flagPubSub  // it has subscriptions
+	flagTracking
+	flagTrackingBCast
+	flagTrackingBroken // who was to be told instead has gone
 )
 
 func newConn(s *Server, nc net.Conn) *Conn {
@@ -115,6 +121,7 @@ func (c *Conn) serve() {
 	if c.handshake() != nil {
 		return
 	}
+	c.share() // nobody can wake it to ask for that
 	for {
 		if err := c.fill(); err != nil {
 			c.readFailed(err)
@@ -153,6 +160,7 @@ func (c *Conn) process() bool {
 // runAll runs or collects every command that has arrived whole. conclude must
 // follow.
 func (c *Conn) runAll() {
+	c.shareIfAsked()
 	c.ws = takeWorkspace(c)
 	for !c.closing && !c.dead.Load() {
 		cmd, ok, err := c.reader.Next()
@@ -164,6 +172,9 @@ func (c *Conn) runAll() {
 			break
 		}
 		c.dispatch(cmd)
+		if c.caching {
+			c.endCaching(cmd.Args[0])
+		}
 		if len(c.ws.out.Buf) >= flushBytes {
 			c.flush()
 		}
@@ -175,6 +186,7 @@ func (c *Conn) runAll() {
 func (c *Conn) conclude() bool {
 	c.finish()
 	c.publish()
+	c.release()
 	c.flush()
 	c.ws.release()
 	return !c.closing && !c.dead.Load()
@@ -219,6 +231,7 @@ func (c *Conn) readFailed(err error) {
 // end delivers what waits to be sent and lets go of the connection.
 func (c *Conn) end() {
 	c.unsubscribeAll() // or it might never be empty
+	c.stopTracking()
 	c.awaitEmpty()
 	if c.tls != nil && !c.dead.Load() {
 		_ = c.tls.CloseWrite() // the client is told that this is the end, if it still listens

@@ -22,6 +22,9 @@ func exec(c *Conn, x *command.Ctx) error {
 	if refusal := c.misplaced(); refusal != "" {
 		return refusal
 	}
+	if c.tracking != nil {
+		c.trackQueued()
+	}
 	var err error
 	switch {
 	case t.onKeys == 0 && len(t.watch) == 0:
@@ -35,6 +38,7 @@ func exec(c *Conn, x *command.Ctx) error {
 		return resp.Error(taskErrorText(err))
 	}
 	c.ws.spent = t.nanos
+	c.trackingQueued()
 	if t.aborted {
 		c.ws.out.NullArray()
 		return nil

@@ -12,7 +12,7 @@ import (
 // What a node asks of a shard's leader, and its answer. Numbers are uvarints
 // where no width is given; a string is its length and its bytes.
 //
-//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] maxString maxReply
+//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] [writer(16 bytes)] maxString maxReply
 //	          watches { db since at key-string }
 //	          calls { db proto(1 byte) args { string } }
 //
@@ -31,6 +31,7 @@ const (
 	requestNoTouch   = 1 << 0 // flags of a request
 	requestBlocks    = 1 << 1
 	requestWithdraws = 1 << 2
+	requestWriter    = 1 << 3 // writer is there: who is not to be told of its own changes
 	answerAborted    = 1 << 0 // flags of an answer: a watched key has changed
 )
 
@@ -47,9 +48,16 @@ func appendRequest(b []byte, r *shardRequest) []byte {
 	if r.blocks {
 		flags |= requestBlocks
 	}
+	named := r.writer != writerName{}
+	if named {
+		flags |= requestWriter
+	}
 	b = append(b, forwardVersion, flags)
 	if r.blocks {
 		b = append(b, r.ticket[:]...)
+	}
+	if named {
+		b = append(b, r.writer[:]...)
 	}
 	b = binary.AppendUvarint(b, uint64(max(r.maxString, 0)))
 	b = binary.AppendUvarint(b, uint64(r.maxReply))
@@ -112,6 +120,9 @@ func parseRequest(r *shardRequest, b []byte) error {
 			return errForward
 		}
 		return nil
+	}
+	if r.writer = (writerName{}); flags&requestWriter != 0 {
+		r.writer = p.ticket()
 	}
 	r.maxString = int64(p.number(1 << 62))
 	r.maxReply = int(p.number(1 << 30))

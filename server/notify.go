@@ -117,6 +117,8 @@ func (n *notifications) publish(e keyspace.Event) {
 	case keyspace.ClassMessage:
 		n.srv.pubsub.publish(toChannel, e.Key, e.Name)
 		return
+	case keyspace.ClassTouched, keyspace.ClassOwned: // told by tracker
+		return
 	case keyspace.ClassShardMessage:
 		n.srv.pubsub.publish(toShardChannel, e.Key, e.Name)
 		return

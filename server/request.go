@@ -43,8 +43,9 @@ type shardRequest struct {
 	from      int       // calls before it were done by earlier parts
 	watch     []watched // of a transaction
 	noTouch   bool
-	maxString int64 // bytes, see command.Ctx
-	maxReply  int   // bytes; the call that reaches it is the last of its part; 0: no limit
+	writer    writerName // that changes are noted with; zero: none
+	maxString int64      // bytes, see command.Ctx
+	maxReply  int        // bytes; the call that reaches it is the last of its part; 0: no limit
 
 	// out is where the replies go, after mark. Invariant: what stands before
 	// mark is left alone, what comes after it counts only once submit has
@@ -125,6 +126,10 @@ func (r *shardRequest) eval(tx *keyspace.Tx) {
 	}
 	hits, misses := tx.Hits, tx.Misses
 	tx.NoTouch = r.noTouch
+	if r.writer != (writerName{}) {
+		tx.SetWriter(r.writer[:])
+		defer tx.SetWriter(nil)
+	}
 	began := nanotime()
 	for r.done < len(r.calls) && (r.maxReply == 0 || len(r.out.Buf)-r.mark < r.maxReply) {
 		k := &r.calls[r.done]

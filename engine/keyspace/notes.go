@@ -29,6 +29,11 @@ const (
 	ClassMessage
 	ClassShardMessage
 
+	// These are not events either, but what invalidation needs to know and the records
+	// of keys do not say, see changed.go.
+	ClassTouched
+	ClassOwned
+
 	// ClassAll is A.
 	ClassAll = ClassGeneric | ClassString | ClassList | ClassSet | ClassHash | ClassZSet | ClassExpired | ClassEvicted | ClassStream | ClassModule
 )
@@ -39,6 +44,7 @@ const (
 // nothing. See docs/adr/0013-keyspace-events.md.
 type Notifier struct {
 	classes atomic.Uint32
+	tracked atomic.Bool
 	miss    func(db int, key []byte)
 }
 
@@ -80,8 +86,8 @@ func (tx *Tx) Note(class Class, name string, db int, key []byte) {
 }
 
 func (tx *Tx) note(class Class, name string, db int, key []byte) {
-	if tx.ov == nil || len(tx.notes)+len(name)+len(key) > maxNotedBytes {
-		return
+	if tx.ov == nil || len(tx.notes)+len(name)+len(key) > maxNotedBytes && class != ClassTouched {
+		return // the limit of an entry bounds what must not be missing
 	}
 	if len(tx.notes) == 0 {
 		tx.notes = append(tx.notes, notesVersion)
