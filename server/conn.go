@@ -57,6 +57,10 @@ type Conn struct {
 	dead       atomic.Bool // the connection is cut
 	cut        chan struct{}
 	shared     shared
+
+	// registered is how often the connection has registered keys with the tracker,
+	// registeredBefore how often before the present run of commands.
+	registered, registeredBefore uint64
 }
 
 // shared is what other goroutines read of a connection, for CLIENT LIST and

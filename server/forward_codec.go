@@ -12,7 +12,7 @@ import (
 // What a node asks of a shard's leader, and its answer. Numbers are uvarints
 // where no width is given; a string is its length and its bytes.
 //
-//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] [writer(16 bytes)] maxString maxReply
+//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] [writer(24 bytes)] maxString maxReply
 //	          watches { db since at key-string }
 //	          calls { db proto(1 byte) args { string } }
 //
@@ -122,7 +122,7 @@ func parseRequest(r *shardRequest, b []byte) error {
 		return nil
 	}
 	if r.writer = (writerName{}); flags&requestWriter != 0 {
-		r.writer = p.ticket()
+		p.fixed(r.writer[:])
 	}
 	r.maxString = int64(p.number(1 << 62))
 	r.maxReply = int(p.number(1 << 30))
@@ -279,12 +279,17 @@ func (p *payload) count() int {
 }
 
 func (p *payload) ticket() (t ticket) {
-	if len(p.b) < len(t) {
-		p.fail()
-		return t
-	}
-	p.b = p.b[copy(t[:], p.b):]
+	p.fixed(t[:])
 	return t
+}
+
+// fixed fills dst.
+func (p *payload) fixed(dst []byte) {
+	if len(p.b) < len(dst) {
+		p.fail()
+		return
+	}
+	p.b = p.b[copy(dst, p.b):]
 }
 
 func (p *payload) database() int { return int(p.number(keyspace.Databases - 1)) }

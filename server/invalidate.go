@@ -9,9 +9,10 @@ import (
 	"dkv/resp"
 )
 
-// writerName names a connection among those of all nodes: ticket's process, and the
-// connection's id.
-type writerName = ticket
+// writerName names who makes a change, among the connections of all nodes: ticket's
+// process, the connection's id, and how often it had registered a key before the run of
+// commands that the change belongs to.
+type writerName [24]byte
 
 // writerName returns what this connection's changes are noted with: only those of a
 // client that does not want to be told of them.
@@ -19,6 +20,7 @@ func (c *Conn) writerName() (w writerName) {
 	if c.tracking != nil && c.tracking.noLoop {
 		copy(w[:], c.srv.tickets.process[:])
 		binary.BigEndian.PutUint64(w[8:], c.id)
+		binary.BigEndian.PutUint64(w[16:], c.registeredBefore)
 	}
 	return w
 }
@@ -28,6 +30,7 @@ func (c *Conn) writerName() (w writerName) {
 type changedKey struct {
 	name []byte
 	by   uint64
+	seq  uint64 // the latest of the writerNames
 }
 
 // changeSet collects what a batch changes.
@@ -44,7 +47,7 @@ func (s *changeSet) All() { s.all = true }
 
 func (s *changeSet) Owned(writer, key []byte) {
 	if len(writer) == len(writerName{}) && bytes.HasPrefix(writer, s.process) {
-		s.owned = append(s.owned, changedKey{key, binary.BigEndian.Uint64(writer[len(s.process):])})
+		s.owned = append(s.owned, changedKey{key, binary.BigEndian.Uint64(writer[8:]), binary.BigEndian.Uint64(writer[16:])})
 	}
 }
 
@@ -52,7 +55,7 @@ func (s *changeSet) Owned(writer, key []byte) {
 func (s *changeSet) changed() []changedKey {
 	type tally struct {
 		at, changes, own int
-		by               uint64
+		by, seq          uint64
 	}
 	tallies := make(map[string]*tally, len(s.keys))
 	list := make([]changedKey, 0, len(s.keys))
@@ -70,9 +73,9 @@ func (s *changeSet) changed() []changedKey {
 		if c == nil || c.by != 0 && c.by != o.by {
 			continue // several: then none has all
 		}
-		c.by = o.by
+		c.by, c.seq = o.by, max(c.seq, o.seq)
 		if c.own++; c.own == c.changes {
-			list[c.at].by = c.by
+			list[c.at].by, list[c.at].seq = c.by, c.seq
 		}
 	}
 	return list
@@ -123,14 +126,36 @@ func (t *tracker) tell(changed []changedKey) (slow []*Conn) {
 		if k == nil {
 			continue
 		}
+		if c.by != 0 {
+			slow = t.tellOthersLocked(k, c, slow)
+			continue
+		}
 		m := &invalidated{keys: []string{k.name}}
 		for _, tr := range t.takeLocked(k) {
-			if !tr.has(c) {
-				slow = t.sendLocked(tr, m, slow)
-			}
+			slow = t.sendLocked(tr, m, slow)
 		}
 	}
 	return t.broadcastLocked(changed, slow)
+}
+
+// tellOthersLocked invalidates a key for all but the client that alone has changed it, if
+// that does not want to know. Its registration ends too, as in Redis; but not one that is
+// younger than the change: what the client reads in the pipeline behind it, or before
+// the change of a forwarded request has come to this node, it may keep.
+func (t *tracker) tellOthersLocked(k *trackedKey, c changedKey, slow []*Conn) []*Conn {
+	m := &invalidated{keys: []string{k.name}}
+	for i := len(k.clients) - 1; i >= 0; i-- {
+		tr := k.clients[i]
+		own := tr.has(c)
+		if own && tr.items[k].seq > c.seq {
+			continue
+		}
+		t.unregisterLocked(tr, k)
+		if !own {
+			slow = t.sendLocked(tr, m, slow)
+		}
+	}
+	return slow
 }
 
 // has says whether a change is the client's own, of which it does not want to know.

@@ -43,6 +43,7 @@ func (c *Conn) shareIfAsked() {
 // their replies leave, where cork does so for one: what a client is told to forget must
 // come behind the replies that it would remember. release must follow.
 func (c *Conn) hold() {
+	c.registeredBefore = c.registered
 	if t := c.tracking; t != nil && (t.redirect == 0 || t.redirect == c.id) {
 		c.cork()
 		c.holding = true

@@ -43,10 +43,16 @@ type tracking struct {
 
 	// Under tracker.mu.
 	prefixes []string // ascending; its connection reads them without the lock
-	items    map[*trackedKey]int
+	items    map[*trackedKey]item
 	off      bool // it is being disabled
 
 	told atomic.Uint64 // how often something was invalidated for it
+}
+
+// item is a client's registration of a key.
+type item struct {
+	at  int    // in trackedKey.clients
+	seq uint64 // Conn.registered when it was made the last time
 }
 
 // trackedKey is a key that clients have read.
@@ -85,8 +91,8 @@ func (t *tracker) enable(tr *tracking, prefixes []string) {
 	if old := t.mu.clients[tr.conn]; old != nil {
 		tr.prefixes = old.prefixes
 		tr.items, old.items = old.items, nil
-		for k, at := range tr.items {
-			k.clients[at] = tr
+		for k, it := range tr.items {
+			k.clients[it.at] = tr
 		}
 		for _, p := range tr.prefixes {
 			clients := t.mu.prefixes[p].clients
@@ -170,28 +176,31 @@ func (t *tracker) disable(tr *tracking) {
 	t.countLocked()
 }
 
-// register notes that a client is about to read a key.
-func (t *tracker) register(tr *tracking, key []byte) {
+// register notes that a client is about to read a key; seq is how often it has.
+func (t *tracker) register(tr *tracking, key []byte, seq uint64) {
 	t.mu.Lock()
-	slow := t.registerLocked(tr, key)
+	slow := t.registerLocked(tr, key, seq)
 	t.mu.Unlock()
 	endSlow(slow)
 }
 
-func (t *tracker) registerLocked(tr *tracking, key []byte) (slow []*Conn) {
+func (t *tracker) registerLocked(tr *tracking, key []byte, seq uint64) (slow []*Conn) {
 	k := t.mu.keys[string(key)]
 	if k == nil {
 		k = &trackedKey{name: string(key)}
 		t.mu.keys[k.name] = k
 	}
-	if _, there := tr.items[k]; !there {
+	it, there := tr.items[k]
+	if !there {
 		if tr.items == nil {
-			tr.items = make(map[*trackedKey]int)
+			tr.items = make(map[*trackedKey]item)
 		}
-		tr.items[k] = len(k.clients)
+		it.at = len(k.clients)
 		k.clients = append(k.clients, tr)
 		t.mu.items++
 	}
+	it.seq = seq
+	tr.items[k] = it
 	if limit := t.maxKeys.Load(); limit > 0 && int64(len(t.mu.keys)) > limit {
 		return t.evictLocked(k, nil)
 	}
@@ -200,13 +209,13 @@ func (t *tracker) registerLocked(tr *tracking, key []byte) (slow []*Conn) {
 
 // unregisterLocked forgets that a client has read a key.
 func (t *tracker) unregisterLocked(tr *tracking, k *trackedKey) {
-	at := tr.items[k]
+	at := tr.items[k].at
 	delete(tr.items, k)
 	t.mu.items--
 	last := k.clients[len(k.clients)-1]
 	if last != tr {
 		k.clients[at] = last
-		last.items[k] = at
+		last.items[k] = item{at, last.items[k].seq}
 	}
 	k.clients[len(k.clients)-1] = nil
 	if k.clients = k.clients[:len(k.clients)-1]; len(k.clients) == 0 {

@@ -262,8 +262,9 @@ func (c *Conn) registerKeys(spec *command.Spec, args [][]byte) {
 	if spec.Flags&command.FlagReadOnly == 0 && !specsOfScripts[spec] {
 		return
 	}
+	c.registered++
 	for i := range keyArgs(spec, args) {
-		c.srv.tracker.register(c.tracking, args[i])
+		c.srv.tracker.register(c.tracking, args[i], c.registered)
 	}
 }
 

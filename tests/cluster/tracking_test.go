@@ -1,0 +1,105 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"dkv/tests/harness"
+)
+
+// cachingClient is a client of a node that is told what to forget.
+type cachingClient struct {
+	*harness.TestConn
+	t *testing.T
+}
+
+func cacheAt(t *testing.T, n *harness.Node, options ...string) *cachingClient {
+	t.Helper()
+	c := &cachingClient{n.Dial(t), t}
+	c.Do("HELLO", "3")
+	c.OK(append([]string{"CLIENT", "TRACKING", "ON"}, options...)...)
+	return c
+}
+
+// told waits until the client is told to forget something, and checks what.
+func (c *cachingClient) told(want string) {
+	c.t.Helper()
+	c.SetDeadline(time.Now().Add(backLimit))
+	r, err := c.Read()
+	if err != nil || r.Kind != '>' || len(r.Elems) != 2 || string(r.Elems[0].Str) != "invalidate" {
+		c.t.Fatalf("%s, %v: not told to forget %q", r, err, want)
+	}
+	got := ""
+	for _, k := range r.Elems[1].Elems {
+		got += string(k.Str)
+	}
+	if got != want {
+		c.t.Fatalf("told to forget %q, want %q", got, want)
+	}
+}
+
+// TestCachesThroughFailover: the leader is killed again and again; who has read on another
+// node, or on one that has come back, is told of what is written through any node.
+func TestCachesThroughFailover(t *testing.T) {
+	c := local(t, 3)
+	for round := range 3 {
+		leader := c.MustLeader(t)
+		alive := c.Others(leader)
+		key := fmt.Sprintf("k%d", round)
+		setUntilOK(t, alive[0].Dial(t), key, "before")
+		var clients []*cachingClient
+		for _, n := range alive {
+			k := cacheAt(t, n)
+			k.Want("$6\r\nbefore\r\n", "GET", key)
+			clients = append(clients, k)
+		}
+		leader.Kill()
+		setUntilOK(t, alive[round%2].Dial(t), key, "after")
+		for _, k := range clients {
+			k.told(key)
+			k.Want("$5\r\nafter\r\n", "GET", key)
+		}
+		restart(t, leader)
+		c.MustAwaitWrites(t, backLimit)
+		back := cacheAt(t, leader)
+		back.Want("$5\r\nafter\r\n", "GET", key)
+		alive[0].Must(t, "DEL", key)
+		for _, k := range append(clients, back) {
+			k.told(key)
+		}
+	}
+}
+
+// TestCachesAfterRaftSnapshot: a node that was behind gets a whole state; its clients are
+// told to forget everything.
+func TestCachesAfterRaftSnapshot(t *testing.T) {
+	c := local(t, 3, smallLogs...)
+	victim := c.Others(c.MustLeader(t))[0]
+	other := c.Others(victim)[0]
+	other.Must(t, "SET", "k", "before")
+	k := cacheAt(t, victim)
+	k.Want("$6\r\nbefore\r\n", "GET", "k")
+	wide := cacheAt(t, victim, "BCAST", "PREFIX", "nothing-begins-so")
+	if err := victim.Pause(); err != nil {
+		t.Skip(err)
+	}
+	other.Must(t, "SET", "k", "after")
+	fill(t, other)
+	if err := victim.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	c.MustAwaitWrites(t, backLimit)
+	wide.told("")
+	// The entry may have been on its way when the node stopped.
+	k.SetDeadline(time.Now().Add(backLimit))
+	if r, err := k.Read(); err != nil || r.Kind != '>' {
+		t.Fatalf("%s, %v", r, err)
+	}
+	if got := victim.Dial(t).Info("raft")["shard0_snapshot"]; !strings.Contains(got, "switched=1") {
+		t.Fatalf("the node caught up without a raft snapshot, which this test is about: %q", got)
+	}
+	same(t, c)
+	k.Do("GET", "k")
+}
