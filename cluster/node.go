@@ -193,6 +193,7 @@ func (n *Node) openShards() error {
 		}
 	}
 	n.serve(set)
+	n.tellReplaced() // another cluster's, or those of another source
 	return nil
 }
 

@@ -63,7 +63,7 @@ func (n *notifications) configure(value string) {
 
 // take queues the events of a batch that has been applied.
 func (n *notifications) take(notes []byte) {
-	if n.srv.pubsub.subs.Load() == 0 {
+	if n.srv.pubsub.subs.Load() == 0 || !keyspace.HasEvents(notes) {
 		return
 	}
 	n.mu.Lock()

@@ -73,6 +73,12 @@ func (tx *Tx) noteFlushed(any bool) {
 	}
 }
 
+// HasEvents reports whether a record of notes has anything that is for subscribers.
+func HasEvents(notes []byte) (has bool) {
+	err := EachNote(notes, func(e Event) { has = has || e.Class&(ClassTouched|ClassOwned) == 0 })
+	return has || err != nil // whoever reads them says what is wrong
+}
+
 // Changes is told what a batch has changed.
 type Changes interface {
 	// Key: a key may have changed. The same is told more than once.

