@@ -61,6 +61,25 @@ func TestTrackingPipeline(t *testing.T) {
 		"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n$1\r\n3\r\n"+invalidate())
 }
 
+// TestTrackingHoldsMessages: what changes while the pipeline that has read it goes on is told
+// behind the reply, or the client would keep the old value.
+func TestTrackingHoldsMessages(t *testing.T) {
+	s := startServer(t)
+	c, other := tracker3(t, s), dial(t, s)
+	other.do("SET", "k", "1")
+	c.send(request("GET", "k") + request("DEBUG", "SLEEP", "0.5") + request("PING"))
+	eventually(t, "it reads", func() bool { return strings.Contains(other.do("INFO", "stats"), "tracking_total_keys:1\r\n") })
+	other.do("SET", "k", "2")
+	first := c.reply()
+	if first != "$1\r\n1\r\n" && first != "$1\r\n2\r\n" {
+		t.Fatalf("got %q before the reply", first)
+	}
+	rest := c.reply() + c.reply() + c.reply()
+	if rest != "+OK\r\n"+invalidate("k")+"+PONG\r\n" && rest != "+OK\r\n+PONG\r\n"+invalidate("k") {
+		t.Errorf("got %q", rest)
+	}
+}
+
 // TestTrackingTable: the table is bounded, and INFO tells what is in it.
 func TestTrackingTable(t *testing.T) {
 	s := startServer(t, "tracking-table-max-keys", "2")

@@ -75,24 +75,20 @@ func TestCachesThroughFailover(t *testing.T) {
 // TestCachesAfterRaftSnapshot: a node that was behind gets a whole state; its clients are
 // told to forget everything.
 func TestCachesAfterRaftSnapshot(t *testing.T) {
-	c := local(t, 3, smallLogs...)
+	c := wired(t, smallLogs...)
 	victim := c.Others(c.MustLeader(t))[0]
 	other := c.Others(victim)[0]
 	other.Must(t, "SET", "k", "before")
 	k := cacheAt(t, victim)
 	k.Want("$6\r\nbefore\r\n", "GET", "k")
 	wide := cacheAt(t, victim, "BCAST", "PREFIX", "nothing-begins-so")
-	if err := victim.Pause(); err != nil {
-		t.Skip(err)
-	}
+	c.Isolate(victim)
 	other.Must(t, "SET", "k", "after")
 	fill(t, other)
-	if err := victim.Resume(); err != nil {
-		t.Fatal(err)
-	}
+	c.Heal()
 	c.MustAwaitWrites(t, backLimit)
 	wide.told("")
-	// The entry may have been on its way when the node stopped.
+	// The entry may have been on its way when the node was cut off.
 	k.SetDeadline(time.Now().Add(backLimit))
 	if r, err := k.Read(); err != nil || r.Kind != '>' {
 		t.Fatalf("%s, %v", r, err)
