@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,12 @@ func TestCachesAfterRaftSnapshot(t *testing.T) {
 	c.Isolate(victim)
 	other.Must(t, "SET", "k", "after")
 	fill(t, other)
+	for _, n := range c.Others(victim) {
+		harness.Until(t, backLimit, "the log to be cut", func() bool {
+			bytes, err := strconv.Atoi(n.Dial(t).Info("dkv")["log_bytes"])
+			return err == nil && bytes < 6<<20
+		})
+	}
 	c.Heal()
 	c.MustAwaitWrites(t, backLimit)
 	wide.told("")
