@@ -24,7 +24,7 @@ type cacher struct {
 
 // newCacher connects a client with options of CLIENT TRACKING.
 func newCacher(t testing.TB, s *Server, mode string, seed uint64) *cacher {
-	k := &cacher{client: dial(t, s), mode: mode, cache: make(map[string]string), rand: rand.New(rand.NewPCG(seed, 1))}
+	k := &cacher{client: patient(t, s), mode: mode, cache: make(map[string]string), rand: rand.New(rand.NewPCG(seed, 1))}
 	k.do("HELLO", "3")
 	if strings.Contains(mode, "READONLY") {
 		k.do("READONLY")
@@ -223,6 +223,22 @@ func change(c *client, r *rand.Rand, keys []string) {
 	c.do(words...)
 }
 
+// trackingTime is how long clients write, trackingPatience how long a test may take for
+// that on a machine that is busy.
+const (
+	trackingTime     = time.Second
+	trackingPatience = 4 * time.Minute
+)
+
+// patient is dial for clients that are needed for long.
+func patient(t testing.TB, s *Server) *client {
+	c := dial(t, s)
+	if err := c.SetDeadline(time.Now().Add(trackingPatience)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // checkTracking has clients of all modes on all servers read and keep, while others write
 // through any of them. When all is quiet nobody has a value that is not the server's.
 func checkTracking(t *testing.T, servers []*Server, writable []*Server, meanwhile func(r *rand.Rand)) {
@@ -246,9 +262,9 @@ func checkTracking(t *testing.T, servers []*Server, writable []*Server, meanwhil
 	var stop atomic.Bool
 	var writing, reading sync.WaitGroup
 	for i := range 3 {
-		c, r := dial(t, writable[i%len(writable)]), rand.New(rand.NewPCG(seed, uint64(100+i)))
+		c, r := patient(t, writable[i%len(writable)]), rand.New(rand.NewPCG(seed, uint64(100+i)))
 		writing.Go(func() {
-			for range 400 {
+			for end := time.Now().Add(trackingTime); time.Now().Before(end); {
 				change(c, r, keys)
 			}
 		})
@@ -285,7 +301,7 @@ func checkTracking(t *testing.T, servers []*Server, writable []*Server, meanwhil
 	reading.Wait()
 	reads, kept := 0, 0
 	for i, k := range cachers {
-		truth := dial(t, at[i])
+		truth := patient(t, at[i])
 		truth.do("HELLO", "3")
 		last := ""
 		deadline := time.Now().Add(ioTimeout / 2)
@@ -319,7 +335,7 @@ func isWritable(servers, writable []*Server) map[*Server]bool {
 
 // prefill makes collections that are records.
 func prefill(t *testing.T, s *Server, keys []string) {
-	c := dial(t, s)
+	c := patient(t, s)
 	for _, key := range keys {
 		for i := range 200 {
 			n := strconv.Itoa(i)

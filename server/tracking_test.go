@@ -198,7 +198,7 @@ func TestTrackingWhileBlocked(t *testing.T) {
 // TestTrackingSlowReader: who never reads what it is told is ended, and holds up nobody.
 func TestTrackingSlowReader(t *testing.T) {
 	s := startServer(t)
-	slow, c := tracker3(t, s, "BCAST"), dial(t, s)
+	slow, c := tracker3(t, s, "BCAST"), patient(t, s)
 	key := strings.Repeat("k", 1<<20)
 	for range 2*maxPendingOutput>>20 + 16 {
 		if got := c.do("SET", key, ""); got != "+OK\r\n" {
@@ -269,7 +269,12 @@ func TestTrackingInCluster(t *testing.T) {
 	}
 	var clients []*client
 	for _, s := range servers {
-		clients = append(clients, tracker3(t, s), tracker3(t, s, "BCAST", "NOLOOP"))
+		for _, mode := range []string{"OPTOUT", "BCAST"} {
+			c := dial(t, s)
+			c.ask("HELLO", "3")
+			c.ask("CLIENT", "TRACKING", "ON", mode)
+			clients = append(clients, c)
+		}
 	}
 	clients[1].ask("FLUSHALL")
 	for _, c := range clients[2:] {

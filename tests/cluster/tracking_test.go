@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -71,38 +69,4 @@ func TestCachesThroughFailover(t *testing.T) {
 			k.told(key)
 		}
 	}
-}
-
-// TestCachesAfterRaftSnapshot: a node that was behind gets a whole state; its clients are
-// told to forget everything.
-func TestCachesAfterRaftSnapshot(t *testing.T) {
-	c := wired(t, smallLogs...)
-	victim := c.Others(c.MustLeader(t))[0]
-	other := c.Others(victim)[0]
-	other.Must(t, "SET", "k", "before")
-	k := cacheAt(t, victim)
-	k.Want("$6\r\nbefore\r\n", "GET", "k")
-	wide := cacheAt(t, victim, "BCAST", "PREFIX", "nothing-begins-so")
-	c.Isolate(victim)
-	other.Must(t, "SET", "k", "after")
-	fill(t, other)
-	for _, n := range c.Others(victim) {
-		harness.Until(t, backLimit, "the log to be cut", func() bool {
-			bytes, err := strconv.Atoi(n.Dial(t).Info("dkv")["log_bytes"])
-			return err == nil && bytes < 6<<20
-		})
-	}
-	c.Heal()
-	c.MustAwaitWrites(t, backLimit)
-	wide.told("")
-	// The entry may have been on its way when the node was cut off.
-	k.SetDeadline(time.Now().Add(backLimit))
-	if r, err := k.Read(); err != nil || r.Kind != '>' {
-		t.Fatalf("%s, %v", r, err)
-	}
-	if got := victim.Dial(t).Info("raft")["shard0_snapshot"]; !strings.Contains(got, "switched=1") {
-		t.Fatalf("the node caught up without a raft snapshot, which this test is about: %q", got)
-	}
-	same(t, c)
-	k.Do("GET", "k")
 }
