@@ -71,7 +71,7 @@ B DEL h
 B SADD s a b c
 A SCARD s
 B SADD s a
-B SREM s a
+B SREM s a b
 A SISMEMBER s a
 B SPOP s 5
 B ZADD z 1 a 2 b
