@@ -52,6 +52,7 @@ type Node struct {
 	messenger messenger
 	notifier  keyspace.Notifier
 	onNotes   atomic.Pointer[func(notes []byte)]
+	changes   atomic.Pointer[changeListener]
 
 	mu struct {
 		sync.Mutex
@@ -192,6 +193,7 @@ func (n *Node) openShards() error {
 		}
 	}
 	n.serve(set)
+	n.tellReplaced() // another cluster's, or those of another source
 	return nil
 }
 
@@ -263,6 +265,8 @@ func (n *Node) openShard(s *openShard) error {
 		Following:     n.identity().follows(),
 		Notifier:      &n.notifier,
 		OnNotes:       n.takeNotes,
+		OnApplied:     n.tellApplied,
+		OnReplaced:    n.tellReplaced,
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: open shard %d: %w", s.id, err)

@@ -49,6 +49,7 @@ const errUnblocked resp.Error = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 // beginBlocking readies the connection, which has left its loop, for waiting as long
 // as timeout, for ever when that is 0. endBlocking must follow.
 func (c *Conn) beginBlocking(timeout time.Duration) *blocking {
+	c.share() // who waits cannot be asked
 	b := &blocking{conn: c}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if timeout > 0 {
@@ -185,8 +186,10 @@ func (c *Conn) block(spec *command.Spec, args [][]byte, id raftlog.ShardID, time
 	c.finish()
 	c.leave()
 	k := newBlockedCall(c.srv, id)
-	k.slots, k.noTouch, k.maxString = c.ws.slots, c.noTouch, c.ws.maxStr
+	k.slots, k.noTouch, k.maxString, k.writer = c.ws.slots, c.noTouch, c.ws.maxStr, c.writerName()
 	k.calls = []call{{spec: spec, args: args, db: c.db, proto: c.proto, shard: id}}
+	told := c.told()
+	c.release()
 	c.flush() // the replies to what came before are not held back
 	c.ws.last = spec
 	c.show(spec, args) // before what it waits for
@@ -208,6 +211,7 @@ func (c *Conn) block(spec *command.Spec, args [][]byte, id raftlog.ShardID, time
 	mark := len(c.ws.out.Buf)
 	k.denial = b.mu.denial
 	c.conclusionOf(k, b.why.Load())
+	c.toldWhileBlocked(spec, args, told)
 	c.mute(mark)
 }
 

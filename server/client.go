@@ -18,7 +18,9 @@ func init() {
 	bind("client|pause", clientPause)
 	bind("client|unpause", clientUnpause)
 	bind("client|help", help("CLIENT",
+		"CACHING (YES|NO)", "    Track the keys of the next command, or do not (OPTIN, OPTOUT).",
 		"GETNAME", "    The name of this connection.",
+		"GETREDIR", "    Which connection is told of invalidations instead of this one.",
 		"ID", "    The id of this connection.",
 		"INFO", "    The line of CLIENT LIST about this connection.",
 		"KILL <ip:port>", "    Close the connection from an address.",
@@ -33,6 +35,9 @@ func init() {
 		"REPLY (ON|OFF|SKIP)", "    Send replies, no replies, or none to the next command.",
 		"SETINFO (LIB-NAME|LIB-VER) <value>", "    Say which library this client uses.",
 		"SETNAME <name>", "    Name this connection.",
+		"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+		"    Tell this client when keys change that it has read.",
+		"TRACKINGINFO", "    What TRACKING has set up on this connection.",
 		"UNBLOCK <id> [TIMEOUT|ERROR]", "    End the wait of a client in a blocking command.",
 		"UNPAUSE", "    End CLIENT PAUSE.",
 	))

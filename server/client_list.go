@@ -162,7 +162,7 @@ func (c *Conn) appendInfo(b []byte, asker *Conn) []byte {
 	text("events", events)
 	text("cmd", last)
 	text("user", user)
-	num("redir", -1)
+	num("redir", sh.redir.Load())
 	num("resp", int64(sh.proto.Load()))
 	text("lib-name", libName)
 	text("lib-ver", libVersion)
@@ -192,6 +192,9 @@ func (c *Conn) flagLetters() string {
 		{f&flagPubSub != 0, 'P'},
 		{f&flagTransaction != 0, 'x'},
 		{f&(flagPaused|flagBlocked) != 0, 'b'},
+		{f&flagTracking != 0, 't'},
+		{f&flagTrackingBroken != 0, 'R'},
+		{f&flagTrackingBCast != 0, 'B'},
 		{c.unix, 'U'},
 		{f&flagReadOnly != 0, 'r'},
 		{f&flagNoEvict != 0, 'e'},

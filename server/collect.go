@@ -38,6 +38,7 @@ func (ws *workspace) request(id raftlog.ShardID) *shardRequest {
 	r.srv, r.out, r.slots = ws.conn.srv, &ws.out, ws.slots
 	r.noTouch, r.maxString, r.maxReply = ws.conn.noTouch, ws.maxStr, maxTaskReply
 	r.caller = ws.conn.caller()
+	r.writer = ws.conn.writerName()
 	return r
 }
 

@@ -203,6 +203,6 @@ func redisParams() []*param {
 		{name: "notify-keyspace-events", kind: kindEvents, group: groupKeyspace, doc: "Classes of keyspace notifications to publish, as in Redis; to be set alike on all nodes of a cluster and on replicas."},
 		{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: kindInt, def: "5000", max: math.MaxInt32, group: groupKeyspace, doc: "Milliseconds from which a script is called slow and others get BUSY; 0: never."},
 		{name: "lua-memory-limit", kind: kindMemory, def: "268435456", min: 1 << 20, group: groupKeyspace, doc: "Memory that one script may take. It is measured on the whole process, roughly."},
-		{name: "tracking-table-max-keys", kind: kindInt, def: "1000000", effect: effectLater, group: groupKeyspace, doc: "Keys remembered for client-side caching."},
+		{name: "tracking-table-max-keys", kind: kindInt, def: "1000000", group: groupKeyspace, doc: "Keys remembered for client-side caching; of more than these some are invalidated. 0: no limit."},
 	}
 }

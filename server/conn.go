@@ -54,12 +54,18 @@ type Conn struct {
 	draining   atomic.Bool              // a goroutine empties the outbox
 	async      bool                     // others send to this client too, see flushShared
 	corked     bool                     // messages of others are held back until flush
+	holding    bool                     // and over it, see hold
+	asked      atomic.Bool              // others want to send, see askToShare
 	monitoring atomic.Bool              // a MONITOR client
 	blocking   atomic.Pointer[blocking] // nil: it is in no blocking command
 	subs       subscriptions
 	dead       atomic.Bool // the connection is cut
 	cut        chan struct{}
 	shared     shared
+
+	// registered is how often the connection has registered keys with the tracker,
+	// registeredBefore how often before the present run of commands.
+	registered, registeredBefore uint64
 }
 
 // shared is what other goroutines read of a connection, for CLIENT LIST and
@@ -74,6 +80,7 @@ type shared struct {
 	flags   atomic.Uint32
 	pending atomic.Int64           // bytes received of an unfinished command
 	subs    [subKinds]atomic.Int32 // subscriptions
+	redir   atomic.Int64           // of CLIENT TRACKING, as CLIENT GETREDIR tells
 
 	mu struct {
 		sync.Mutex
@@ -91,6 +98,9 @@ const (
 	flagReplica // DKV.SYNC: the connection is a replica's
 	flagBlocked // in a blocking command
 	flagPubSub  // it has subscriptions
+	flagTracking
+	flagTrackingBCast
+	flagTrackingBroken // who was to be told instead has gone
 )
 
 func newConn(s *Server, nc net.Conn) *Conn {
@@ -120,6 +130,7 @@ func (c *Conn) serve() {
 	if c.handshake() != nil {
 		return
 	}
+	c.share() // nobody can wake it to ask for that
 	for {
 		if err := c.fill(); err != nil {
 			c.readFailed(err)
@@ -158,6 +169,7 @@ func (c *Conn) process() bool {
 // runAll runs or collects every command that has arrived whole. conclude must
 // follow.
 func (c *Conn) runAll() {
+	c.shareIfAsked()
 	c.ws = takeWorkspace(c)
 	for !c.closing && !c.dead.Load() {
 		cmd, ok, err := c.reader.Next()
@@ -169,6 +181,9 @@ func (c *Conn) runAll() {
 			break
 		}
 		c.dispatch(cmd)
+		if c.caching {
+			c.endCaching(cmd.Args[0])
+		}
 		if len(c.ws.out.Buf) >= flushBytes {
 			c.flush()
 		}
@@ -180,6 +195,7 @@ func (c *Conn) runAll() {
 func (c *Conn) conclude() bool {
 	c.finish()
 	c.publish()
+	c.release()
 	c.flush()
 	c.ws.release()
 	return !c.closing && !c.dead.Load()
@@ -224,6 +240,7 @@ func (c *Conn) readFailed(err error) {
 // end delivers what waits to be sent and lets go of the connection.
 func (c *Conn) end() {
 	c.unsubscribeAll() // or it might never be empty
+	c.stopTracking()
 	c.awaitEmpty()
 	if c.tls != nil && !c.dead.Load() {
 		_ = c.tls.CloseWrite() // the client is told that this is the end, if it still listens

@@ -84,6 +84,9 @@ func (c *Conn) dispatch(cmd resp.Command) {
 // run runs a command, or collects it.
 func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 	c.announce(spec, cmd.Args)
+	if c.tracking != nil {
+		c.track(spec, cmd.Args)
+	}
 	if spec.Timeout != nil {
 		if timeout, waits := spec.Timeout(cmd.Args); waits {
 			c.block(spec, cmd.Args, at.shard, timeout)

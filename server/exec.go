@@ -28,6 +28,9 @@ func exec(c *Conn, x *command.Ctx) error {
 	for i := range t.calls {
 		c.announce(t.calls[i].spec, t.calls[i].args)
 	}
+	if c.tracking != nil {
+		c.trackQueued()
+	}
 	var err error
 	switch {
 	case t.onKeys == 0 && len(t.watch) == 0:
@@ -41,6 +44,7 @@ func exec(c *Conn, x *command.Ctx) error {
 		return resp.Error(taskErrorText(err))
 	}
 	c.ws.spent = t.nanos
+	c.trackingQueued()
 	if t.aborted {
 		c.ws.out.NullArray()
 		return nil

@@ -12,7 +12,7 @@ import (
 // What a node asks of a shard's leader, and its answer. Numbers are uvarints
 // where no width is given; a string is its length and its bytes.
 //
-//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] [user(string) rules(string)]
+//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] [user(string) rules(string)] [writer(24 bytes)]
 //	          maxString maxReply
 //	          watches { db since at key-string }
 //	          calls { db proto(1 byte) args { string } }
@@ -33,6 +33,7 @@ const (
 	requestBlocks    = 1 << 1
 	requestWithdraws = 1 << 2
 	requestCaller    = 1 << 3 // who it is done for may not do everything, and a command asks
+	requestWriter    = 1 << 4 // writer is there: who is not to be told of its own changes
 	answerAborted    = 1 << 0 // flags of an answer: a watched key has changed
 )
 
@@ -53,6 +54,10 @@ func appendRequest(b []byte, r *shardRequest) []byte {
 	if limited {
 		flags |= requestCaller
 	}
+	named := r.writer != writerName{}
+	if named {
+		flags |= requestWriter
+	}
 	b = append(b, forwardVersion, flags)
 	if r.blocks {
 		b = append(b, r.ticket[:]...)
@@ -60,6 +65,9 @@ func appendRequest(b []byte, r *shardRequest) []byte {
 	if limited {
 		b = appendString(b, []byte(r.caller.user.Name()))
 		b = appendString(b, r.caller.user.AppendRecord(nil))
+	}
+	if named {
+		b = append(b, r.writer[:]...)
 	}
 	b = binary.AppendUvarint(b, uint64(max(r.maxString, 0)))
 	b = binary.AppendUvarint(b, uint64(r.maxReply))
@@ -125,6 +133,9 @@ func parseRequest(r *shardRequest, b []byte) error {
 	}
 	if flags&requestCaller != 0 {
 		r.onBehalf = [2][]byte{p.string(), p.string()}
+	}
+	if r.writer = (writerName{}); flags&requestWriter != 0 {
+		p.fixed(r.writer[:])
 	}
 	r.maxString = int64(p.number(1 << 62))
 	r.maxReply = int(p.number(1 << 30))
@@ -281,12 +292,17 @@ func (p *payload) count() int {
 }
 
 func (p *payload) ticket() (t ticket) {
-	if len(p.b) < len(t) {
-		p.fail()
-		return t
-	}
-	p.b = p.b[copy(t[:], p.b):]
+	p.fixed(t[:])
 	return t
+}
+
+// fixed fills dst.
+func (p *payload) fixed(dst []byte) {
+	if len(p.b) < len(dst) {
+		p.fail()
+		return
+	}
+	p.b = p.b[copy(dst, p.b):]
 }
 
 func (p *payload) database() int { return int(p.number(keyspace.Databases - 1)) }

@@ -178,6 +178,7 @@ func signal(c chan struct{}) {
 // that it led.
 func (c *Conn) turn() (leads bool) {
 	for {
+		c.shareIfAsked()
 		if !c.sock.more {
 			h := c.host
 			c.host = nil

@@ -135,7 +135,7 @@ func monitor(c *Conn, x *command.Ctx) error {
 	c.mute(0)
 	replies := c.ws.out.Buf
 	c.ws.out.Buf = nil
-	c.async = true
+	c.share()
 	c.srv.monitors.add(c)
 	c.send(replies, func() { c.monitoring.Store(true) })
 	return nil

@@ -64,7 +64,7 @@ func (n *notifications) configure(value string) {
 // take queues the events of a batch that has been applied.
 func (n *notifications) take(notes []byte) {
 	n.srv.users.noticed(notes)
-	if n.srv.pubsub.subs.Load() == 0 {
+	if n.srv.pubsub.subs.Load() == 0 || !keyspace.HasEvents(notes) {
 		return
 	}
 	n.mu.Lock()
@@ -119,6 +119,8 @@ func (n *notifications) publish(e keyspace.Event) {
 		return
 	case keyspace.ClassMessage:
 		n.srv.pubsub.publish(toChannel, e.Key, e.Name)
+		return
+	case keyspace.ClassTouched, keyspace.ClassOwned: // told by tracker
 		return
 	case keyspace.ClassShardMessage:
 		n.srv.pubsub.publish(toShardChannel, e.Key, e.Name)

@@ -24,6 +24,7 @@ type outbox struct {
 	closed  bool  // nothing is taken any more
 	softAge int64 // nanotime since when bytes are above the soft limit; 0: they are not
 
+	shared    bool // others may send, see Conn.share; until then what they send is held
 	corked    bool // messages of others wait in held, see Conn.cork
 	held      [][]byte
 	heldBytes int
@@ -233,6 +234,13 @@ func (o *outbox) pending() (bytes, pieces int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.bytes, len(o.queue)
+}
+
+// owes returns how many bytes wait, those that are held back included.
+func (o *outbox) owes() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes + o.heldBytes
 }
 
 // checkOutput closes the connection when its output has been above the soft

@@ -3,7 +3,55 @@ package server
 // share readies a connection for messages of others. From then on all output takes
 // the way that keeps both in order; it never goes back, since a message may still be
 // under way.
-func (c *Conn) share() { c.async = true }
+func (c *Conn) share() {
+	if c.async {
+		return
+	}
+	c.async = true
+	o := &c.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shared = true
+	if o.corked {
+		return
+	}
+	o.addHeldLocked() // see askToShare
+	if len(o.queue) > 0 && !o.active {
+		o.active = true
+		c.drainLocked()
+	}
+}
+
+// askToShare has a connection of which the caller is not the goroutine share its output
+// soon. What is pushed until then is held.
+func (c *Conn) askToShare() {
+	c.asked.Store(true)
+	if c.sock != nil {
+		c.wakeSock()
+	}
+}
+
+// shareIfAsked is called on the connection's goroutine when it has something to do, or
+// is about to wait.
+func (c *Conn) shareIfAsked() {
+	if c.asked.Load() {
+		c.share()
+	}
+}
+
+// hold holds messages of others back until the commands that have arrived are done and
+// their replies leave, where cork does so for one: what a client is told to forget must
+// come behind the replies that it would remember. release must follow.
+func (c *Conn) hold() {
+	c.registeredBefore = c.registered
+	if t := c.tracking; t != nil && (t.redirect == 0 || t.redirect == c.id) {
+		c.cork()
+		c.holding = true
+	}
+}
+
+// release has the next flush end what hold began.
+func (c *Conn) release() { c.holding = false }
 
 // cork holds messages of others back until the replies that the connection's own
 // goroutine is making have left: the reply to SUBSCRIBE comes before the first
@@ -48,7 +96,7 @@ func (c *Conn) push(b []byte) (tooSlow bool) {
 	if o.exceededLocked(c.outputClass(), o.bytes+o.heldBytes+len(b), nanotime()) {
 		return true
 	}
-	if o.corked {
+	if o.corked || !o.shared {
 		o.held = append(o.held, b)
 		o.heldBytes += len(b)
 		return false
@@ -110,6 +158,15 @@ func (o *outbox) claim() bool {
 	return true
 }
 
+// addHeldLocked queues what was held back.
+func (o *outbox) addHeldLocked() {
+	for i, b := range o.held {
+		o.addLocked(b)
+		o.held[i] = nil
+	}
+	o.held, o.heldBytes = o.held[:0], 0
+}
+
 // endFlush queues what is left of the connection's own output, and behind it what was
 // held back. It ends the claim, which a goroutine takes over when there is more.
 func (c *Conn) endFlush(rest []byte, claimed bool) (tooSlow bool) {
@@ -125,12 +182,10 @@ func (c *Conn) endFlush(rest []byte, claimed bool) (tooSlow bool) {
 	default:
 		o.addLocked(rest)
 	}
-	for i, b := range o.held {
-		o.addLocked(b)
-		o.held[i] = nil
+	if !c.holding {
+		o.addHeldLocked()
+		c.corked, o.corked = false, false
 	}
-	o.held, o.heldBytes = o.held[:0], 0
-	c.corked, o.corked = false, false
 	if claimed || !o.active {
 		o.active = len(o.queue) > 0
 		if o.active {

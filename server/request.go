@@ -45,8 +45,9 @@ type shardRequest struct {
 	from      int       // calls before it were done by earlier parts
 	watch     []watched // of a transaction
 	noTouch   bool
-	caller    *caller // who it is done for; nil: somebody who may do everything
-	maxString int64   // bytes, see command.Ctx
+	caller    *caller    // who it is done for; nil: somebody who may do everything
+	writer    writerName // that changes are noted with; zero: none
+	maxString int64      // bytes, see command.Ctx
 	// onBehalf are name and rules of the caller of a forwarded request; nil: see caller.
 	onBehalf [2][]byte
 	maxReply int // bytes; the call that reaches it is the last of its part; 0: no limit
@@ -130,6 +131,10 @@ func (r *shardRequest) eval(tx *keyspace.Tx) {
 	}
 	hits, misses := tx.Hits, tx.Misses
 	tx.NoTouch = r.noTouch
+	if r.writer != (writerName{}) {
+		tx.SetWriter(r.writer[:])
+		defer tx.SetWriter(nil)
+	}
 	began := nanotime()
 	for r.done < len(r.calls) && (r.maxReply == 0 || len(r.out.Buf)-r.mark < r.maxReply) {
 		k := &r.calls[r.done]

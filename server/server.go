@@ -45,6 +45,7 @@ type Server struct {
 	monitors monitors
 	pubsub   pubsub
 	notes    notifications
+	tracker  tracker
 	pause    pause
 	tls      *tlsKeeper
 	repl     replicating
@@ -128,6 +129,7 @@ func New(o Options) (*Server, error) {
 	s.node.SetExecutor(s.execute)
 	s.node.SetReceiver(s.takeMessages)
 	s.notes.init(s)
+	s.tracker.init(s)
 	return s, nil
 }
 

@@ -40,6 +40,9 @@ type session struct {
 
 	noTouch bool // CLIENT NO-TOUCH ON
 
+	tracking *tracking // CLIENT TRACKING ON; nil: off
+	caching  bool      // CLIENT CACHING was the command before, or is for this transaction
+
 	replica replicaConf // what REPLCONF said
 
 	readOnly bool   // READONLY: reads take what this node has
@@ -56,6 +59,7 @@ func (s *session) init(c *Conn) {
 	c.shared.proto.Store(2)
 	c.shared.queued.Store(-1)
 	c.shared.held.Store(0)
+	c.shared.redir.Store(-1)
 	c.shared.mu.Lock()
 	defer c.shared.mu.Unlock()
 	c.shared.mu.user, c.shared.mu.name = c.srv.users.def.name, ""
@@ -164,6 +168,7 @@ func (c *Conn) databaseNamed(arg []byte) (int, error) {
 func reset(c *Conn, x *command.Ctx) error {
 	c.stopMonitoring()
 	c.unsubscribeAll()
+	c.stopTracking()
 	c.closeTxn()
 	c.session.init(c)
 	c.ws.out.Proto = c.proto

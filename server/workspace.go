@@ -54,6 +54,7 @@ func takeWorkspace(c *Conn) *workspace {
 	ws.out.Proto = c.proto
 	ws.maxStr = c.srv.config.ProtoMaxBulkLen.Load()
 	ws.last = nil
+	c.hold()
 	return ws
 }
 

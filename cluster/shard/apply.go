@@ -48,6 +48,9 @@ func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, o
 		s.o.OnNotes(notes)
 	}
 	clear(s.notes)
+	if len(data) > 0 {
+		s.o.OnApplied(data)
+	}
 	if mine {
 		if s.w.raw {
 			if err := s.scanRecords(data, nil); err != nil {

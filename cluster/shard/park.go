@@ -91,7 +91,7 @@ func (s *Shard) settle() {
 	if len(l.ready) == 0 || l.held || l.mu.trying {
 		return
 	}
-	noTouch, hits, misses := w.tx.NoTouch, w.tx.Hits, w.tx.Misses
+	noTouch, hits, misses, writer := w.tx.NoTouch, w.tx.Hits, w.tx.Misses, w.tx.Writer()
 	l.beginTrying()
 	for len(l.ready) > 0 {
 		if l.more = !s.batchHasRoom(); l.more {
@@ -109,6 +109,7 @@ func (s *Shard) settle() {
 	}
 	l.endTrying()
 	w.tx.NoTouch, w.tx.Hits, w.tx.Misses = noTouch, hits, misses
+	w.tx.SetWriter(writer)
 }
 
 // batchHasRoom says whether more can go into the batch.

@@ -88,6 +88,7 @@ func (m *stateMachine) Restore(snap *pb.Snapshot) error {
 	s.conf = snap.GetMetadata().GetConfState()
 	s.moved(raftlog.Index(snap.GetMetadata().GetIndex()))
 	old.Release()
+	s.o.OnReplaced()
 	s.o.OnRestore()
 	return nil
 }

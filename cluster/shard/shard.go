@@ -56,8 +56,14 @@ type Options struct {
 	// block and keeps nothing.
 	Notifier *keyspace.Notifier
 	OnNotes  func(notes []byte)
-	Clock    func() time.Time
-	Logger   *slog.Logger
+	// OnApplied is told of each batch when readers see it, and before the tasks are
+	// told whose it is; OnReplaced that everything may be another now. Both on every
+	// member and on replicas, where entries are applied: they must not block, and
+	// keep nothing.
+	OnApplied  func(batch []byte)
+	OnReplaced func()
+	Clock      func() time.Time
+	Logger     *slog.Logger
 	// PinnedBytes returns the size of the log when it is this shard that keeps
 	// its oldest part from being cut, else zero.
 	PinnedBytes func() int64
@@ -101,6 +107,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnNotes == nil {
 		o.OnNotes = func([]byte) {}
+	}
+	if o.OnApplied == nil {
+		o.OnApplied = func([]byte) {}
+	}
+	if o.OnReplaced == nil {
+		o.OnReplaced = func() {}
 	}
 	if o.OnRestore == nil {
 		o.OnRestore = func() {}

@@ -221,6 +221,7 @@ func (c *Collection) Save() error {
 	case !c.touched:
 	case !c.dirty:
 		tx.changed(int(c.dbNum), c.hash)
+		tx.noteTouched(&c.Entry, c.separate)
 	case c.size == 0:
 		if c.Exists() {
 			c.wasHead.separate = false // its elements are gone already

@@ -10,6 +10,7 @@ func (tx *Tx) FlushDB(db int) (int64, error) {
 	phys := tx.dbMap.of(db)
 	tx.databaseChanged(db)
 	c := tx.countOf(phys)
+	tx.noteFlushed(c.keys > 0)
 	if c.keys == 0 {
 		return 0, nil
 	}

@@ -29,8 +29,14 @@ const (
 	ClassMessage
 	ClassShardMessage
 
-	// ClassUsers is no event either: users have changed.
-	ClassUsers
+	// These are not events either, but what invalidation needs to know and the records
+	// of keys do not say, see changed.go.
+	ClassTouched
+	ClassOwned
+
+	// ClassUsers is no event either, nor a set: users have changed. It has no bit of its
+	// own, which the wire form has no more of.
+	ClassUsers = ClassTouched | ClassOwned
 
 	// ClassAll is A.
 	ClassAll = ClassGeneric | ClassString | ClassList | ClassSet | ClassHash | ClassZSet | ClassExpired | ClassEvicted | ClassStream | ClassModule
@@ -42,6 +48,7 @@ const (
 // nothing. See docs/adr/0013-keyspace-events.md.
 type Notifier struct {
 	classes atomic.Uint32
+	tracked atomic.Bool
 	miss    func(db int, key []byte)
 }
 
@@ -83,8 +90,8 @@ func (tx *Tx) Note(class Class, name string, db int, key []byte) {
 }
 
 func (tx *Tx) note(class Class, name string, db int, key []byte) {
-	if tx.ov == nil || len(tx.notes)+len(name)+len(key) > maxNotedBytes {
-		return
+	if tx.ov == nil || len(tx.notes)+len(name)+len(key) > maxNotedBytes && class != ClassTouched {
+		return // the limit of an entry bounds what must not be missing
 	}
 	if len(tx.notes) == 0 {
 		tx.notes = append(tx.notes, notesVersion)

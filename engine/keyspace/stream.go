@@ -198,6 +198,7 @@ func (s *Stream) Save() {
 		tx.record = m.AppendTo(tx.record[:0])
 		tx.key = appendMetaKey(tx.key[:0], s.db, s.slot, s.key)
 		tx.ov.Put(tx.key, tx.record)
+		tx.noteOwned(&s.Entry)
 	}
 	s.dirty, s.modified = false, false
 }

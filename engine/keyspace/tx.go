@@ -43,6 +43,11 @@ type Tx struct {
 	// noting are the classes of events that are noted, notes those of the batch.
 	noting Class
 	notes  []byte
+	// See changed.go: tracked has keys noted that were written to without a change,
+	// touchedAt is where the last ClassTouched stands in notes (0: none).
+	tracked   bool
+	touchedAt int
+	writer    []byte
 
 	// Scratch buffers. value holds the record of the latest lookup, aside that
 	// of the latest FindTarget, so that a command can hold two. record and spare
@@ -111,9 +116,9 @@ func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
 	tx.ov, tx.snap, tx.thaw, tx.live = nil, nil, nil, false
 	tx.observer = nil
 	tx.view, tx.KeepExpired = dbView{}, false
-	tx.noting = 0
+	tx.noting, tx.tracked, tx.touchedAt, tx.writer = 0, false, 0, nil
 	if ks.notifier != nil {
-		tx.noting = ks.notifier.Classes()
+		tx.noting, tx.tracked = ks.notifier.Classes(), ks.notifier.tracked.Load()
 	}
 	ks.access.begin(nowMS)
 }
@@ -219,6 +224,9 @@ func (tx *Tx) Rollback(m Mark) {
 	tx.undo = tx.undo[:m.undo]
 	tx.dbMap, tx.swaps = m.dbMap, m.swaps
 	tx.notes = tx.notes[:m.notes]
+	if tx.touchedAt >= m.notes {
+		tx.touchedAt = 0
+	}
 	tx.ov.Rollback(m.overlay)
 }
 

@@ -68,6 +68,7 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 	tx.indexExpiry(e, m.ExpireAt, h.nextExpiry)
 	tx.addCount(e.db, by)
 	tx.changed(int(e.dbNum), e.hash)
+	tx.noteOwned(e)
 
 	e.stored = true
 	e.Meta = Meta{Type: m.Type, Form: m.Form, ExpireAt: m.ExpireAt, Version: m.Version}
@@ -96,6 +97,7 @@ func (tx *Tx) remove(e *Entry) {
 	tx.indexExpiry(e, 0, 0)
 	tx.addCount(e.db, by)
 	tx.changed(int(e.dbNum), e.hash)
+	tx.noteOwned(e)
 	e.replaced = e.Exists()
 	e.stored, e.Meta, e.was, e.wasHead = false, Meta{}, Meta{}, head{}
 }

@@ -7,8 +7,17 @@ var clientTable = []*Spec{
 		Since: "2.4.0", Summary: "Looks at and manages connections.", Complexity: "Depends on the subcommand.",
 		Subcommands: []*Spec{
 			{
+				Name: "client|caching", Arity: 3, Flags: FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,
+				Since: "6.0.0", Summary: "Says whether the keys of the next command are tracked.", Complexity: "O(1)",
+				Args: []Arg{oneOf("mode", token("YES"), token("NO"))},
+			},
+			{
 				Name: "client|getname", Arity: 2, Flags: FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,
 				Since: "2.6.9", Summary: "Returns the name of the connection.", Complexity: "O(1)",
+			},
+			{
+				Name: "client|getredir", Arity: 2, Flags: FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,
+				Since: "6.0.0", Summary: "Returns which connection is told of invalidations instead of this one.", Complexity: "O(1)",
 			},
 			{
 				Name: "client|help", Arity: 2, Flags: FlagLoading | FlagStale, Categories: CatConnection,
@@ -108,6 +117,24 @@ var clientTable = []*Spec{
 				Name: "client|setname", Arity: 3, Flags: FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,
 				Since: "2.6.9", Summary: "Names the connection.", Complexity: "O(1)",
 				Args: []Arg{str("connection-name")},
+			},
+			{
+				Name: "client|tracking", Arity: -3, Flags: FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,
+				Since: "6.0.0", Summary: "Turns on or off that the client is told when keys that it has read change.",
+				Complexity: "O(1). Some options may introduce additional complexity.",
+				Args: []Arg{
+					oneOf("status", token("ON"), token("OFF")),
+					integer("client-id").after("REDIRECT").opt(),
+					str("prefix").after("PREFIX").opt().manyWithToken(),
+					token("BCAST").opt(),
+					token("OPTIN").opt(),
+					token("OPTOUT").opt(),
+					token("NOLOOP").opt(),
+				},
+			},
+			{
+				Name: "client|trackinginfo", Arity: 2, Flags: FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,
+				Since: "6.2.0", Summary: "Returns what CLIENT TRACKING has set up on this connection.", Complexity: "O(1)",
 			},
 			{
 				Name: "client|unblock", Arity: -3, Flags: FlagAdmin | FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,

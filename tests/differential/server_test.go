@@ -21,6 +21,7 @@ latency monitor debug lolwut
 multi exec discard watch unwatch
 object|encoding object|freq object|idletime object|refcount object|help
 client|id client|info client|list client|getname client|setname client|kill client|pause client|unpause client|reply client|no-evict
+client|tracking client|trackinginfo client|caching client|getredir
 config|get config|set config|resetstat config|rewrite config|help
 command|docs command|info command|count command|getkeys command|list command|help
 memory|usage memory|doctor memory|stats memory|help
