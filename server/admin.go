@@ -40,6 +40,7 @@ type admin struct {
 	peakMemory atomic.Uint64
 	blocked    atomic.Int64  // clients in WAIT
 	expired    atomic.Uint64 // expired keys that CONFIG RESETSTAT took off
+	evicted    atomic.Uint64 // likewise evicted ones
 }
 
 func newAdmin(o Options) *admin {
@@ -128,6 +129,7 @@ func (s *Server) resetStats() {
 	s.stats.Reset()
 	s.admin.saves.Store(0)
 	s.admin.expired.Store(expiredKeys(s.node.Metrics()))
+	s.admin.evicted.Store(s.node.Memory().Evicted)
 }
 
 func timeCmd(c *Conn, x *command.Ctx) error {

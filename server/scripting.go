@@ -42,6 +42,7 @@ func newScripts(s *Server) *script.Engine {
 		Guard:       s.guard,
 		Refuse:      s.refuseQueued,
 		Follows:     s.node.Follows,
+		OutOfMemory: s.node.OutOfMemory,
 		Receivers:   s.pubsub.receivers,
 		Logger:      s.log,
 	})

@@ -124,6 +124,7 @@ func New(o Options) (*Server, error) {
 	s.node.SetExecutor(s.execute)
 	s.node.SetReceiver(s.takeMessages)
 	s.notes.init(s)
+	s.followMaxMemory()
 	return s, nil
 }
 

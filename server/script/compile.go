@@ -82,6 +82,8 @@ const (
 	flagAllowStale
 	flagNoCluster
 	flagAllowCrossSlot
+
+	flagDeclared flags = 1 << 7 // there is a first line that says what the script does
 )
 
 var flagNames = []string{"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"}
@@ -125,7 +127,7 @@ func shebang(source string) (body string, f flags, err error) {
 			f |= bit
 		}
 	}
-	return source[end:], f, nil
+	return source[end:], f | flagDeclared, nil
 }
 
 // Names of functions that the rewritten code calls; no source text can spell them.

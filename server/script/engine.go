@@ -33,6 +33,8 @@ type Options struct {
 	Refuse func(shard int, err error)
 	// Follows reports whether the node is a replica, whose scripts must not write.
 	Follows func() bool
+	// OutOfMemory reports whether commands that take memory are refused. nil: never.
+	OutOfMemory func() bool
 	// Receivers returns how many subscribers of this node a message of a channel has,
 	// of a shard channel when sharded.
 	Receivers func(sharded bool, channel []byte) int
@@ -54,6 +56,7 @@ const (
 	errTooManyKeys    resp.Error = "ERR Number of keys can't be greater than number of args"
 	errNegativeKeys   resp.Error = "ERR Number of keys can't be negative"
 	errNoCluster      resp.Error = "ERR Can not run script on cluster, 'no-cluster' flag is set."
+	errAllowOOM       resp.Error = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
 )
 
 // An Engine evaluates scripts, on the goroutine that asks it to, and keeps what they
@@ -192,12 +195,20 @@ func (e *Engine) eval(c *command.Ctx) error {
 	if sc.flags&flagNoCluster != 0 && e.o.Slots().Shards() > 1 {
 		return errNoCluster
 	}
+	if sc.flags&flagDeclared != 0 && e.lacksMemory(sc.flags) {
+		return errAllowOOM
+	}
 	r := e.beginWith(e.take(), c, sc.sha, sc.flags, false)
 	defer e.end(r)
 	s := r.state
 	s.globals.RawSetString("KEYS", s.list(c.Args[3:3+keys]))
 	s.globals.RawSetString("ARGV", s.list(c.Args[3+keys:]))
 	return r.finish(s.invoke(s.main(sc)))
+}
+
+// lacksMemory reports whether a script that says what it does must not start now.
+func (e *Engine) lacksMemory(f flags) bool {
+	return f&(flagAllowOOM|flagNoWrites) == 0 && e.o.OutOfMemory != nil && e.o.OutOfMemory()
 }
 
 // numKeys returns the argument that counts the keys behind it.

@@ -104,6 +104,8 @@ func (e *Engine) callFunction(c *command.Ctx) error {
 		err = errWriteFlag
 	case f.flags&flagNoCluster != 0 && e.o.Slots().Shards() > 1:
 		err = errNoCluster
+	case e.lacksMemory(f.flags):
+		err = errAllowOOM
 	}
 	if err != nil {
 		e.giveBack(s)

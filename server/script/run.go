@@ -32,6 +32,7 @@ type run struct {
 	slots    slot.Map
 	limit    int        // of memory, bytes
 	refusal  resp.Error // of writes; "" when they are allowed
+	oom      bool       // what takes memory is refused until the first write
 	pending  int        // bytes of the batch before the script
 	records  int        // records of the batch before the script
 	began    time.Time
@@ -70,6 +71,7 @@ func (r *run) reset(c *command.Ctx, name string, f flags, function bool) {
 	r.wrote.Store(false)
 	r.refusal = ""
 	r.pending, r.records = 0, 0
+	r.oom = f&flagAllowOOM == 0 && o.OutOfMemory != nil && o.OutOfMemory()
 	switch {
 	case f&flagNoWrites != 0, c.Spec.Flags&command.FlagReadOnly != 0:
 		r.refusal = errReadOnlyScript
@@ -232,6 +234,8 @@ func (r *run) admit(args [][]byte) (*command.Spec, error) {
 		return nil, errNotAllowed
 	case spec.Flags&(command.FlagWrite|command.FlagMayReplicate) != 0 && r.refusal != "":
 		return nil, r.refusal
+	case r.oom && spec.Flags&command.FlagDenyOOM != 0 && !r.wrote.Load():
+		return nil, resp.ErrOOM
 	}
 	if r.slots.Shards() == 1 || len(spec.KeySpecs) == 0 {
 		return spec, nil
