@@ -21,11 +21,16 @@ const (
 	// allowance steps: how much of the limit the estimated size of the data is kept
 	// below it for what is dead and not yet given back.
 	allowanceSteps = 32
-	// allowancePatience is how long the data may be over its limit, with nothing left to
-	// evict by the estimate, before the allowance grows.
-	allowancePatience = 200 * time.Millisecond
+	// The allowance begins with the first, and grows up to the second by itself: beyond
+	// that only after the store was rewritten and is too large all the same.
+	firstAllowance = 4
+	freeAllowance  = 10
+	// patience is how long the data may be over its limit, with nothing left to evict
+	// by the estimate, before more is done than to wait for compactions.
+	patience = 500 * time.Millisecond
 	// reclaimAgain is how long after a store was rewritten it is again.
 	reclaimAgain = 2 * time.Second
+	reclaimLater = time.Minute // when hardly anything was deleted since
 	// reclaimParts is in how many parts a store is rewritten.
 	reclaimParts = 32
 	// tooSmallInterval is how often a replica says that its bound is too small.
@@ -49,6 +54,7 @@ type evictor struct {
 	roomSince time.Time // since when there is room
 	reclaimed time.Time // when the store was rewritten last
 	aliveThen int64     // what was alive then
+	tried     bool      // it was rewritten since the last eviction
 	none      bool      // the policy has found nothing to evict
 }
 
@@ -56,7 +62,7 @@ type evictor struct {
 func (n *Node) guardMemory(ctx context.Context) {
 	defer n.memory.closing.Wait()
 	defer n.openGate()
-	e := evictor{n: n, allowance: 2}
+	e := evictor{n: n, allowance: firstAllowance}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -77,7 +83,11 @@ func (e *evictor) step(ctx context.Context) time.Duration {
 	if m == nil || len(n.list()) == 0 {
 		mem.limit.Store(0)
 		e.under()
-		return watchIdle
+		if !n.o.Diskless {
+			return watchIdle
+		}
+		n.weigh() // INFO goes by what garbage collections have found
+		return watchDisk
 	}
 	data, other := n.weigh()
 	limit := n.dataLimit(m, other)
@@ -133,7 +143,7 @@ func (e *evictor) over(ctx context.Context, m *MaxMemory, data, limit int64) {
 	e.look()
 	alive, target := e.alive(), limit-limit/allowanceSteps*e.allowance
 	if m.Policy != keyspace.NoEviction && alive > target && !e.none {
-		e.idleSince = time.Time{}
+		e.idleSince, e.tried = time.Time{}, false
 		e.evict(ctx, m, alive-target)
 		return
 	}
@@ -142,26 +152,30 @@ func (e *evictor) over(ctx context.Context, m *MaxMemory, data, limit int64) {
 		e.idleSince = now
 		e.flush()
 	}
-	if now.Sub(e.idleSince) < allowancePatience {
+	mem := &e.n.memory
+	switch {
+	case now.Sub(e.idleSince) < patience, mem.compacting.Load():
 		return
-	}
-	if e.reclaim(alive, limit) {
+	case m.Policy != keyspace.NoEviction && !e.none && e.allowance < freeAllowance:
+		e.allowance++
+		e.idleSince = now
+		return
+	case e.reclaim(alive, limit):
+		e.tried = true
 		return
 	}
 	if m.Policy == keyspace.NoEviction || e.none {
-		e.n.memory.full.Store(true)
+		mem.full.Store(true)
 		e.n.openGate() // what waits was accepted before
 		if e.none && now.Sub(e.idleSince) > time.Second {
 			e.none, e.idleSince = false, time.Time{} // there may be keys to evict by now
 		}
 		return
 	}
-	if e.allowance < allowanceSteps-1 {
+	if e.tried && e.allowance < allowanceSteps-1 {
 		e.allowance++
 		e.idleSince = now
-		return
 	}
-	e.n.memory.full.Store(true)
 }
 
 // alive estimates what the keys of all shards take.
@@ -211,7 +225,9 @@ func (e *evictor) evict(ctx context.Context, m *MaxMemory, bytes int64) {
 			any = true // another node's
 		}
 	}
-	e.none = !any
+	if e.none = !any; any {
+		e.n.memory.full.Store(false)
+	}
 }
 
 // evictFrom evicts from a shard, and reports whether there was anything.
@@ -248,7 +264,7 @@ func (e *evictor) evictFrom(i int, m *MaxMemory, bytes int64) (any bool) {
 // flush has the engines write what is in memtables, so that deletions can meet what
 // they delete.
 func (e *evictor) flush() {
-	if !e.n.o.Diskless || e.n.memory.compacting.Swap(true) {
+	if e.n.memory.compacting.Swap(true) {
 		return
 	}
 	e.n.memory.closing.Go(func() {
@@ -263,11 +279,8 @@ func (e *evictor) flush() {
 // reports whether that is under way.
 func (e *evictor) reclaim(alive, limit int64) bool {
 	mem := &e.n.memory
-	if !e.n.o.Diskless || mem.compacting.Load() {
-		return mem.compacting.Load()
-	}
 	again := time.Since(e.reclaimed)
-	if again < reclaimAgain || again < time.Minute && alive > e.aliveThen-limit/allowanceSteps {
+	if again < reclaimAgain || again < reclaimLater && alive > e.aliveThen-limit/allowanceSteps {
 		return false
 	}
 	if alive > limit-limit/allowanceSteps {

@@ -222,7 +222,7 @@ dir '`+dir+`'
 		}
 	}
 	if got, want := strings.Join(warnings, "; "), "unknown parameters were ignored: some-directive-of-tomorrow; "+
-		"parameters without an effect in dkv: save, save, maxmemory; parameters of features that are not built yet: acllog-max-len"; got != want {
+		"parameters without an effect in dkv: save, save; parameters of features that are not built yet: acllog-max-len"; got != want {
 		t.Errorf("warnings: %s", got)
 	}
 }
