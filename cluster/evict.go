@@ -54,7 +54,6 @@ type evictor struct {
 	roomSince time.Time // since when there is room
 	reclaimed time.Time // when the store was rewritten last
 	aliveThen int64     // what was alive then
-	tried     bool      // it was rewritten since the last eviction
 	none      bool      // the policy has found nothing to evict
 }
 
@@ -143,7 +142,7 @@ func (e *evictor) over(ctx context.Context, m *MaxMemory, data, limit int64) {
 	e.look()
 	alive, target := e.alive(), limit-limit/allowanceSteps*e.allowance
 	if m.Policy != keyspace.NoEviction && alive > target && !e.none {
-		e.idleSince, e.tried = time.Time{}, false
+		e.idleSince = time.Time{}
 		e.evict(ctx, m, alive-target)
 		return
 	}
@@ -161,7 +160,6 @@ func (e *evictor) over(ctx context.Context, m *MaxMemory, data, limit int64) {
 		e.idleSince = now
 		return
 	case e.reclaim(alive, limit):
-		e.tried = true
 		return
 	}
 	if m.Policy == keyspace.NoEviction || e.none {
@@ -172,7 +170,7 @@ func (e *evictor) over(ctx context.Context, m *MaxMemory, data, limit int64) {
 		}
 		return
 	}
-	if e.tried && e.allowance < allowanceSteps-1 {
+	if now.Sub(e.reclaimed) < reclaimLater && e.allowance < allowanceSteps-1 {
 		e.allowance++
 		e.idleSince = now
 	}
