@@ -56,7 +56,6 @@ const (
 	errTooManyKeys    resp.Error = "ERR Number of keys can't be greater than number of args"
 	errNegativeKeys   resp.Error = "ERR Number of keys can't be negative"
 	errNoCluster      resp.Error = "ERR Can not run script on cluster, 'no-cluster' flag is set."
-	errAllowOOM       resp.Error = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
 )
 
 // An Engine evaluates scripts, on the goroutine that asks it to, and keeps what they
@@ -196,7 +195,7 @@ func (e *Engine) eval(c *command.Ctx) error {
 		return errNoCluster
 	}
 	if sc.flags&flagDeclared != 0 && e.lacksMemory(sc.flags) {
-		return errAllowOOM
+		return resp.ErrOOM
 	}
 	r := e.beginWith(e.take(), c, sc.sha, sc.flags, false)
 	defer e.end(r)

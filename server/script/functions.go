@@ -105,7 +105,7 @@ func (e *Engine) callFunction(c *command.Ctx) error {
 	case f.flags&flagNoCluster != 0 && e.o.Slots().Shards() > 1:
 		err = errNoCluster
 	case e.lacksMemory(f.flags):
-		err = errAllowOOM
+		err = resp.ErrOOM
 	}
 	if err != nil {
 		e.giveBack(s)
