@@ -36,7 +36,7 @@ type FS struct {
 // New returns a file system with nothing in it but the root.
 func New() *FS {
 	fs := &FS{}
-	fs.mu.root = &node{fs: fs, children: make(map[string]*node)}
+	fs.mu.root = &node{fs: fs, children: make(map[string]*node), links: 1} // never given back
 	fs.mu.locks = make(map[string]struct{})
 	return fs
 }

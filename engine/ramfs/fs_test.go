@@ -93,6 +93,23 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
+// Closing a folder, the root too, leaves what is in it alone.
+func TestOpenDir(t *testing.T) {
+	fs := New()
+	must(t, fs.MkdirAll("a", 0o755))
+	data := bytes.Repeat([]byte("x"), 2*chunkBytes)
+	must(t, create(t, fs, "a/f", data).Close())
+	for _, name := range []string{"/", ".", "a"} {
+		dir, err := fs.OpenDir(name)
+		must(t, err)
+		must(t, dir.Close())
+	}
+	must(t, create(t, fs, "a/g", make([]byte, 2*chunkBytes)).Close())
+	if !bytes.Equal(read(t, fs, "a/f"), data) || fs.Bytes() != 4*chunkBytes {
+		t.Fatalf("the file has changed, or %d bytes are taken", fs.Bytes())
+	}
+}
+
 func TestErrors(t *testing.T) {
 	fs := New()
 	must(t, fs.MkdirAll("d", 0o755))
