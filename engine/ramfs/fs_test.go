@@ -155,7 +155,7 @@ func TestLikeMem(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	mine, want := vfs.FS(New()), vfs.FS(vfs.NewMem())
 	both := []vfs.FS{mine, want}
-	for range 2000 {
+	for range 500 {
 		name, other := strconv.Itoa(rng.IntN(4)), strconv.Itoa(rng.IntN(4))
 		off, data := rng.Int64N(3*chunkBytes), bytes.Repeat([]byte{byte(rng.Int())}, rng.IntN(2*chunkBytes))
 		action := rng.IntN(6)
