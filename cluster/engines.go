@@ -144,6 +144,10 @@ func (n *Node) openDB(dir string, memtable int64, h hooks) (engine.Engine, error
 		Idle:             h.idle,
 		Logger:           n.o.Logger,
 	}
+	if m := n.o.MaxMemory.Bytes; n.files != nil && m > 0 {
+		o.TableBytes = min(max(m/256, 1<<20), 32<<20)
+		o.BaseLevelBytes = min(max(m/32, 2<<20), 64<<20)
+	}
 	n.engines.tuning.pebble(&o)
 	return opened(pebbledb.Open(dir, o))
 }

@@ -19,6 +19,7 @@ import (
 	"dkv/engine"
 	"dkv/engine/hot"
 	"dkv/engine/keyspace"
+	"dkv/engine/ramfs"
 )
 
 // Node is one process's part of a cluster: a folder, a log store, shards.
@@ -48,6 +49,10 @@ type Node struct {
 
 	source   *replica.Source // serves those who follow this node
 	follower follower        // this node's own following
+
+	files     *ramfs.FS // of a diskless node, otherwise nil
+	memory    memory
+	otherLive otherLive
 
 	messenger messenger
 	notifier  keyspace.Notifier
@@ -100,8 +105,11 @@ func Open(o Options) (_ *Node, err error) {
 		removed:   make(chan struct{}, 1),
 		welcomes:  make(chan welcomeRequest),
 		sending:   make(chan struct{}, maxSnapshotsSent),
+		files:     o.files,
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.memory.changed = make(chan struct{}, 1)
+	n.SetMaxMemory(o.MaxMemory)
 	n.setDown("The node is being opened")
 	n.source = n.newSource()
 	if n.follower.id, err = randomID(); err != nil {
@@ -138,6 +146,7 @@ func (n *Node) open() error {
 		n.goes(n.keep)
 	}
 	n.goes(n.sweepCopies)
+	n.goes(n.guardMemory)
 	if n.identity().State == stateAwaiting {
 		n.awaitSource()
 		return nil
@@ -264,6 +273,8 @@ func (n *Node) openShard(s *openShard) error {
 		OnFatal:       n.stop,
 		Following:     n.identity().follows(),
 		Notifier:      &n.notifier,
+		Tracker:       &n.memory.tracker,
+		Gate:          n.memoryGate,
 		OnNotes:       n.takeNotes,
 		OnApplied:     n.tellApplied,
 		OnReplaced:    n.tellReplaced,

@@ -10,6 +10,7 @@ import (
 
 	"dkv/cluster/raftlog"
 	"dkv/cluster/transport"
+	"dkv/engine/ramfs"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -83,6 +84,9 @@ type Options struct {
 	EngineFile string
 	// Diskless keeps log and engine in memory: nothing outlives the process.
 	Diskless bool
+	// MaxMemory to begin with, see Node.SetMaxMemory. A diskless node that has one
+	// chooses the defaults of the sizes below by it.
+	MaxMemory MaxMemory
 	// Fsync says when the log is synced; default raftlog.FsyncAlways.
 	Fsync raftlog.FsyncMode
 	// BlockCacheBytes, MemtableBytes: see pebbledb.Options. Zero: by the size
@@ -161,6 +165,8 @@ type Options struct {
 	// FS is the file system; default the disk. Tests pass one that crashes.
 	FS vfs.FS
 
+	files *ramfs.FS // FS, when Diskless
+
 	// snapshotPause is for tests: see maxSnapshotPause.
 	snapshotPause time.Duration
 	// began is for tests: when the node was started; zero: now.
@@ -175,9 +181,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Engine == "" {
 		o.Engine = EnginePebble
-	}
-	if o.HotCacheBytes == 0 {
-		o.HotCacheBytes = defaultHotCacheBytes
 	}
 	if o.TickInterval == 0 {
 		o.TickInterval = defaultTickInterval
@@ -208,13 +211,18 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Diskless {
-		o.FS = vfs.NewMem()
+		o = o.withMaxMemory()
+		o.files = ramfs.New()
+		o.FS = o.files
 		o.Dir = "diskless"
 		o.Fsync = raftlog.FsyncNo
 		// Files in memory grow byte by byte until they are recycled.
 		if o.LogSegmentBytes == 0 {
 			o.LogSegmentBytes = 4 << 20
 		}
+	}
+	if o.HotCacheBytes == 0 {
+		o.HotCacheBytes = defaultHotCacheBytes
 	}
 	// A log is cut by whole files: one that is to stay small is of small files.
 	if o.LogSegmentBytes == 0 && o.MaxLogBytes > 0 {

@@ -42,6 +42,7 @@ type admin struct {
 	blocked    atomic.Int64  // clients that wait: for keys, in WAIT, for the end of a pause
 	allowAll   atomic.Bool   // scripts may call more, see DEBUG SET-DISABLE-DENY-SCRIPTS
 	expired    atomic.Uint64 // expired keys that CONFIG RESETSTAT took off
+	evicted    atomic.Uint64 // likewise evicted ones
 }
 
 func newAdmin(o Options) *admin {
@@ -131,6 +132,7 @@ func (s *Server) resetStats() {
 	s.stats.Reset()
 	s.admin.saves.Store(0)
 	s.admin.expired.Store(expiredKeys(s.node.Metrics()))
+	s.admin.evicted.Store(s.node.Memory().Evicted)
 }
 
 func timeCmd(c *Conn, x *command.Ctx) error {

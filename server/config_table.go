@@ -8,7 +8,7 @@ import (
 )
 
 // params is the registry: dkv's own parameters, then those of Redis 7.2.
-var params = slices.Concat(dkvParams(), backupParams(), clusterParams(), replicaParams(), redisParams(), redisStoredParams(), redisClusterParams(), redisLaterParams(), tlsTableParams())
+var params = slices.Concat(dkvParams(), memoryParams(), backupParams(), clusterParams(), replicaParams(), redisParams(), redisStoredParams(), redisClusterParams(), redisLaterParams(), tlsTableParams())
 
 var paramByName = func() map[string]*param {
 	m := make(map[string]*param, 2*len(params))

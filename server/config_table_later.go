@@ -13,7 +13,7 @@ func redisLaterParams() []*param {
 	return []*param{
 		stored(kindBool, "replica-read-only slave-read-only", "yes", 0, "A replica is always read only."),
 		stored(kindBool, "replica-lazy-flush slave-lazy-flush", "no", 0, repl),
-		later(kindBool, "replica-ignore-maxmemory slave-ignore-maxmemory", "yes", 0, repl),
+		stored(kindBool, "replica-ignore-maxmemory slave-ignore-maxmemory", "yes", 0, "A replica never evicts by itself."),
 		stored(kindBool, "replica-ignore-disk-write-errors", "no", 0, repl),
 		stored(kindBool, "repl-disable-tcp-nodelay", "no", 0, repl),
 		stored(kindBool, "repl-diskless-sync", "yes", 0, repl),

@@ -26,7 +26,6 @@ func (p *param) oneOf(enum ...string) *param { p.enum = enum; return p }
 func redisStoredParams() []*param {
 	const imm, prot = paramImmutable, paramProtected
 	const (
-		why     = "Data is on disk, not in memory."
 		noRDB   = "dkv writes no RDB files; every write is in its log."
 		noAOF   = "dkv has a log of its own, always on; see fsync."
 		noFree  = "Freeing is always in the background."
@@ -34,13 +33,7 @@ func redisStoredParams() []*param {
 		noProc  = "Left to the service manager."
 	)
 	ps := []*param{
-		stored(kindMemory, "maxmemory", "0", 0, why),
-		stored(kindEnum, "maxmemory-policy", "noeviction", 0, why).oneOf("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"),
-		stored(kindInt, "maxmemory-samples", "5", 0, why).bounds(1, 64),
-		stored(kindInt, "maxmemory-eviction-tenacity", "10", 0, why).bounds(0, 100),
 		stored(kindPercent, "maxmemory-clients", "0", 0, "Each client has its own limits."),
-		stored(kindInt, "lfu-log-factor", "10", 0, why).bounds(0, maxInt32),
-		stored(kindInt, "lfu-decay-time", "1", 0, why).bounds(0, maxInt32),
 
 		stored(kindSave, "save", "3600 1 300 100 60 10000", 0, noRDB),
 		stored(kindString, "dbfilename", "dump.rdb", prot, noRDB),

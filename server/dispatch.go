@@ -175,6 +175,9 @@ func (c *Conn) admitted(args [][]byte) (spec *command.Spec, refusal resp.Error) 
 	if c.monitoring.Load() && spec.Flags&(command.FlagWrite|command.FlagReadOnly|command.FlagMayReplicate) != 0 {
 		return spec, "ERR Replica can't interact with the keyspace"
 	}
+	if c.srv.node.OutOfMemory() && c.deniesOOM(spec) {
+		return spec, resp.ErrOOM
+	}
 	if c.srv.repl.restricts() {
 		return spec, c.srv.restricted(spec)
 	}

@@ -68,7 +68,7 @@ func infoClients(w *infoWriter) {
 func infoMemory(w *infoWriter) {
 	m := w.srv.memory()
 	system := systemMemory()
-	dataset := m.blockCache + m.memtables
+	dataset := w.srv.dataset(m)
 	goMapped := m.goTotal - m.goReleased
 	w.size("used_memory", m.used)
 	w.size("used_memory_rss", m.rss)
@@ -89,6 +89,8 @@ func infoMemory(w *infoWriter) {
 	w.line("number_of_libraries", 0)
 	w.size("maxmemory", uint64(w.srv.config.Int("maxmemory")))
 	w.line("maxmemory_policy", w.srv.config.String("maxmemory-policy"))
+	w.size("dkv_maxmemory_data", uint64(max(m.node.Data, 0)))
+	w.size("dkv_maxmemory_data_limit", uint64(m.node.Limit))
 	w.line("allocator_frag_ratio", ratio(goMapped, m.heapInUse))
 	w.line("allocator_frag_bytes", int64(goMapped)-int64(m.heapInUse))
 	w.line("allocator_rss_ratio", ratio(m.rss, goMapped))
@@ -182,10 +184,11 @@ func infoStats(w *infoWriter) {
 	w.line("expired_stale_perc", 0.0)
 	w.line("expired_time_cap_reached_count", 0)
 	w.line("expire_cycle_cpu_milliseconds", 0)
-	w.line("evicted_keys", 0)
+	memory := w.srv.node.Memory()
+	w.line("evicted_keys", memory.Evicted-w.srv.admin.evicted.Load())
 	w.line("evicted_clients", 0)
-	w.line("total_eviction_exceeded_time", 0)
-	w.line("current_eviction_exceeded_time", 0)
+	w.line("total_eviction_exceeded_time", memory.Exceeded.Milliseconds())
+	w.line("current_eviction_exceeded_time", memory.ExceededNow.Milliseconds())
 	w.line("keyspace_hits", s.KeyspaceHits.Load())
 	w.line("keyspace_misses", s.KeyspaceMisses.Load())
 	w.line("pubsub_channels", w.srv.pubsub.count(toChannel))

@@ -36,6 +36,10 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 		<-ctx.Done()
 		return
 	}
+	if c.Bool("diskless") && c.Int("maxmemory") > 0 {
+		limitToMaxMemory(ctx, c, m)
+		return
+	}
 	base := c.Int("log-cache-size") + c.Int("hot-cache-size") + workingMemory
 	if !cgoEnabled {
 		for _, s := range m.Shards {
@@ -59,6 +63,35 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 		if diff := want - limit; diff > limit/16 || diff < -limit/16 {
 			limit = want
 			debug.SetMemoryLimit(limit)
+		}
+	}
+}
+
+// programMemory is what a process takes beside the memory of the Go runtime.
+const programMemory = 16 << 20
+
+// limitToMaxMemory has the collector keep a diskless process within maxmemory, as far as
+// what is live allows.
+func limitToMaxMemory(ctx context.Context, c *Config, m cluster.Metrics) {
+	outside := int64(programMemory)
+	if cgoEnabled {
+		for _, s := range m.Shards {
+			outside += int64(s.Engine.BlockCacheCapacity)
+		}
+	}
+	defer debug.SetMemoryLimit(math.MaxInt64)
+	tick := time.NewTicker(memoryInterval)
+	defer tick.Stop()
+	for {
+		live, bound := liveMemory(), c.Int("maxmemory")
+		if bound == 0 {
+			bound = math.MaxInt64
+		}
+		debug.SetMemoryLimit(max(bound-outside, live+live/16+workingMemory/4))
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

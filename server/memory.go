@@ -7,6 +7,7 @@ import (
 	"runtime/metrics"
 	"strings"
 
+	"dkv/cluster"
 	"dkv/server/command"
 )
 
@@ -31,7 +32,7 @@ func init() {
 
 // memoryFigures say where the process's memory is. All are bytes.
 type memoryFigures struct {
-	used       uint64 // by the Go runtime, and by the engine outside of it
+	used       uint64 // data and whatever else is live, see cluster.MemoryMetrics
 	rss        uint64 // as the system counts
 	peak       uint64 // the highest used that was seen
 	heapLive   uint64 // reachable at the last collection
@@ -42,6 +43,7 @@ type memoryFigures struct {
 	blockCache uint64
 	memtables  uint64
 	limit      uint64 // of the Go runtime, 0 is none
+	node       cluster.MemoryMetrics
 }
 
 // Names in runtime/metrics.
@@ -75,6 +77,7 @@ func (s *Server) memory() memoryFigures {
 	}
 	m.used = m.goTotal - m.goReleased
 	if s.node != nil {
+		m.node = s.node.Memory()
 		for _, shard := range s.node.Metrics().Shards {
 			m.blockCache += shard.Engine.BlockCacheBytes
 			m.memtables += shard.Engine.MemtableBytes
@@ -83,6 +86,13 @@ func (s *Server) memory() memoryFigures {
 	if cgoEnabled {
 		// The engine's cache and memtables are then outside of the Go heap.
 		m.used += m.blockCache + m.memtables
+	}
+	// What is live, without what the collector will free.
+	if m.node.Other > 0 {
+		m.used = uint64(m.node.Other)
+		if s.node.Diskless() {
+			m.used += uint64(max(m.node.Data, 0))
+		}
 	}
 	if m.rss == 0 {
 		m.rss = m.used
@@ -139,6 +149,10 @@ func memoryDoctor(c *Conn, x *command.Ctx) error {
 		advice++
 		b.WriteString("- The system counts twice of what is in use. MEMORY PURGE gives free pages back.\n")
 	}
+	if word := c.srv.keptTo(m); word != "" {
+		advice++
+		b.WriteString("- " + word + "\n")
+	}
 	if advice == 0 {
 		b.WriteString("Nothing looks wrong.\n")
 	}
@@ -154,7 +168,7 @@ func memoryStats(c *Conn, x *command.Ctx) error {
 	for _, db := range dbs {
 		keys += db.keys
 	}
-	dataset := m.blockCache + m.memtables
+	dataset := c.srv.dataset(m)
 	perKey := uint64(0)
 	if keys > 0 {
 		perKey = dataset / uint64(keys)

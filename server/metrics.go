@@ -58,6 +58,7 @@ var (
 	mLastSave      = gauge("last_save_timestamp_seconds", "When the engine was last flushed on request.")
 
 	mExpired      = counter("expired_keys", "Keys deleted because their time had come.", "shard")
+	mEvicted      = counter("evicted_keys", "Keys deleted to make room, see docs/cache.md.", "shard")
 	mLeading      = gauge("shard_leading", "1 where this node leads the shard.", "shard")
 	mTerm         = gauge("shard_term", "Raft term.", "shard")
 	mCommit       = gauge("shard_commit_index", "Position that is committed.", "shard")
@@ -206,6 +207,7 @@ func (c collector) collectCommands(s sink) {
 func collectShard(s sink, label string, m *shard.Metrics) {
 	put := func(f figure, v float64) { s.put(f, v, label) }
 	put(mExpired, float64(m.Expired))
+	put(mEvicted, float64(m.Evicted))
 	put(mLeading, float64(oneIf(m.Status.Leading)))
 	put(mTerm, float64(m.Status.Term))
 	put(mCommit, float64(m.Status.Commit))

@@ -44,6 +44,7 @@ func newScripts(s *Server) *script.Engine {
 		Follows:     s.node.Follows,
 		Stale:       s.staleReplica,
 		Alone:       s.lacksReplicas,
+		OutOfMemory: s.node.OutOfMemory,
 		Receivers:   s.pubsub.receivers,
 		Own:         s.runForScript,
 		AllowAll:    s.admin.allowAll.Load,

@@ -130,6 +130,7 @@ func New(o Options) (*Server, error) {
 	s.node.SetReceiver(s.takeMessages)
 	s.notes.init(s)
 	s.tracker.init(s)
+	s.followMaxMemory()
 	return s, nil
 }
 

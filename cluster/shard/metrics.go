@@ -28,6 +28,7 @@ type Metrics struct {
 	Tasks       uint64
 	QueueLength int
 	Expired     uint64 // keys deleted because their time had come
+	Evicted     uint64 // keys deleted to make room
 	// BatchLatency counts batches by the time from evaluation to reply.
 	BatchLatency    [latencyBuckets + 1]uint64
 	BatchLatencySum time.Duration
@@ -35,9 +36,9 @@ type Metrics struct {
 }
 
 type counters struct {
-	batches, tasks, expired atomic.Uint64
-	latencySum              atomic.Int64
-	latency                 [latencyBuckets + 1]atomic.Uint64
+	batches, tasks, expired, evicted atomic.Uint64
+	latencySum                       atomic.Int64
+	latency                          [latencyBuckets + 1]atomic.Uint64
 }
 
 func (c *counters) batch(tasks int, d time.Duration) {
@@ -51,6 +52,16 @@ func (c *counters) batch(tasks int, d time.Duration) {
 	c.latency[i].Add(1)
 }
 
+// Evicted counts the keys deleted to make room.
+func (s *Shard) Evicted() uint64 { return s.metrics.evicted.Load() }
+
+// EngineMetrics returns the engine's figures.
+func (s *Shard) EngineMetrics() engine.Metrics {
+	st := s.acquire()
+	defer st.Release()
+	return st.eng.Metrics()
+}
+
 // Metrics returns the shard's figures.
 func (s *Shard) Metrics() Metrics {
 	st := s.acquire()
@@ -62,6 +73,7 @@ func (s *Shard) Metrics() Metrics {
 		Tasks:           s.metrics.tasks.Load(),
 		QueueLength:     len(s.queue),
 		Expired:         s.metrics.expired.Load(),
+		Evicted:         s.metrics.evicted.Load(),
 		BatchLatencySum: time.Duration(s.metrics.latencySum.Load()),
 		Engine:          st.eng.Metrics(),
 	}

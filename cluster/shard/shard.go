@@ -79,6 +79,11 @@ type Options struct {
 	// one hour, since replaying a long log counts. Open does not wait where there
 	// are several.
 	StartTimeout time.Duration
+	// Tracker, if set, is told of uses of keys, see keyspace.Tracker.
+	Tracker *keyspace.Tracker
+	// Gate, if set, is asked before each batch of clients: nil, or a channel that is
+	// closed once there is room for more. A batch does not wait for ever.
+	Gate func() <-chan struct{}
 	// Following: see Shard.Follow.
 	Following bool
 }
@@ -130,6 +135,7 @@ type Shard struct {
 	state atomic.Pointer[state]
 
 	queue   chan *Task
+	room    chan *Task    // evictions, which go first
 	applied atomic.Uint64 // what readers see
 	leads   atomic.Uint64 // the term in which this node leads; zero: it does not
 	lead    chan struct{} // kicked when leads changes
@@ -186,6 +192,7 @@ func Open(o Options) (*Shard, error) {
 	s := &Shard{
 		o:          o,
 		queue:      make(chan *Task, queueTasks),
+		room:       make(chan *Task, 1),
 		lead:       make(chan struct{}, 1),
 		flushed:    make(chan struct{}, 1),
 		closing:    make(chan struct{}),
@@ -268,7 +275,7 @@ func (s *Shard) load() (raftlog.Index, error) {
 }
 
 func (s *Shard) newState(eng engine.Engine) (*state, error) {
-	return newState(eng, s.o.Notifier, func() {
+	return newState(eng, s.o.Notifier, s.o.Tracker, func() {
 		if s.o.Store != nil {
 			// Closing it and removing its files takes time, and the last to let go
 			// may be the group's goroutine.

@@ -29,7 +29,7 @@ func (e *troubled) Writable() error {
 	return e.Engine.Writable()
 }
 
-func openShard(t *testing.T) (*Shard, *troubled) {
+func openShard(t *testing.T, more ...func(*Options)) (*Shard, *troubled) {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	db, err := pebbledb.Open("db", pebbledb.Options{InMemory: true, Logger: quiet})
@@ -47,7 +47,11 @@ func openShard(t *testing.T) (*Shard, *troubled) {
 	if err := log.Shard(0).Reset(1, 1, &pb.ConfState{Voters: []uint64{1}}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(Options{NodeID: 1, Engine: e, Log: log.Shard(0), Logger: quiet})
+	o := Options{NodeID: 1, Engine: e, Log: log.Shard(0), Logger: quiet}
+	for _, f := range more {
+		f(&o)
+	}
+	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}

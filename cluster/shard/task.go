@@ -42,7 +42,8 @@ type Task struct {
 	// wait for keys, see Park. It must not wait.
 	OnPark func()
 
-	done chan error
+	alone bool // the batch is of this task only: see Evict
+	done  chan error
 
 	settle    func()
 	wishes    []Wish

@@ -60,10 +60,17 @@ func (s *Shard) runWriter() {
 		}
 		select {
 		case t := <-s.queue:
+			if t.Source == nil && t.Step == nil {
+				s.waitForRoom()
+			}
+			s.runBatch(t)
+		case t := <-s.room:
 			s.runBatch(t)
 		case <-s.closing:
 			select {
 			case t := <-s.queue:
+				s.runBatch(t)
+			case t := <-s.room:
 				s.runBatch(t)
 			default:
 				return
@@ -163,7 +170,7 @@ func (s *Shard) evaluate(first *Task) {
 	w := &s.w
 	w.tasks = w.tasks[:0]
 	s.evaluateOne(first)
-	for len(w.tasks) < maxBatchTasks && w.overlay.Batch().Len() < maxBatchBytes {
+	for !first.alone && len(w.tasks) < maxBatchTasks && w.overlay.Batch().Len() < maxBatchBytes {
 		select {
 		case t := <-s.queue:
 			if t.Source != nil || t.Step != nil {

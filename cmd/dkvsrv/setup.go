@@ -90,7 +90,25 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 			Foreign:  psync.New(psync.Options{Folder: receiveFolder(config), Limits: &config.Encodings}).Follow,
 		},
 	}
+	o.MaxMemory = config.MaxMemory()
+	sizedByMaxMemory(config, &o)
 	return o, clusterOptions(config, &o)
+}
+
+// sizedByMaxMemory leaves to a diskless node with a bound the sizes that nobody has
+// chosen: their defaults are for machines, not for bounds.
+func sizedByMaxMemory(config *server.Config, o *cluster.Options) {
+	if !o.Diskless || o.MaxMemory.Bytes == 0 {
+		return
+	}
+	for name, size := range map[string]*int64{
+		"hot-cache-size": &o.HotCacheBytes, "log-cache-size": &o.LogCacheBytes,
+		"repl-log-size": &o.LogRetainBytes, "max-log-size": &o.MaxLogBytes,
+	} {
+		if !config.Given(name) {
+			*size = 0
+		}
+	}
 }
 
 // receiveFolder is where the data of a Redis server is put while it is received: a

@@ -77,17 +77,6 @@ func (tx *Tx) FindTarget(db int, key []byte) (Entry, error) {
 	return e, err
 }
 
-// Idle returns for how many seconds the key has not been used, at least: see
-// accessTable.
-func (tx *Tx) Idle(e *Entry) int64 {
-	return tx.ks.access.idle(e.hash, tx.now)
-}
-
-// SetIdle has Idle say that the key was last used that many seconds ago.
-func (tx *Tx) SetIdle(e *Entry, seconds int64) {
-	tx.ks.access.setIdle(e.hash, tx.now, seconds)
-}
-
 func (tx *Tx) countLookup(e *Entry) {
 	if e.Exists() {
 		tx.Hits++
@@ -99,7 +88,7 @@ func (tx *Tx) countLookup(e *Entry) {
 
 func (tx *Tx) touch(e *Entry) {
 	if e.Exists() && !tx.NoTouch {
-		tx.ks.access.touch(e.hash, tx.now)
+		tx.ks.touch(e.hash, tx.now, false)
 	}
 }
 

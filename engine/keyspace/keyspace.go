@@ -38,6 +38,7 @@ type Keyspace struct {
 	popped      popQueue
 
 	notifier *Notifier // nil: nothing is noted
+	tracker  *Tracker  // nil: nothing is tracked
 
 	// foreign is held while the published state follows what was not evaluated
 	// here: another leader's batch, or Reload.

@@ -43,7 +43,7 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 	}
 
 	if !e.Exists() {
-		tx.ks.access.touch(e.hash, tx.now) // a new key; others were noted when found
+		tx.ks.touch(e.hash, tx.now, true) // a new key; others were noted when found
 		if e.stored {
 			tx.Note(ClassExpired, "expired", int(e.dbNum), e.key)
 		}

@@ -58,6 +58,13 @@ type Options struct {
 	// (smaller, several times the CPU of compactions).
 	Compression string
 
+	// TableBytes is the size of tables on every level, and BaseLevelBytes that of the
+	// first level below level 0. Small ones make compactions small, which need room for
+	// what they write until they end. Default: Pebble's, tables of 2 MiB and more, and
+	// 64 MiB.
+	TableBytes     int64
+	BaseLevelBytes int64
+
 	// MaxConcurrentCompactions is how many compactions may run at once when
 	// they fall behind; one runs otherwise. Default: half of GOMAXPROCS, at
 	// least 1, at most 8.
@@ -229,6 +236,14 @@ func (o Options) pebbleOptions(fs vfs.FS, cache *pebble.Cache, listener *pebble.
 		CompactionConcurrencyRange: func() (lower, upper int) {
 			return 1, o.MaxConcurrentCompactions
 		},
+	}
+	if o.TableBytes > 0 {
+		for i := range po.TargetFileSizes {
+			po.TargetFileSizes[i] = o.TableBytes
+		}
+	}
+	if o.BaseLevelBytes > 0 {
+		po.LBaseMaxBytes = o.BaseLevelBytes
 	}
 	po.Levels[0].Compression = func() *sstable.CompressionProfile { return compression }
 	if o.BloomBitsPerKey > 0 {

@@ -204,6 +204,9 @@ func restore(c *Ctx) error {
 	if o.idle >= 0 {
 		c.Tx.SetIdle(&e, o.idle)
 	}
+	if o.freq >= 0 {
+		c.Tx.SetUses(&e, o.freq)
+	}
 	c.Out.OK()
 	c.Tx.Trim()
 	return nil

@@ -32,24 +32,37 @@ func objectEncoding(c *Ctx) error {
 	return nil
 }
 
-const errNoLFU resp.Error = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
-	"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+const (
+	switching             = "Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+	errNoLFU   resp.Error = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. " + switching
+	errOnlyLFU resp.Error = "ERR An LFU maxmemory policy is selected, idle time not tracked. " + switching
+)
 
 func objectFreq(c *Ctx) error {
-	_, ok, err := c.inspect()
-	if ok {
+	e, ok, err := c.inspect()
+	if !ok {
+		return err
+	}
+	uses, tracked := c.Tx.Uses(&e)
+	if !tracked {
 		return errNoLFU
 	}
-	return err
+	c.Out.Int(uses)
+	c.Tx.Trim()
+	return nil
 }
 
 func objectIdletime(c *Ctx) error {
 	e, ok, err := c.inspect()
-	if ok {
-		c.Out.Int(c.Tx.Idle(&e))
-		c.Tx.Trim()
+	if !ok {
+		return err
 	}
-	return err
+	if _, tracked := c.Tx.Uses(&e); tracked {
+		return errOnlyLFU
+	}
+	c.Out.Int(c.Tx.Idle(&e))
+	c.Tx.Trim()
+	return nil
 }
 
 // Redis keeps one object for each small integer and reports this many references to

@@ -38,6 +38,8 @@ type Options struct {
 	Stale func() bool
 	// Alone reports whether there are too few replicas for writes (min-replicas-to-write).
 	Alone func() bool
+	// OutOfMemory reports whether commands that take memory are refused. nil: never.
+	OutOfMemory func() bool
 	// Receivers returns how many subscribers of this node a message of a channel has,
 	// of a shard channel when sharded.
 	Receivers func(sharded bool, channel []byte) int
@@ -241,9 +243,13 @@ func (e *Engine) mayRun(c *command.Ctx, f flags) error {
 		return resp.ErrMasterDown
 	case writes && e.o.Alone():
 		return resp.ErrNoReplicas
+	case f&(flagUndeclared|flagAllowOOM|flagNoWrites) == 0 && e.outOfMemory():
+		return resp.ErrOOM
 	}
 	return nil
 }
+
+func (e *Engine) outOfMemory() bool { return e.o.OutOfMemory != nil && e.o.OutOfMemory() }
 
 // numKeys returns the argument that counts the keys behind it.
 func numKeys(args [][]byte, notInt error) (int, error) {

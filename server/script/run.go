@@ -34,6 +34,7 @@ type run struct {
 	slots    slot.Map
 	limit    int        // of memory, bytes
 	refusal  resp.Error // of writes; "" when they are allowed
+	oom      bool       // what takes memory is refused until the first write
 	pending  int        // bytes of the batch before the script
 	records  int        // records of the batch before the script
 	began    time.Time
@@ -77,6 +78,7 @@ func (r *run) reset(c *command.Ctx, name string, f flags, function bool) {
 	r.refusal = ""
 	r.pending, r.records = 0, 0
 	clear(r.met)
+	r.oom = f&flagAllowOOM == 0 && r.engine.outOfMemory()
 	switch {
 	case f&flagNoWrites != 0, c.Spec.Flags&command.FlagReadOnly != 0:
 		r.refusal = errReadOnlyScript
@@ -318,6 +320,8 @@ func (r *run) admit(args [][]byte) (*command.Spec, error) {
 		return spec, r.refusal
 	case spec.Flags&command.FlagWrite != 0 && r.engine.o.Alone():
 		return spec, resp.ErrNoReplicas
+	case r.oom && spec.Flags&command.FlagDenyOOM != 0 && !r.wrote.Load():
+		return spec, resp.ErrOOM
 	case spec.Flags&command.FlagStale == 0 && r.engine.o.Stale():
 		return spec, errStale
 	}
