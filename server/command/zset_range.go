@@ -132,14 +132,20 @@ func (q *zrangeQuery) each(z *keyspace.Collection, emit func(member []byte, scor
 	if q.by == byLex {
 		return q.eachByLex(z, emit)
 	}
-	from, to := keyspace.BeforeScore(q.low.score), keyspace.AfterScore(q.high.score)
+	from, to := q.places()
+	return z.Scores(from, to, q.backwards, emit)
+}
+
+// places are the ends of a range of scores.
+func (q *zrangeQuery) places() (from, to keyspace.Place) {
+	from, to = keyspace.BeforeScore(q.low.score), keyspace.AfterScore(q.high.score)
 	if q.low.exclusive {
 		from = keyspace.AfterScore(q.low.score)
 	}
 	if q.high.exclusive {
 		to = keyspace.BeforeScore(q.high.score)
 	}
-	return z.Scores(from, to, q.backwards, emit)
+	return from, to
 }
 
 // eachByRank passes by the members before the range, or those behind it, whichever
@@ -244,9 +250,15 @@ func (q *zrangeQuery) lexPlaces(z *keyspace.Collection) (from, to keyspace.Place
 	}
 	if q.lowLex.infinite == 0 {
 		from = keyspace.BeforeMember(ends[0], q.lowLex.member)
+		if q.lowLex.exclusive {
+			from = keyspace.AfterMember(ends[0], q.lowLex.member)
+		}
 	}
 	if q.topLex.infinite == 0 {
 		to = keyspace.AfterMember(ends[0], q.topLex.member)
+		if q.topLex.exclusive {
+			to = keyspace.BeforeMember(ends[0], q.topLex.member)
+		}
 	}
 	return from, to, false, nil
 }
@@ -372,13 +384,30 @@ func (c *Ctx) countRange(by zrangeBy) error {
 	if err != nil {
 		return err
 	}
-	n := int64(0)
-	err = q.each(&z, func([]byte, float64) bool {
+	n, err := int64(0), error(nil)
+	if by == byScore {
+		n, err = z.Count(q.places())
+	} else {
+		n, err = q.countLex(&z)
+	}
+	c.Out.Int(n)
+	return err
+}
+
+// countLex counts the members of a range of members.
+func (q *zrangeQuery) countLex(z *keyspace.Collection) (n int64, err error) {
+	from, to, empty, err := q.lexPlaces(z)
+	if err != nil || empty {
+		return 0, err
+	}
+	if (q.lowLex.infinite != 0 || from.IsBound()) && (q.topLex.infinite != 0 || to.IsBound()) {
+		return z.Count(from, to) // all scores are the same, or both ends open
+	}
+	err = q.eachByLex(z, func([]byte, float64) bool {
 		n++
 		return true
 	})
-	c.Out.Int(n)
-	return err
+	return n, err
 }
 
 func zremrangebyrank(c *Ctx) error  { return c.removeRange(byRank) }
