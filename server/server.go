@@ -51,6 +51,8 @@ type Server struct {
 	tickets  tickets
 	scripts  *script.Engine
 
+	migrating migrateLinks
+
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
 
