@@ -31,12 +31,13 @@ type admin struct {
 	runID  string                 // of this process
 	replID atomic.Pointer[string] // set by DEBUG CHANGE-REPL-ID; nil: see Server.replID
 
-	// saved is the applied position that the last SAVE covered.
+	// saved is how many changes of keys there had been at the last SAVE.
 	saved      atomic.Uint64
 	lastSaveOK atomic.Bool
 	saveNanos  atomic.Int64 // duration of the last save, -1 before the first
 	saveBegan  atomic.Int64 // when the one under way began, unix ns; 0: there is none
 	saves      atomic.Uint64
+	rewriting  atomic.Bool // a BGREWRITEAOF is under way
 	peakMemory atomic.Uint64
 	blocked    atomic.Int64  // clients in WAIT
 	expired    atomic.Uint64 // expired keys that CONFIG RESETSTAT took off
@@ -46,7 +47,7 @@ func newAdmin(o Options) *admin {
 	a := &admin{runID: randomHex(20)}
 	a.lastSaveOK.Store(true)
 	a.saveNanos.Store(-1)
-	a.saved.Store(appliedIndex(o.Node.Metrics()))
+	a.saved.Store(keyChanges(o.Node.Metrics()))
 
 	o.Config.OnApply("fsync", func(v string) error {
 		mode, err := raftlog.ParseFsyncMode(v)
@@ -113,6 +114,15 @@ func appliedIndex(m cluster.Metrics) uint64 {
 	return sum
 }
 
+// keyChanges is how often keys were changed since the node was opened.
+func keyChanges(m cluster.Metrics) uint64 {
+	var sum uint64
+	for _, s := range m.Shards {
+		sum += s.Changes
+	}
+	return sum
+}
+
 // expiredKeys is how many keys were deleted because their time had come, since
 // the node was opened.
 func expiredKeys(m cluster.Metrics) uint64 {
@@ -154,7 +164,7 @@ func (s *Server) saveNow() error {
 // recordSave notes how a save goes for INFO.
 func (s *Server) recordSave(save func() error) error {
 	a := s.admin
-	applied := appliedIndex(s.node.Metrics())
+	changes := keyChanges(s.node.Metrics())
 	start := s.clock()
 	alone := a.saveBegan.CompareAndSwap(0, start.UnixNano())
 	err := save()
@@ -172,7 +182,7 @@ func (s *Server) recordSave(save func() error) error {
 		return err
 	}
 	a.saveNanos.Store(int64(s.clock().Sub(start)))
-	a.saved.Store(applied)
+	a.saved.Store(changes)
 	a.saves.Add(1)
 	return nil
 }
@@ -214,10 +224,14 @@ func bgSave(c *Conn, x *command.Ctx) error {
 // bgRewriteAOF compacts nothing by itself: the log is cut when the engine has
 // flushed what it holds, so that is what is asked for.
 func bgRewriteAOF(c *Conn, x *command.Ctx) error {
-	if c.srv.node.Metrics().Saving {
+	if c.srv.node.Metrics().Saving || c.srv.admin.rewriting.Load() {
 		return resp.Error("ERR Background append only file rewriting already in progress")
 	}
-	c.srv.inBackground(c.srv.saveNow)
+	c.srv.admin.rewriting.Store(true)
+	c.srv.inBackground(func() error {
+		defer c.srv.admin.rewriting.Store(false)
+		return c.srv.saveNow()
+	})
 	x.Out.Simple("Background append only file rewriting started")
 	return nil
 }

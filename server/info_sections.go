@@ -61,8 +61,13 @@ func infoClients(w *infoWriter) {
 	w.line("tracking_clients", 0)
 	w.line("pubsub_clients", w.srv.pubsub.clients.Load())
 	w.line("clients_in_timeout_table", 0)
-	w.line("total_blocking_keys", 0)
-	w.line("total_blocking_keys_on_nokey", 0)
+	keys, onNoKey := 0, 0
+	for i := range w.node.Shards {
+		keys += w.node.Shards[i].WaitedFor
+		onNoKey += w.node.Shards[i].WaitedForAny
+	}
+	w.line("total_blocking_keys", keys)
+	w.line("total_blocking_keys_on_nokey", onNoKey)
 }
 
 func infoMemory(w *infoWriter) {
@@ -123,7 +128,7 @@ func infoPersistence(w *infoWriter) {
 	if began := a.saveBegan.Load(); began != 0 {
 		running = max(w.now.UnixNano()-began, 0) / int64(time.Second)
 	}
-	applied := appliedIndex(w.node)
+	changes := keyChanges(w.node)
 	w.line("loading", oneIf(w.srv.loading()))
 	w.line("async_loading", 0)
 	w.line("current_cow_peak", 0)
@@ -132,7 +137,7 @@ func infoPersistence(w *infoWriter) {
 	w.line("current_fork_perc", 0.0)
 	w.line("current_save_keys_processed", 0)
 	w.line("current_save_keys_total", 0)
-	w.line("rdb_changes_since_last_save", applied-min(a.saved.Load(), applied))
+	w.line("rdb_changes_since_last_save", changes-min(a.saved.Load(), changes))
 	w.line("rdb_bgsave_in_progress", oneIf(w.node.Saving))
 	w.line("rdb_last_save_time", w.srv.node.LastSave().Unix())
 	w.line("rdb_last_bgsave_status", status)
@@ -143,7 +148,7 @@ func infoPersistence(w *infoWriter) {
 	w.line("rdb_last_load_keys_expired", 0)
 	w.line("rdb_last_load_keys_loaded", 0)
 	w.line("aof_enabled", 1)
-	w.line("aof_rewrite_in_progress", 0)
+	w.line("aof_rewrite_in_progress", oneIf(a.rewriting.Load()))
 	w.line("aof_rewrite_scheduled", 0)
 	w.line("aof_last_rewrite_time_sec", -1)
 	w.line("aof_current_rewrite_time_sec", -1)
@@ -199,7 +204,7 @@ func infoStats(w *infoWriter) {
 	w.line("dkv_pubsub_lost", w.srv.node.LostMessages()+w.srv.notes.lost())
 	w.line("latest_fork_usec", 0)
 	w.line("total_forks", 0)
-	w.line("migrate_cached_sockets", 0)
+	w.line("migrate_cached_sockets", w.srv.migrating.count())
 	w.line("slave_expires_tracked_keys", 0)
 	w.line("active_defrag_hits", 0)
 	w.line("active_defrag_misses", 0)
