@@ -45,6 +45,7 @@ type migration struct {
 	auth          [][]byte // what follows AUTH there
 	keys          [][]byte
 	link          *migrateLink
+	greeted       bool       // link knows who this is and which database it wants
 	sent          int        // keys that exist and were sent
 	refusal       resp.Error // the first that the other side has replied
 }
@@ -152,8 +153,8 @@ func (m *migration) sendAll() error {
 		if err != nil {
 			return err
 		}
-		if m.link.db == -1 {
-			return nil // refused before any key was
+		if !m.greeted {
+			return nil // refused, before any key was sent
 		}
 	}
 	return nil
@@ -220,46 +221,49 @@ func (m *migration) send(b *migrateKeys) (arrived [][]byte, err error) {
 	l := m.link
 	again := l.kept
 	l.timeout, l.kept = m.timeout, false
-	greeted, err := m.greet()
-	if err == nil && greeted {
+	if !m.greeted {
+		err = m.greet()
+	}
+	if m.greeted {
 		arrived, err = m.exchange(b)
 	}
 	if err != nil && again && len(arrived) == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
 		l.close() // the other side had closed it
-		m.link = nil
+		m.link, m.greeted = nil, false
 		return m.send(b)
 	}
 	return arrived, err
 }
 
-// greet says who this is and which database it wants, when the other side does not know.
-// It comes before any key, which otherwise might go to another database.
-func (m *migration) greet() (greeted bool, err error) {
+// greet says who this is and which database it wants, when the other side does not know:
+// the password with every MIGRATE that has one, since it may have been changed there. It
+// comes before any key, which otherwise might go to another database.
+func (m *migration) greet() error {
 	l := m.link
-	if l.db == m.db {
-		return true, nil
-	}
-	replies := 1
-	if l.db == -1 && m.auth != nil {
+	replies := 0
+	if m.auth != nil {
 		l.request(append([][]byte{[]byte("AUTH")}, m.auth...)...)
 		replies++
 	}
-	l.request([]byte("SELECT"), strconv.AppendInt(nil, int64(m.db), 10))
+	if l.db != m.db {
+		l.request([]byte("SELECT"), strconv.AppendInt(nil, int64(m.db), 10))
+		replies++
+	}
 	if err := l.flush(); err != nil {
-		return false, err
+		return err
 	}
 	l.db = -1
 	for range replies {
 		refusal, err := l.reply()
 		if err != nil {
-			return false, err
+			return err
 		}
 		m.accepted(refusal)
 	}
-	if m.refusal == "" {
+	if m.greeted = m.refusal == ""; m.greeted {
 		l.db = m.db
 	}
-	return m.refusal == "", nil
+	return nil
 }
 
 // exchange sends keys and reads what became of them.

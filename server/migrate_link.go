@@ -39,7 +39,7 @@ type migrateLink struct {
 	r       *bufio.Reader
 	out     resp.Writer
 	timeout time.Duration // of each step
-	db      int           // that was selected there; -1: not greeted yet
+	db      int           // that was selected there; -1: none
 	kept    bool          // it was idle: the other side may have closed it
 	expiry  *time.Timer   // closes it while it is idle
 	unwatch func() bool   // ends the watch over the server's end

@@ -147,6 +147,12 @@ func TestMigrateAuth(t *testing.T) {
 		t.Errorf("AUTH: %q", got)
 	}
 	m.from.do("SET", "k", "v")
+	m.to.do("AUTH", "secret")
+	m.to.do("CONFIG", "SET", "requirepass", "other")
+	if got := m.migrate("k", "0", "5000", "AUTH", "secret"); !strings.HasPrefix(got, "-ERR Target instance replied with error: WRONGPASS") {
+		t.Errorf("a password that does not hold any more: %q", got)
+	}
+	m.to.do("CONFIG", "SET", "requirepass", "secret")
 	if got := m.migrate("k", "0", "5000"); !strings.HasPrefix(got, "-ERR Target instance replied with error: NOAUTH") {
 		t.Errorf("another's connection was used: %q", got)
 	}
