@@ -30,7 +30,7 @@ type admin struct {
 	runID  string                 // of this process
 	replID atomic.Pointer[string] // set by DEBUG CHANGE-REPL-ID; nil: see Server.replID
 
-	// saved is the applied position that the last SAVE covered.
+	// saved is how many changes of keys there had been at the last SAVE.
 	saved      atomic.Uint64
 	lastSaveOK atomic.Bool
 	saveNanos  atomic.Int64 // duration of the last save, -1 before the first
@@ -50,7 +50,7 @@ func newAdmin(o Options) *admin {
 	a.lastSaveOK.Store(true)
 	a.saveNanos.Store(-1)
 	a.rewrite.nanos.Store(-1)
-	a.saved.Store(appliedIndex(o.Node.Metrics()))
+	a.saved.Store(keyChanges(o.Node.Metrics()))
 
 	o.Config.OnApply("fsync", func(v string) error {
 		mode, err := raftlog.ParseFsyncMode(v)
@@ -117,6 +117,15 @@ func appliedIndex(m cluster.Metrics) uint64 {
 	return sum
 }
 
+// keyChanges is how often keys were changed since the node was opened.
+func keyChanges(m cluster.Metrics) uint64 {
+	var sum uint64
+	for _, s := range m.Shards {
+		sum += s.Changes
+	}
+	return sum
+}
+
 // expiredKeys is how many keys were deleted because their time had come, since
 // the node was opened.
 func expiredKeys(m cluster.Metrics) uint64 {
@@ -159,7 +168,7 @@ func (s *Server) saveNow() error {
 // recordSave notes how a save goes for INFO.
 func (s *Server) recordSave(save func() error) error {
 	a := s.admin
-	applied := appliedIndex(s.node.Metrics())
+	changes := keyChanges(s.node.Metrics())
 	start := s.clock()
 	alone := a.saveBegan.CompareAndSwap(0, start.UnixNano())
 	err := save()
@@ -180,7 +189,7 @@ func (s *Server) recordSave(save func() error) error {
 		return err
 	}
 	a.saveNanos.Store(int64(s.clock().Sub(start)))
-	a.saved.Store(applied)
+	a.saved.Store(changes)
 	a.saves.Add(1)
 	return nil
 }

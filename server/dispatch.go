@@ -221,6 +221,8 @@ func (c *Conn) runBound(spec *command.Spec, args [][]byte) {
 	ws.last = spec
 	x := ws.ctx(spec, args)
 	err := c.runBoundIn(x)
+	// A handler that waits has sent what stood before its reply.
+	mark = min(mark, len(ws.out.Buf))
 	if err != nil {
 		ws.out.Buf = ws.out.Buf[:mark]
 		ws.error(errorText(err))

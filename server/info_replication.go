@@ -22,6 +22,11 @@ func infoReplication(w *infoWriter) {
 	}
 	r := newReplication(w.srv.topology(), w.node)
 	r.addReplicas(w.srv, w.node)
+	if follows && len(r.followers) == 0 {
+		// As in Redis, the source's once all of its history is here. A node with replicas
+		// of its own counts in the log that they follow.
+		r.offset = newFollowing(&f).offset
+	}
 	w.line("connected_slaves", len(r.followers))
 	if n := w.srv.repl.minReplicas.Load(); n > 0 && w.srv.repl.maxLag.Load() > 0 && !follows {
 		w.line("min_slaves_good_slaves", w.srv.goodReplicas())

@@ -61,8 +61,13 @@ func infoClients(w *infoWriter) {
 	w.line("tracking_clients", w.srv.tracker.active.Load())
 	w.line("pubsub_clients", w.srv.pubsub.clients.Load())
 	w.line("clients_in_timeout_table", 0)
-	w.line("total_blocking_keys", 0)
-	w.line("total_blocking_keys_on_nokey", 0)
+	keys, onNoKey := 0, 0
+	for i := range w.node.Shards {
+		keys += w.node.Shards[i].WaitedFor
+		onNoKey += w.node.Shards[i].WaitedForAny
+	}
+	w.line("total_blocking_keys", keys)
+	w.line("total_blocking_keys_on_nokey", onNoKey)
 }
 
 func infoMemory(w *infoWriter) {
@@ -125,7 +130,7 @@ func infoPersistence(w *infoWriter) {
 	if began := a.saveBegan.Load(); began != 0 {
 		running = max(w.now.UnixNano()-began, 0) / int64(time.Second)
 	}
-	applied := appliedIndex(w.node)
+	changes := keyChanges(w.node)
 	w.line("loading", oneIf(w.srv.loading()))
 	w.line("async_loading", 0)
 	w.line("current_cow_peak", 0)
@@ -134,7 +139,7 @@ func infoPersistence(w *infoWriter) {
 	w.line("current_fork_perc", 0.0)
 	w.line("current_save_keys_processed", 0)
 	w.line("current_save_keys_total", 0)
-	w.line("rdb_changes_since_last_save", applied-min(a.saved.Load(), applied))
+	w.line("rdb_changes_since_last_save", changes-min(a.saved.Load(), changes))
 	w.line("rdb_bgsave_in_progress", oneIf(w.srv.saving()))
 	w.line("rdb_last_save_time", w.srv.node.LastSave().Unix())
 	w.line("rdb_last_bgsave_status", status)
@@ -197,7 +202,7 @@ func infoStats(w *infoWriter) {
 	w.line("dkv_pubsub_lost", w.srv.node.LostMessages()+w.srv.notes.lost())
 	w.line("latest_fork_usec", 0)
 	w.line("total_forks", 0)
-	w.line("migrate_cached_sockets", 0)
+	w.line("migrate_cached_sockets", w.srv.migrating.count())
 	w.line("slave_expires_tracked_keys", 0)
 	w.line("active_defrag_hits", 0)
 	w.line("active_defrag_misses", 0)

@@ -35,6 +35,7 @@ func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, o
 			if notes := s.w.tx.Notes(); len(notes) > 0 {
 				s.notes = append(s.notes, bytes.Clone(notes))
 			}
+			s.metrics.changes.Add(s.w.tx.Changes)
 			st.ks.Publish(&s.w.tx)
 		}
 	default:
@@ -92,6 +93,9 @@ func (s *Shard) scanRecords(data []byte, record func(key, value []byte) error) e
 			return err
 		}
 		if key[0] != 's' {
+			if record != nil && key[0] == 'm' {
+				s.metrics.changes.Add(1)
+			}
 			continue
 		}
 		if bytes.Equal(key, sourceKey) {

@@ -15,7 +15,9 @@ import (
 // them. So it does not matter how many wait behind them, or for other keys.
 type lot struct {
 	count atomic.Int64 // of parked tasks
-	mu    struct {
+	// keys that somebody waits for, and those of them with an Any among the wishes.
+	keys, anyKeys atomic.Int64
+	mu            struct {
 		sync.Mutex
 		places map[placeKey]*place
 		last   uint64 // number of the last task that was parked
@@ -111,8 +113,10 @@ func (l *lot) addLocked(t *Task, hash func(key []byte) uint64) {
 		if p == nil {
 			p = new(place)
 			l.mu.places[sp.at] = p
+			l.keys.Add(1)
 		}
 		p.insert(sp)
+		l.tally(p, sp.wish, 1)
 	}
 	l.count.Add(1)
 }
@@ -134,13 +138,17 @@ func (p *place) insert(sp *spot) {
 	} else {
 		sp.next.prev = sp
 	}
-	p.count(sp.wish, 1)
 }
 
-func (p *place) count(w *Wish, by int) {
+// tally counts a wish in, or out.
+func (l *lot) tally(p *place, w *Wish, by int) {
 	p.wants[w.Type] += by
-	if w.Any {
-		p.any += by
+	if !w.Any {
+		return
+	}
+	was := p.any
+	if p.any += by; was == 0 || p.any == 0 {
+		l.anyKeys.Add(int64(by))
 	}
 }
 
@@ -159,9 +167,10 @@ func (l *lot) removeLocked(t *Task) {
 		} else {
 			sp.next.prev = sp.prev
 		}
-		p.count(sp.wish, -1)
+		l.tally(p, sp.wish, -1)
 		if p.first == nil {
 			delete(l.mu.places, sp.at)
+			l.keys.Add(-1)
 		}
 	}
 	t.spots, t.parked = nil, false

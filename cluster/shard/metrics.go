@@ -29,6 +29,12 @@ type Metrics struct {
 	QueueLength int
 	Expired     uint64 // keys deleted because their time had come
 	Evicted     uint64 // keys deleted to make room
+	// Changes counts what batches did to keys: on the node that evaluated them as
+	// keyspace.Tx.Changes does, elsewhere the records of keys in them.
+	Changes uint64
+	// WaitedFor is how many keys tasks wait for, WaitedForAny for how many of them in
+	// such a way that they are tried also when the key is gone.
+	WaitedFor, WaitedForAny int
 	// BatchLatency counts batches by the time from evaluation to reply.
 	BatchLatency    [latencyBuckets + 1]uint64
 	BatchLatencySum time.Duration
@@ -36,9 +42,9 @@ type Metrics struct {
 }
 
 type counters struct {
-	batches, tasks, expired, evicted atomic.Uint64
-	latencySum                       atomic.Int64
-	latency                          [latencyBuckets + 1]atomic.Uint64
+	batches, tasks, expired, evicted, changes atomic.Uint64
+	latencySum                                atomic.Int64
+	latency                                   [latencyBuckets + 1]atomic.Uint64
 }
 
 func (c *counters) batch(tasks int, d time.Duration) {
@@ -74,6 +80,9 @@ func (s *Shard) Metrics() Metrics {
 		QueueLength:     len(s.queue),
 		Expired:         s.metrics.expired.Load(),
 		Evicted:         s.metrics.evicted.Load(),
+		Changes:         s.metrics.changes.Load(),
+		WaitedFor:       int(s.lot.keys.Load()),
+		WaitedForAny:    int(s.lot.anyKeys.Load()),
 		BatchLatencySum: time.Duration(s.metrics.latencySum.Load()),
 		Engine:          st.eng.Metrics(),
 	}

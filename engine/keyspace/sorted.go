@@ -54,6 +54,9 @@ func AfterMember(score float64, member []byte) Place {
 	return Place{set: true, score: score, member: member, hasMember: true, after: true}
 }
 
+// IsBound reports whether the place is one, and not the zero value.
+func (p *Place) IsBound() bool { return p.set }
+
 // before reports whether an element stands before the place.
 func (p *Place) before(score float64, member []byte) bool {
 	if score != p.score {

@@ -21,6 +21,9 @@ type Tx struct {
 	// keys that a write replaced before the reaper met them. They only grow: the
 	// owner takes differences.
 	Hits, Misses, Expired uint64
+	// Changes counts the changes of keys in the batch of a write Tx: one a key and
+	// command, as a rule.
+	Changes uint64
 	// NoTouch leaves the access times of keys alone (CLIENT NO-TOUCH).
 	NoTouch bool
 	// KeepExpired has keys whose time has come be there all the same, as on a source
@@ -105,7 +108,7 @@ func (tx *Tx) OnClose(r Releaser) { tx.owner = r }
 func (ks *Keyspace) BeginWrite(tx *Tx, ov *engine.Overlay, nowMS int64, pos uint64) {
 	tx.begin(ks, ov, nowMS)
 	tx.ov = ov
-	tx.pos = pos
+	tx.pos, tx.Changes = pos, 0
 	tx.firstRecord = ov.Batch().Count()
 	tx.dbMap = dbMap(ks.dbMap.Load())
 	tx.reapedFrom = noReapBehind
@@ -204,11 +207,13 @@ type Mark struct {
 	swaps   int
 	undo    int
 	notes   int
+	changes uint64
 }
 
 // Mark returns the present state of a write Tx.
 func (tx *Tx) Mark() Mark {
-	return Mark{overlay: tx.ov.Mark(), dbMap: tx.dbMap, swaps: tx.swaps, undo: len(tx.undo), notes: len(tx.notes)}
+	return Mark{overlay: tx.ov.Mark(), dbMap: tx.dbMap, swaps: tx.swaps, undo: len(tx.undo), notes: len(tx.notes),
+		changes: tx.Changes}
 }
 
 // Rollback undoes every change since m. Keys that were changed since stay
@@ -223,7 +228,7 @@ func (tx *Tx) Rollback(m Mark) {
 	}
 	tx.undo = tx.undo[:m.undo]
 	tx.dbMap, tx.swaps = m.dbMap, m.swaps
-	tx.notes = tx.notes[:m.notes]
+	tx.notes, tx.Changes = tx.notes[:m.notes], m.changes
 	if tx.touchedAt >= m.notes {
 		tx.touchedAt = 0
 	}
@@ -295,6 +300,7 @@ func (tx *Tx) addCount(db physical, by count) {
 
 // changed records a change of a key for WATCH.
 func (tx *Tx) changed(db int, hash uint64) {
+	tx.Changes++
 	tx.ks.changes.record(db, hash, tx.pos)
 	if tx.observer != nil {
 		tx.observer.KeyChanged(db, hash)
@@ -303,6 +309,7 @@ func (tx *Tx) changed(db int, hash uint64) {
 
 // databaseChanged is changed for all keys of a database.
 func (tx *Tx) databaseChanged(db int) {
+	tx.Changes++
 	tx.ks.changes.recordDatabase(db, tx.pos)
 	if tx.observer != nil {
 		tx.observer.DatabaseChanged(db)

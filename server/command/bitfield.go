@@ -162,8 +162,9 @@ func (c *Ctx) readFields(ops []bitfieldOp) error {
 }
 
 // runField runs an operation on a string that is long enough for what it writes, and
-// replies its result.
-func (c *Ctx) runField(s []byte, op bitfieldOp) (wrote bool) {
+// replies its result. It reports whether the field has another number than before:
+// since 7.2 a field that stays as it is was not changed.
+func (c *Ctx) runField(s []byte, op bitfieldOp) (changed bool) {
 	raw := getField(s, op.at, op.field.width)
 	if op.kind == bitfieldGet {
 		c.Out.Int(op.field.number(raw))
@@ -176,11 +177,12 @@ func (c *Ctx) runField(s []byte, op bitfieldOp) (wrote bool) {
 		return false
 	}
 	setField(s, op.at, op.field.width, uint64(next))
+	changed = next != old
 	if op.kind == bitfieldSet {
 		next = old
 	}
 	c.Out.Int(next)
-	return true
+	return changed
 }
 
 // number is what a field's bits mean. Those of an unsigned field are a positive

@@ -92,7 +92,10 @@ func (m *streamMaker) beginGroup(last keyspace.StreamID, p *rdb.StreamPart) erro
 		return badStream("a group twice")
 	}
 	read := p.Read
-	if read < 0 {
+	switch {
+	case read == rdb.ReadUntold:
+		read = distance(m.s, last)
+	case read < 0:
 		read = keyspace.UnknownRead
 	}
 	m.group, m.pending = m.s.CreateGroup(p.Name, last, read), map[keyspace.StreamID]*rdb.StreamPart{}

@@ -1,8 +1,11 @@
 package command
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"dkv/server/rdb"
 )
 
 // A stream goes to a real server and comes back with its groups, their consumers and
@@ -55,5 +58,32 @@ func TestDumpStreamGroups(t *testing.T) {
 	// One whose time is over leaves nothing.
 	if got := c.do("RESTORE", "gone", "1", payload, "ABSTTL"); got != "+OK\r\n" || c.do("EXISTS", "gone") != ":0\r\n" {
 		t.Errorf("RESTORE of what has expired: %s", got)
+	}
+}
+
+// Groups written by a server before 7.0 have read as much as a real server takes them to
+// have.
+func TestRestoreOfAnOldStream(t *testing.T) {
+	o, c := newOracle(t), newClient(t)
+	for _, ids := range [][]uint64{nil, {3}, {3, 5, 6, 9}} {
+		payload := []byte{byte(rdb.TypeStream)}
+		nodes := rdb.NewStreamNodes(payload)
+		for _, id := range ids {
+			nodes.Add(rdb.StreamID{Millis: id, Seq: 1}, [][]byte{[]byte("f"), []byte("v")})
+		}
+		payload = rdb.AppendLength(nodes.End(), uint64(len(ids)))
+		payload = rdb.AppendStreamID(payload, rdb.StreamID{Millis: 9, Seq: 1})
+		places := []rdb.StreamID{{}, {Millis: 2}, {Millis: 3, Seq: 1}, {Millis: 5, Seq: 1}, {Millis: 9, Seq: 1}}
+		payload = rdb.AppendLength(payload, uint64(len(places)))
+		for i, place := range places {
+			payload = rdb.AppendStreamID(rdb.AppendString(payload, fmt.Appendf(nil, "group%d", i)), place)
+			payload = rdb.AppendLength(rdb.AppendLength(payload, 0), 0)
+		}
+		payload = rdb.AppendFooter(payload, 0)
+		for _, args := range [][]string{{"RESTORE", "old", "0", string(payload), "REPLACE"}, {"XINFO", "GROUPS", "old"}} {
+			if got, want := c.do(args...), o.do(args...); got != want {
+				t.Errorf("entries %v, %s:\n%q\nwant\n%q", ids, args[0], got, want)
+			}
+		}
 	}
 }

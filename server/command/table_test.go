@@ -78,6 +78,8 @@ func TestKeys(t *testing.T) {
 		{"georadiusbymember k store 1 m", "[1] <nil>"}, {"geosearchstore d s FROMMEMBER m BYRADIUS 1 m", "[1 2] <nil>"},
 		{"xread count 1 streams a b 0 0", "[4 5] <nil>"}, {"xreadgroup group streams c streams a >", "[5] <nil>"},
 		{"xgroup create k g 0", "[2] <nil>"}, {"xinfo stream k full", "[2] <nil>"},
+		{"migrate h 1 k 0 10 copy replace", "[3] <nil>"}, {"migrate h 1 '' 0 10 auth2 keys keys auth keys keys a keys", "[12 13] <nil>"},
+		{"migrate h 1 k 0 10 keys a", "[] " + ErrBadKeyArguments.Error()}, {"migrate h 1 '' 0 10 keys", "[] " + ErrBadKeyArguments.Error()},
 	} {
 		args := words(c.line)
 		raw := make([][]byte, len(args))

@@ -214,7 +214,7 @@ func zmscore(c *Ctx) error {
 func zrank(c *Ctx) error    { return c.replyRank(false) }
 func zrevrank(c *Ctx) error { return c.replyRank(true) }
 
-// replyRank counts the members on one side of a member: those are read one by one.
+// replyRank counts the members on one side of a member.
 func (c *Ctx) replyRank(backwards bool) error {
 	withScore := len(c.Args) == 4
 	if len(c.Args) > 4 || withScore && !isWord(c.Args[3], "WITHSCORE") {
@@ -240,11 +240,7 @@ func (c *Ctx) replyRank(backwards bool) error {
 	if backwards {
 		from, to = keyspace.AfterMember(score, c.Args[2]), keyspace.Place{}
 	}
-	rank := int64(0)
-	err = z.Scores(from, to, false, func([]byte, float64) bool {
-		rank++
-		return true
-	})
+	rank, err := z.Count(from, to)
 	if err != nil {
 		return err
 	}

@@ -132,14 +132,20 @@ func (q *zrangeQuery) each(z *keyspace.Collection, emit func(member []byte, scor
 	if q.by == byLex {
 		return q.eachByLex(z, emit)
 	}
-	from, to := keyspace.BeforeScore(q.low.score), keyspace.AfterScore(q.high.score)
+	from, to := q.places()
+	return z.Scores(from, to, q.backwards, emit)
+}
+
+// places are the ends of a range of scores.
+func (q *zrangeQuery) places() (from, to keyspace.Place) {
+	from, to = keyspace.BeforeScore(q.low.score), keyspace.AfterScore(q.high.score)
 	if q.low.exclusive {
 		from = keyspace.AfterScore(q.low.score)
 	}
 	if q.high.exclusive {
 		to = keyspace.BeforeScore(q.high.score)
 	}
-	return z.Scores(from, to, q.backwards, emit)
+	return from, to
 }
 
 // eachByRank passes by the members before the range, or those behind it, whichever
@@ -244,9 +250,15 @@ func (q *zrangeQuery) lexPlaces(z *keyspace.Collection) (from, to keyspace.Place
 	}
 	if q.lowLex.infinite == 0 {
 		from = keyspace.BeforeMember(ends[0], q.lowLex.member)
+		if q.lowLex.exclusive {
+			from = keyspace.AfterMember(ends[0], q.lowLex.member)
+		}
 	}
 	if q.topLex.infinite == 0 {
 		to = keyspace.AfterMember(ends[0], q.topLex.member)
+		if q.topLex.exclusive {
+			to = keyspace.BeforeMember(ends[0], q.topLex.member)
+		}
 	}
 	return from, to, false, nil
 }
@@ -358,27 +370,6 @@ func (c *Ctx) fitsListpack(members []scoredMember) bool {
 	l := c.limits()
 	long := func(m scoredMember) bool { return int64(len(m.member)) > l.ZSetListpackValue.Load() }
 	return int64(len(members)) <= l.ZSetListpackEntries.Load() && !slices.ContainsFunc(members, long)
-}
-
-func zcount(c *Ctx) error    { return c.countRange(byScore) }
-func zlexcount(c *Ctx) error { return c.countRange(byLex) }
-
-func (c *Ctx) countRange(by zrangeBy) error {
-	q := zrangeQuery{by: by}
-	if err := c.parseZrangeBounds(&q, 2); err != nil {
-		return err
-	}
-	z, err := c.readCollection(c.Args[1], keyspace.TypeZSet)
-	if err != nil {
-		return err
-	}
-	n := int64(0)
-	err = q.each(&z, func([]byte, float64) bool {
-		n++
-		return true
-	})
-	c.Out.Int(n)
-	return err
 }
 
 func zremrangebyrank(c *Ctx) error  { return c.removeRange(byRank) }

@@ -32,7 +32,8 @@ type StreamPart struct {
 	Length            uint64
 	First, MaxDeleted StreamID
 	Added             uint64
-	// Read is how many entries a group has read; -1: not known.
+	// Read is how many entries a group has read; -1: not known; ReadUntold: before
+	// Redis 7.0, which counts it when it loads a group.
 	Read int64
 	// Time is when an entry was last delivered, or a consumer seen; Active when a
 	// consumer was last given something (-1: never). Unix times in ms.
@@ -40,6 +41,9 @@ type StreamPart struct {
 	// Count is how often an entry was delivered.
 	Count uint64
 }
+
+// ReadUntold is StreamPart.Read of a group that was written before there was one.
+const ReadUntold = -2
 
 const (
 	streamIDBytes = 16
@@ -291,7 +295,7 @@ func (r *Reader) streamGroup(t Type, emit Emit) error {
 	if err != nil {
 		return err
 	}
-	g := StreamPart{Kind: StreamGroup, Name: r.hold(b), Read: -1}
+	g := StreamPart{Kind: StreamGroup, Name: r.hold(b), Read: ReadUntold}
 	if g.ID, err = r.countedID(); err != nil {
 		return err
 	}

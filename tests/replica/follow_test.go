@@ -63,6 +63,9 @@ func TestReplica(t *testing.T) {
 			t.Errorf("INFO replication on the replica: %s is %q, want %q", field, info[field], want)
 		}
 	}
+	harness.Until(t, patience, "the replica to be where its source is", func() bool {
+		return r.Info("replication")["master_repl_offset"] == s.Info("replication")["master_repl_offset"]
+	})
 	if a, b := s.Info("replication")["master_replid"], info["master_replid"]; a != b || len(a) != 40 {
 		t.Errorf("master_replid is %q on the source and %q on the replica", a, b)
 	}
