@@ -121,6 +121,9 @@ func (s *Spec) KeyPositions(args [][]byte) (keys []KeyPosition, err error) {
 	if !s.GoodArity(len(args)) {
 		return nil, ErrBadKeyArity
 	}
+	if s.AllKeys != nil {
+		return s.AllKeys(args), nil
+	}
 	for i := range s.KeySpecs {
 		if keys, err = s.KeySpecs[i].appendKeys(keys, args); err != nil {
 			return nil, err
