@@ -9,18 +9,37 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"dkv/tests/harness"
 )
 
-// rueidis connects to a place, in RESP3. Its client-side cache needs CLIENT TRACKING.
+// rueidis connects to a place, in RESP3, with its client-side cache where the server
+// tracks what clients keep.
 func (p place) rueidis(t *testing.T) rueidis.Client {
 	t.Helper()
-	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: p.addrs, ForceSingleClient: !p.clustered, DisableCache: true,
-		ShuffleInit: p.clustered})
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: p.addrs, ForceSingleClient: !p.clustered,
+		DisableCache: !p.tracks(t), ShuffleInit: p.clustered})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// tracks reports whether there is CLIENT TRACKING.
+func (p place) tracks(t *testing.T) bool {
+	t.Helper()
+	c, err := harness.Dial(p.addrs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(programLimit))
+	r, err := c.Call("CLIENT", "TRACKING", "OFF")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !r.IsError()
 }
 
 // TestRueidis runs what applications do with rueidis.
@@ -34,6 +53,12 @@ func TestRueidis(t *testing.T) {
 		t.Run("scripts", func(t *testing.T) { rueidisScripts(t, c) })
 		t.Run("messages", func(t *testing.T) { rueidisMessages(t, c, p.rueidis(t)) })
 		t.Run("waiting", func(t *testing.T) { rueidisWaiting(t, c) })
+		t.Run("cache", func(t *testing.T) {
+			if !p.tracks(t) {
+				t.Skip("skipped: there is no CLIENT TRACKING")
+			}
+			rueidisCache(t, c, p.rueidis(t))
+		})
 	})
 }
 
@@ -180,4 +205,33 @@ func rueidisWaiting(t *testing.T, c rueidis.Client) {
 	if err := <-popped; err != nil {
 		t.Fatal(err)
 	}
+}
+
+// rueidisCache keeps values on the client's side, until another client changes them.
+func rueidisCache(t *testing.T, c, other rueidis.Client) {
+	ctx := t.Context()
+	cached := func(key string) rueidis.RedisResult { return c.DoCache(ctx, c.B().Get().Key(key).Cache(), time.Minute) }
+	set := func(value string) {
+		t.Helper()
+		if err := other.Do(ctx, other.B().Set().Key("{r}cached").Value(value).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range 20 {
+		want := "value " + strconv.Itoa(round)
+		set(want)
+		harness.Until(t, programLimit, "the new value", func() bool {
+			got, err := cached("{r}cached").ToString()
+			return err == nil && got == want
+		})
+		harness.Until(t, programLimit, "a value from the cache", func() bool { return cached("{r}cached").IsCacheHit() })
+	}
+	if err := other.Do(ctx, other.B().Del().Key("{r}cached").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Until(t, programLimit, "the deletion", func() bool { return rueidis.IsRedisNil(cached("{r}cached").Error()) })
+	if err := other.Do(ctx, other.B().Set().Key("{r}cached").Value("short").PxMilliseconds(100).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Until(t, programLimit, "the expiry", func() bool { return rueidis.IsRedisNil(cached("{r}cached").Error()) })
 }

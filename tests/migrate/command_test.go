@@ -91,7 +91,7 @@ func TestMigrateReplies(t *testing.T) {
 			{"-ERR value is not an integer or out of range\r\n", []string{"MIGRATE", "127.0.0.1", "1", "a", "0", "soon"}},
 			{"-IOERR error or timeout writing to target instance\r\n", []string{"MIGRATE", "127.0.0.1", "1", "a", "0", "100"}},
 			{"-IOERR error or timeout connecting to the client\r\n", []string{"MIGRATE", "no host", "1", "a", "0", "100"}},
-			{"-ERR Target instance replied with error: ERR DB index is out of range\r\n", to("a", "99")},
+			{"-ERR Target instance replied with error: ERR DB index is out of range\r\n", to("c", "99")},
 			{"+OK\r\n", to("a", "0", "COPY")},
 			{busy, to("a", "0", "COPY")},
 			{busy, to("a", "0")},
@@ -418,4 +418,28 @@ func TestMigrateOfCluster(t *testing.T) {
 	if r := cluster.Nodes()[2].Must(t, "DBSIZE"); string(r.Raw) != ":401\r\n" {
 		t.Errorf("DBSIZE of the cluster: %s", r)
 	}
+}
+
+// TestMigrateThroughLeaderChange kills the leader while the target has the key: the next
+// leader deletes it, once it knows that it was not changed.
+func TestMigrateThroughLeaderChange(t *testing.T) {
+	harness.NeedItself(t)
+	cluster := harness.StartCluster(t, harness.ClusterOptions{})
+	leader := cluster.MustLeader(t)
+	n := cluster.Others(leader)[0]
+	n.Must(t, "SET", "k", "v")
+	requests := 0
+	port := falseTarget(t, func([]string) string {
+		if requests++; requests == 1 {
+			leader.Kill()
+		}
+		return "+OK\r\n"
+	})
+	if r := n.Must(t, "MIGRATE", "127.0.0.1", port, "k", "0", "20000"); string(r.Str) != "OK" {
+		t.Errorf("%s", r)
+	}
+	if r := n.Must(t, "EXISTS", "k"); string(r.Raw) != ":0\r\n" {
+		t.Errorf("EXISTS: %s", r)
+	}
+	leader.MustStart(t)
 }
