@@ -43,7 +43,7 @@ const (
 const (
 	errMigrateConnect resp.Error = "IOERR error or timeout connecting to the client"
 	errMigrateWrite   resp.Error = "IOERR error or timeout writing to target instance"
-	errMigrateRead    resp.Error = "IOERR error or timeout reading from target instance"
+	errMigrateRead    resp.Error = "IOERR error or timeout reading to target instance"
 	errMigrateChanged resp.Error = "IOERR the key was changed whenever it had been sent, it is in both instances"
 )
 

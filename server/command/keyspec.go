@@ -122,7 +122,10 @@ func (s *Spec) KeyPositions(args [][]byte) (keys []KeyPosition, err error) {
 		return nil, ErrBadKeyArity
 	}
 	if s.AllKeys != nil {
-		return s.AllKeys(args), nil
+		if keys = s.AllKeys(args); keys == nil {
+			return nil, ErrBadKeyArguments
+		}
+		return keys, nil
 	}
 	for i := range s.KeySpecs {
 		if keys, err = s.KeySpecs[i].appendKeys(keys, args); err != nil {

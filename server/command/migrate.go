@@ -90,6 +90,7 @@ options:
 			break options
 		}
 	}
+	keys = []KeyPosition{}
 	for i := first; i <= last; i++ {
 		keys = append(keys, KeyPosition{Arg: i, Flags: flags})
 	}

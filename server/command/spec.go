@@ -21,7 +21,7 @@ type Spec struct {
 	// arguments tell them; nil: there are none.
 	MoreKeys func(args [][]byte) []KeyPosition
 	// AllKeys finds the keys in place of KeySpecs, where these find what is none; nil:
-	// KeySpecs do.
+	// KeySpecs do. It returns nil for arguments that cannot be right.
 	AllKeys func(args [][]byte) []KeyPosition
 	// Snapshot: a read that looks at more than one key, see WantsSnapshot.
 	Snapshot bool

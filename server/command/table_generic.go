@@ -143,7 +143,7 @@ var genericTable = []*Spec{
 		Args: []Arg{
 			str("host"),
 			integer("port"),
-			oneOf("key-selector", key("key"), token("").named("empty-string")),
+			oneOf("key-selector", key("key"), token(`""`).named("empty-string")),
 			integer("destination-db"),
 			integer("timeout"),
 			token("COPY").opt().since("3.0.0"),

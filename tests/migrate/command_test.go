@@ -201,7 +201,7 @@ func TestMigrateBrokenOff(t *testing.T) {
 				c.OK("SET", fmt.Sprint("k", i), "v")
 				args = append(args, fmt.Sprint("k", i))
 			}
-			c.Want("-IOERR error or timeout reading from target instance\r\n", args...)
+			c.Want("-IOERR error or timeout reading to target instance\r\n", args...)
 			for i := range 10 {
 				want := ":1\r\n"
 				if i < 3 {
@@ -237,11 +237,11 @@ func TestMigrateHoldsNobodyUp(t *testing.T) {
 	default:
 	}
 	close(over)
-	if r := <-replied; r != "-IOERR error or timeout reading from target instance\r\n" {
+	if r := <-replied; r != "-IOERR error or timeout reading to target instance\r\n" {
 		t.Errorf("%q", r)
 	}
 	other.Want("$3\r\nnew\r\n", "GET", "k")
-	c.Want("-IOERR error or timeout reading from target instance\r\n", "MIGRATE", "127.0.0.1", silent(t), "k", "0", "50")
+	c.Want("-IOERR error or timeout reading to target instance\r\n", "MIGRATE", "127.0.0.1", silent(t), "k", "0", "50")
 	// Whoever asks may go: nothing waits for the target then.
 	c.OK("CLIENT", "SETNAME", "asker")
 	before := strings.Count(string(other.Do("CLIENT", "LIST").Str), "\n")
