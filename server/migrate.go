@@ -25,9 +25,11 @@ func init() { bind("migrate", migrate) }
 //     is one entry of the log, and nothing is deleted that was changed after it was read.
 //     Where the leader is, or whether it has changed, does not matter to it.
 //
-// A key that was changed in between is sent again as it is now, or deleted at the
-// target when it is gone here: others see that the key was moved after their change, as
-// if all had happened at once, as it does in Redis, which answers nobody meanwhile.
+// A key that was changed in between is sent again as it is now: others see that the key
+// was moved after their change, as if all had happened at once, as it does in Redis,
+// which answers nobody meanwhile. One that is gone by then stays at the target, and the
+// reply says so: it may have been another MIGRATE that moved it there, and to delete it
+// there would lose it.
 
 const (
 	// migrateKeysAtOnce and migrateBytesAtOnce bound what is held in memory: the value
@@ -38,13 +40,14 @@ const (
 	migrateAttempts = 16
 )
 
-// Errors in the words of Redis, and one of ours: the code says, as there, that a key may
+// Errors in the words of Redis, and two of ours: the code says, as there, that a key may
 // be on both sides.
 const (
 	errMigrateConnect resp.Error = "IOERR error or timeout connecting to the client"
 	errMigrateWrite   resp.Error = "IOERR error or timeout writing to target instance"
 	errMigrateRead    resp.Error = "IOERR error or timeout reading to target instance"
 	errMigrateChanged resp.Error = "IOERR the key was changed whenever it had been sent, it is in both instances"
+	errMigrateGone    resp.Error = "IOERR the key was deleted after it had been sent, the target instance has it"
 )
 
 var specDel = command.Lookup([]byte("del"))
@@ -130,7 +133,7 @@ func (c *Conn) migrateShard(t *migrationTarget, part shardKeys) (found bool, err
 			return found, err
 		}
 		keys = keys[taken:]
-		p.items = slices.DeleteFunc(p.items, func(i parcelItem) bool { return i.gone })
+		p.items = present(p.items)
 		found = found || len(p.items) > 0
 		if err := c.migrateParcel(t, p); err != nil {
 			return found, err
@@ -142,21 +145,27 @@ func (c *Conn) migrateShard(t *migrationTarget, part shardKeys) (found bool, err
 // migrateParcel sends what was read and deletes it here, again for what was changed.
 func (c *Conn) migrateParcel(t *migrationTarget, p parcel) error {
 	var late [][]byte // keys that have to be sent again
+	var gone error
 	for attempt := 0; len(p.items) > 0; attempt++ {
 		if attempt == migrateAttempts {
 			return errMigrateChanged
+		}
+		if attempt > 0 {
+			all := len(p.items)
+			if p.items = present(p.items); len(p.items) < all {
+				gone = errMigrateGone
+			}
 		}
 		accepted, failed := t.deliver(p.items, attempt > 0)
 		if t.Copy {
 			return failed
 		}
-		accepted = slices.DeleteFunc(accepted, func(i parcelItem) bool { return i.gone })
 		changed, err := c.deleteUnchanged(p, accepted)
 		if err := errors.Join(failed, err); err != nil {
 			return err
 		}
 		if late = append(late, changed...); len(late) == 0 {
-			return nil
+			return gone
 		}
 		taken := 0
 		if p, taken, err = c.pack(p.shard, late); err != nil {
@@ -164,7 +173,12 @@ func (c *Conn) migrateParcel(t *migrationTarget, p parcel) error {
 		}
 		late = late[taken:]
 	}
-	return nil
+	return gone
+}
+
+// present leaves out the keys that there are not.
+func present(items []parcelItem) []parcelItem {
+	return slices.DeleteFunc(items, func(i parcelItem) bool { return i.gone })
 }
 
 // pack reads the first of some keys; taken is how many.

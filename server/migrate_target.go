@@ -65,9 +65,6 @@ func (t *migrationTarget) deliver(items []parcelItem, again bool) (accepted []pa
 
 // appendItem appends the command that brings a key.
 func (t *migrationTarget) appendItem(dst []byte, item *parcelItem, again bool) []byte {
-	if item.gone {
-		return appendBulks(dst, []byte("DEL"), item.key)
-	}
 	args := [][]byte{[]byte("RESTORE"), item.key, strconv.AppendInt(nil, item.ttl, 10), item.payload, []byte("REPLACE")}
 	if !t.Replace && !again {
 		args = args[:4]

@@ -279,6 +279,7 @@ func TestMigrateOfWhatChanges(t *testing.T) {
 	harness.NeedItself(t)
 	srv := harness.Dkv(t)
 	other := srv.Dial(t)
+	moved := falseTarget(t, func([]string) (string, bool) { return "+OK\r\n", true })
 	for _, tc := range []struct {
 		name    string
 		change  [][]string // after each request
@@ -288,8 +289,9 @@ func TestMigrateOfWhatChanges(t *testing.T) {
 	}{
 		{"once", [][]string{{"APPEND", "k", "1"}}, "+OK\r\n", "RESTORE RESTORE/REPLACE", 0},
 		{"twice", [][]string{{"APPEND", "k", "1"}, {"APPEND", "k", "2"}}, "+OK\r\n", "RESTORE RESTORE/REPLACE RESTORE/REPLACE", 0},
-		{"deleted", [][]string{{"DEL", "k"}}, "+OK\r\n", "RESTORE DEL", 0},
-		{"gone and back", [][]string{{"DEL", "k"}, {"SET", "k", "1"}}, "+OK\r\n", "RESTORE DEL", 1},
+		{"deleted", [][]string{{"DEL", "k"}}, "-IOERR the key was deleted after it had been sent, the target instance has it\r\n", "RESTORE", 0},
+		{"moved by another", [][]string{{"MIGRATE", "127.0.0.1", moved, "k", "0", "5000"}}, "-IOERR the key was deleted after it had been sent, the target instance has it\r\n", "RESTORE", 0},
+		{"changed, then deleted", [][]string{{"APPEND", "k", "1"}, {"DEL", "k"}}, "-IOERR the key was deleted after it had been sent, the target instance has it\r\n", "RESTORE RESTORE/REPLACE", 0},
 		{"another", [][]string{{"SET", "other", "1"}}, "+OK\r\n", "RESTORE", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
