@@ -37,8 +37,8 @@ LONG       := -run 'CrashAnywhere|ScriptMemoryLimit|ScriptBombs' ./cluster ./ser
 # The black-box suites only drive other processes. Those that mostly wait for them run
 # two at a time; beside those that measure time or memory, or take the machine down in
 # a part, nothing runs.
-TOGETHER   := ./tests/migrate ./tests/replica ./tests/differential ./tests/compat
-ALONE      := ./tests/cluster ./tests/crash ./tests/limits
+TOGETHER   := ./tests/migrate ./tests/replica ./tests/differential ./tests/compat ./tests/examples
+ALONE      := ./tests/cluster ./tests/crash ./tests/limits ./tests/apps
 TESTFLAGS  ?=
 
 .PHONY: help build run cluster test test-tools race chaos lint fuzz bench bench-cluster cover clean

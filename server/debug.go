@@ -212,7 +212,11 @@ func debugObject(c *Conn, x *command.Ctx, args [][]byte) error {
 		if !e.Exists() {
 			return resp.ErrNoSuchKey
 		}
-		length, idle := len(e.Body), tx.Idle(&e)
+		value, _, err := command.AppendValue(nil, tx, &e)
+		if err != nil {
+			return err
+		}
+		length, idle := len(value), tx.Idle(&e)
 		encoding, err := c.encoding(tx, x.DB, args[0])
 		if err != nil {
 			return err

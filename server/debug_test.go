@@ -38,7 +38,7 @@ func TestDebug(t *testing.T) {
 			t.Errorf("%s: %q", tc.request, got)
 		}
 	}
-	if got := c.do("DEBUG", "OBJECT", "key:1"); !strings.HasPrefix(got, "+Value at:0x0 refcount:1 encoding:embstr serializedlength:7 lru:") {
+	if got := c.do("DEBUG", "OBJECT", "key:1"); !strings.HasPrefix(got, "+Value at:0x0 refcount:1 encoding:embstr serializedlength:8 lru:") {
 		t.Errorf("OBJECT: %q", got)
 	}
 	before := s.replID("cluster")

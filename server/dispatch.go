@@ -44,6 +44,7 @@ var (
 	specReset   = command.Lookup([]byte("reset"))
 	specSelect  = command.Lookup([]byte("select"))
 	specHello   = command.Lookup([]byte("hello"))
+	specMigrate = command.Lookup([]byte("migrate"))
 )
 
 // dispatch runs a command, queues it, or refuses it. Writes to the keyspace
@@ -161,7 +162,7 @@ func (c *Conn) admitted(args [][]byte) (spec *command.Spec, refusal resp.Error) 
 	if c.mustAuthenticate() && spec.Flags&command.FlagNoAuth == 0 {
 		return spec, resp.ErrNoAuth
 	}
-	if c.txn.open && spec.Flags&command.FlagNoMulti != 0 {
+	if c.txn.open && (spec.Flags&command.FlagNoMulti != 0 || spec == specMigrate) {
 		return spec, resp.ErrNotAllowedInMulti
 	}
 	if u := c.account.Load().user.Load(); !u.All() {

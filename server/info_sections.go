@@ -202,7 +202,7 @@ func infoStats(w *infoWriter) {
 	w.line("dkv_pubsub_lost", w.srv.node.LostMessages()+w.srv.notes.lost())
 	w.line("latest_fork_usec", 0)
 	w.line("total_forks", 0)
-	w.line("migrate_cached_sockets", w.srv.migrating.count())
+	w.line("migrate_cached_sockets", 0)
 	w.line("slave_expires_tracked_keys", 0)
 	w.line("active_defrag_hits", 0)
 	w.line("active_defrag_misses", 0)

@@ -1,341 +1,265 @@
 package server
 
 import (
+	"context"
 	"errors"
-	"fmt"
-	"net"
-	"os"
-	"strconv"
-	"syscall"
-	"time"
+	"slices"
+	"sync"
 
 	"dkv/cluster/raftlog"
-	"dkv/engine/keyspace"
 	"dkv/resp"
 	"dkv/server/command"
 )
 
 func init() { bind("migrate", migrate) }
 
+// MIGRATE moves keys to another server, which may be a Redis. It runs on the
+// connection's goroutine, for the shard's writer is everybody's and must not wait for a
+// network:
+//
+//  1. The keys are read in a snapshot, some at a time, after the position of the shard's
+//     log was noted, as WATCH does.
+//  2. They are sent as RESTORE, and the target's OK awaited. What the target has refused
+//     stays here.
+//  3. The keys are deleted by a transaction that watches them since that position, so it
+//     is one entry of the log, and nothing is deleted that was changed after it was read.
+//     Where the leader is, or whether it has changed, does not matter to it.
+//
+// A key that was changed in between is sent again as it is now: others see that the key
+// was moved after their change, as if all had happened at once, as it does in Redis,
+// which answers nobody meanwhile. One that is gone by then stays at the target, and the
+// reply says so: it may have been another MIGRATE that moved it there, and to delete it
+// there would lose it.
+
 const (
-	errMigrateKey     resp.Error = "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string"
+	// migrateKeysAtOnce and migrateBytesAtOnce bound what is held in memory: the value
+	// that reaches the second is the last.
+	migrateKeysAtOnce  = 128
+	migrateBytesAtOnce = 1 << 20
+	// migrateAttempts is how often a key is sent that is changed all the time.
+	migrateAttempts = 16
+)
+
+// Errors in the words of Redis, and two of ours: the code says, as there, that a key may
+// be on both sides.
+const (
 	errMigrateConnect resp.Error = "IOERR error or timeout connecting to the client"
-	errMigrateWriting resp.Error = "IOERR error or timeout writing to target instance"
-	errMigrateReading resp.Error = "IOERR error or timeout reading to target instance"
-	errMigrateChanged resp.Error = "TRYAGAIN Keys were changed while they were sent: they are on both instances"
-	errMigrateInMulti resp.Error = "ERR MIGRATE is not allowed inside a transaction"
+	errMigrateWrite   resp.Error = "IOERR error or timeout writing to target instance"
+	errMigrateRead    resp.Error = "IOERR error or timeout reading to target instance"
+	errMigrateChanged resp.Error = "IOERR the key was changed whenever it had been sent, it is in both instances"
+	errMigrateGone    resp.Error = "IOERR the key was deleted after it had been sent, the target instance has it"
 )
 
-const (
-	// migrateBatch and migrateBytes bound what is sent before its replies are read.
-	migrateBatch = 64
-	migrateBytes = 1 << 20
+var specDel = command.Lookup([]byte("del"))
 
-	defaultMigrateTimeout = time.Second
-)
-
-// migration is a MIGRATE that is being done.
-type migration struct {
-	c             *Conn
-	shard         raftlog.ShardID
-	addr          string
-	db            int // there
-	timeout       time.Duration
-	copy, replace bool
-	auth          [][]byte // what follows AUTH there
-	keys          [][]byte
-	link          *migrateLink
-	greeted       bool       // link knows who this is and which database it wants
-	sent          int        // keys that exist and were sent
-	refusal       resp.Error // the first that the other side has replied
+// parcel is some keys of a shard as they were after a position of its log.
+type parcel struct {
+	shard raftlog.ShardID
+	since uint64
+	at    int64 // Unix ms
+	items []parcelItem
 }
 
-// migrate is MIGRATE: the keys are sent to another server, as DUMP has them, and deleted
-// here when they have arrived.
-//
-// Redis does nothing else meanwhile. Here others go on: a key that was changed after it was
-// sent is not deleted, and the client is told to try again.
-//
-// Source: https://redis.io/docs/latest/commands/migrate/
+// parcelItem is a key and its value.
+type parcelItem struct {
+	key, payload []byte
+	ttl          int64 // ms, 0: none
+	gone         bool  // there is no such key (any more)
+}
+
 func migrate(c *Conn, x *command.Ctx) error {
-	if c.txn.running {
-		return errMigrateInMulti
-	}
-	m, err := c.parseMigrate(x.Args)
+	m, err := command.ParseMigration(cloneArgs(x.Args)) // the request's own memory is read into meanwhile
 	if err != nil {
 		return err
 	}
 	c.leave()
-	if !c.muting() {
-		c.flush() // the replies to what came before are not held back
+	ctx, cancel := context.WithCancel(c.srv.work)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() {
+		select {
+		case <-c.cut:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	t := &migrationTarget{Migration: m, ctx: ctx}
+	defer t.close()
+	found := false
+	for _, part := range c.byShard(m.Keys) {
+		some, err := c.migrateShard(t, part)
+		if err != nil {
+			return err
+		}
+		found = found || some
 	}
-	if err := m.run(); err != nil {
-		return err
-	}
-	if m.sent == 0 {
+	switch {
+	case !found:
 		x.Out.Simple("NOKEY")
-		return nil
+	case t.refusal != "":
+		return t.refusal
+	default:
+		x.Out.OK()
 	}
-	x.Out.OK()
 	return nil
 }
 
-// parseMigrate reads MIGRATE host port key db timeout [COPY] [REPLACE] [AUTH password |
-// AUTH2 username password] [KEYS key ...].
-func (c *Conn) parseMigrate(args [][]byte) (*migration, error) {
-	m := &migration{c: c, addr: net.JoinHostPort(string(args[1]), string(args[2])), keys: args[3:4]}
-	for i := 6; i < len(args); i++ {
-		more := len(args) - 1 - i
-		switch word := lower(args[i]); {
-		case word == "copy":
-			m.copy = true
-		case word == "replace":
-			m.replace = true
-		case word == "auth" && more >= 1:
-			m.auth, i = args[i+1:i+2], i+1
-		case word == "auth2" && more >= 2:
-			m.auth, i = args[i+1:i+3], i+2
-		case word == "keys":
-			if len(args[3]) != 0 {
-				return nil, errMigrateKey
+// shardKeys are keys of one shard.
+type shardKeys struct {
+	shard raftlog.ShardID
+	keys  [][]byte
+}
+
+// byShard sorts keys by their shards.
+func (c *Conn) byShard(keys [][]byte) (parts []shardKeys) {
+	for _, key := range keys {
+		id := c.ws.shardOf(key)
+		i := slices.IndexFunc(parts, func(p shardKeys) bool { return p.shard == id })
+		if i < 0 {
+			i = len(parts)
+			parts = append(parts, shardKeys{shard: id})
+		}
+		parts[i].keys = append(parts[i].keys, key)
+	}
+	return parts
+}
+
+// migrateShard moves keys of one shard. found: there was one.
+func (c *Conn) migrateShard(t *migrationTarget, part shardKeys) (found bool, err error) {
+	for keys := part.keys; len(keys) > 0; {
+		p, taken, err := c.pack(part.shard, keys)
+		if err != nil {
+			return found, err
+		}
+		keys = keys[taken:]
+		p.items = present(p.items)
+		found = found || len(p.items) > 0
+		if err := c.migrateParcel(t, p); err != nil {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+// migrateParcel sends what was read and deletes it here, again for what was changed.
+func (c *Conn) migrateParcel(t *migrationTarget, p parcel) error {
+	var late [][]byte // keys that have to be sent again
+	var gone error
+	for attempt := 0; len(p.items) > 0; attempt++ {
+		if attempt == migrateAttempts {
+			return errMigrateChanged
+		}
+		if attempt > 0 {
+			all := len(p.items)
+			if p.items = present(p.items); len(p.items) < all {
+				gone = errMigrateGone
 			}
-			m.keys, i = args[i+1:], len(args)
-		default:
-			return nil, resp.ErrSyntax
 		}
-	}
-	millis, ok := keyspace.ParseInt(args[5])
-	db, ok2 := keyspace.ParseInt(args[4])
-	if !ok || !ok2 || millis > maxWaitMillis {
-		return nil, resp.ErrNotInt
-	}
-	m.db, m.timeout = int(db), time.Duration(millis)*time.Millisecond
-	if m.timeout <= 0 {
-		m.timeout = defaultMigrateTimeout
-	}
-	if len(m.keys) > 0 {
-		m.shard = c.ws.shardOf(m.keys[0])
-	}
-	return m, nil
-}
-
-// run sends the keys, some at a time.
-func (m *migration) run() error {
-	err := m.sendAll()
-	if m.link != nil {
-		if err == nil {
-			m.c.srv.migrating.keep(m.link)
-		} else {
-			m.link.close()
+		accepted, failed := t.deliver(p.items, attempt > 0)
+		if t.Copy {
+			return failed
 		}
-	}
-	if err == nil && m.refusal != "" {
-		return resp.Error("ERR Target instance replied with error: ") + m.refusal
-	}
-	return err
-}
-
-func (m *migration) sendAll() error {
-	for rest := m.keys; len(rest) > 0; {
-		b := new(migrateKeys)
-		if err := m.gather(b, rest); err != nil {
+		changed, err := c.deleteUnchanged(p, accepted)
+		if err := errors.Join(failed, err); err != nil {
 			return err
 		}
-		rest = rest[b.looked:]
-		if len(b.keys) == 0 {
-			continue
-		}
-		m.sent += len(b.keys)
-		arrived, err := m.send(b)
-		if gone := m.remove(b, arrived); gone != nil {
+		if late = append(late, changed...); len(late) == 0 {
 			return gone
 		}
-		if err != nil {
+		taken := 0
+		if p, taken, err = c.pack(p.shard, late); err != nil {
 			return err
 		}
-		if !m.greeted {
-			return nil // refused, before any key was sent
-		}
+		late = late[taken:]
 	}
-	return nil
+	return gone
 }
 
-// migrateKeys are some keys that are sent together.
-type migrateKeys struct {
-	since    uint64 // the position that changes after count, see watched
-	at       int64  // Unix ms
-	looked   int    // keys looked up for them
-	keys     [][]byte
-	ttls     []int64 // ms; 0: none
-	payloads [][]byte
+// present leaves out the keys that there are not.
+func present(items []parcelItem) []parcelItem {
+	return slices.DeleteFunc(items, func(i parcelItem) bool { return i.gone })
 }
 
-// gather dumps the next keys that exist.
-func (m *migration) gather(b *migrateKeys, keys [][]byte) (err error) {
-	c := m.c
+// pack reads the first of some keys; taken is how many.
+func (c *Conn) pack(id raftlog.ShardID, keys [][]byte) (p parcel, taken int, err error) {
+	p.shard = id
 	// The position first: a change between the two counts then.
-	if b.since, err = c.srv.node.WatchPosition(c.srv.work, m.shard); err != nil {
-		return resp.Error(taskErrorText(err))
+	if p.since, err = c.srv.node.WatchPosition(c.srv.work, id); err != nil {
+		return p, 0, resp.Error(taskErrorText(err))
 	}
-	b.at = c.srv.clock().UnixMilli()
-	return c.inRead(m.shard, func(tx *keyspace.Tx) error {
-		for bytes := 0; b.looked < len(keys) && len(b.keys) < migrateBatch && bytes < migrateBytes; b.looked++ {
-			e, err := tx.Read(c.db, keys[b.looked])
-			if err != nil {
-				return err
-			}
-			if !e.Exists() {
-				continue
-			}
-			ttl := int64(0)
+	p.at = c.srv.clock().UnixMilli()
+	rd, err := c.begin(id, true)
+	if err != nil {
+		return p, 0, resp.Error(taskErrorText(err))
+	}
+	defer c.ws.endReads()
+	bytes := 0
+	for taken < len(keys) && taken < migrateKeysAtOnce && bytes < migrateBytesAtOnce {
+		item := parcelItem{key: keys[taken]}
+		taken++
+		e, err := rd.tx.Read(c.db, item.key)
+		if err != nil {
+			return p, taken, err
+		}
+		if item.gone = !e.Exists(); !item.gone {
 			if e.ExpireAt != 0 {
-				ttl = max(e.ExpireAt-tx.Now(), 1)
+				item.ttl = max(e.ExpireAt-rd.tx.Now(), 1)
 			}
-			payload, err := command.AppendPayload(nil, tx, &e)
-			if err != nil {
-				return err
+			if item.payload, err = command.AppendPayload(nil, &rd.tx, &e); err != nil {
+				return p, taken, err
 			}
-			b.keys, b.ttls = append(b.keys, keys[b.looked]), append(b.ttls, ttl)
-			b.payloads = append(b.payloads, payload)
-			bytes += len(payload)
+			rd.tx.Trim()
 		}
-		return nil
-	})
+		bytes += len(item.payload)
+		p.items = append(p.items, item)
+	}
+	return p, taken, nil
 }
 
-// send sends keys and returns those that have arrived, also with an error.
-func (m *migration) send(b *migrateKeys) (arrived [][]byte, err error) {
-	s := m.c.srv
-	if m.link == nil {
-		m.link = s.migrating.take(m.linkName())
+// deleteUnchanged deletes keys that are as they were when they were read, and returns
+// the others.
+func (c *Conn) deleteUnchanged(p parcel, items []parcelItem) (changed [][]byte, err error) {
+	if len(items) == 0 {
+		return nil, nil
 	}
-	if m.link == nil {
-		if m.link, err = s.dialMigrate(m); err != nil {
-			// Redis connects without waiting: that nobody listens it hears when it writes.
-			if errors.Is(err, syscall.ECONNREFUSED) {
-				return nil, fmt.Errorf("%w: %w", errMigrateWriting, err)
-			}
-			return nil, fmt.Errorf("%w: %w", errMigrateConnect, err)
-		}
-	}
-	l := m.link
-	again := l.kept
-	l.timeout, l.kept = m.timeout, false
-	if !m.greeted {
-		err = m.greet()
-	}
-	if m.greeted {
-		arrived, err = m.exchange(b)
-	}
-	if err != nil && again && len(arrived) == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
-		l.close() // the other side had closed it
-		m.link, m.greeted = nil, false
-		return m.send(b)
-	}
-	return arrived, err
-}
-
-// greet says who this is and which database it wants, when the other side does not know:
-// the password with every MIGRATE that has one, since it may have been changed there. It
-// comes before any key, which otherwise might go to another database.
-func (m *migration) greet() error {
-	l := m.link
-	replies := 0
-	if m.auth != nil {
-		l.request(append([][]byte{[]byte("AUTH")}, m.auth...)...)
-		replies++
-	}
-	if l.db != m.db {
-		l.request([]byte("SELECT"), strconv.AppendInt(nil, int64(m.db), 10))
-		replies++
-	}
-	if err := l.flush(); err != nil {
-		return err
-	}
-	l.db = -1
-	for range replies {
-		refusal, err := l.reply()
-		if err != nil {
-			return err
-		}
-		m.accepted(refusal)
-	}
-	if m.greeted = m.refusal == ""; m.greeted {
-		l.db = m.db
-	}
-	return nil
-}
-
-// exchange sends keys and reads what became of them.
-func (m *migration) exchange(b *migrateKeys) (arrived [][]byte, err error) {
-	l := m.link
-	for i, key := range b.keys {
-		args := [][]byte{[]byte("RESTORE"), key, strconv.AppendInt(nil, b.ttls[i], 10), b.payloads[i], []byte("REPLACE")}
-		if !m.replace {
-			args = args[:4]
-		}
-		l.request(args...)
-	}
-	if err := l.flush(); err != nil {
+	ok, err := c.deleteIfAll(p, items)
+	switch {
+	case ok || err != nil:
 		return nil, err
+	case len(items) == 1:
+		return [][]byte{items[0].key}, nil
 	}
-	for _, key := range b.keys {
-		refusal, err := l.reply()
-		if err != nil {
-			return arrived, err
+	for i := range items {
+		if ok, err = c.deleteIfAll(p, items[i:i+1]); err != nil {
+			return nil, err
 		}
-		if m.accepted(refusal) {
-			arrived = append(arrived, key)
+		if !ok {
+			changed = append(changed, items[i].key)
 		}
 	}
-	return arrived, nil
+	return changed, nil
 }
 
-// accepted notes the first refusal.
-func (m *migration) accepted(refusal string) bool {
-	if refusal != "" && m.refusal == "" {
-		m.refusal = resp.Error(refusal)
-	}
-	return refusal == ""
-}
-
-// remove deletes keys that have arrived, unless they were changed since they were dumped.
-func (m *migration) remove(b *migrateKeys, arrived [][]byte) error {
-	if m.copy || len(arrived) == 0 {
-		return nil
-	}
-	changed, err := m.removeTogether(b, arrived)
-	if err != nil || !changed {
-		return err
-	}
-	some := false
-	for _, key := range arrived {
-		changed, err := m.removeTogether(b, [][]byte{key})
-		if err != nil {
-			return err
-		}
-		some = some || changed
-	}
-	if some {
-		return errMigrateChanged
-	}
-	return nil
-}
-
-// removeTogether deletes keys in one step, or none of them if one was changed.
-func (m *migration) removeTogether(b *migrateKeys, keys [][]byte) (changed bool, err error) {
-	c := m.c
-	r := c.ws.request(m.shard)
+// deleteIfAll deletes keys when none of them was changed since they were read.
+func (c *Conn) deleteIfAll(p parcel, items []parcelItem) (ok bool, err error) {
+	r := c.ws.request(p.shard)
 	defer r.forgetTxn()
-	del := command.Lookup([]byte("del"))
-	r.calls = append(r.calls, call{spec: del, args: append([][]byte{[]byte("del")}, keys...), db: c.db, proto: 2, shard: m.shard})
-	for _, key := range keys {
-		r.watch = append(r.watch, watched{c.db, key, b.since, b.at})
+	args := [][]byte{[]byte("DEL")}
+	for i := range items {
+		args = append(args, items[i].key)
+		r.watch = append(r.watch, watched{c.db, items[i].key, p.since, p.at})
 	}
-	r.maxReply, r.out = 0, &r.own
+	r.calls = append(r.calls, call{spec: specDel, args: args, db: c.db, proto: 2, shard: p.shard})
+	r.out, r.maxReply = &r.own, 0
 	c.submit(r)
-	if r.err != nil {
+	switch {
+	case r.err != nil:
 		return false, resp.Error(taskErrorText(r.err))
+	case r.aborted:
+		return false, nil
+	case r.calls[0].failed:
+		return false, resp.Error(errorLine(r.reply(0)))
 	}
-	return r.aborted, nil
+	return true, nil
 }

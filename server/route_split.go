@@ -22,6 +22,8 @@ var splitters = map[string]func(c *Conn, x *command.Ctx) error{
 	"exists": splitCount,
 	"touch":  splitCount,
 	"mget":   splitList,
+	// Does the same for keys of one shard.
+	"migrate": migrate,
 }
 
 // everywhere runs commands about whole databases in all shards that ids names.

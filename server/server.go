@@ -53,8 +53,6 @@ type Server struct {
 	scripts  *script.Engine
 	users    users
 
-	migrating migrateLinks
-
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
 

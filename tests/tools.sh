@@ -5,6 +5,8 @@
 #                           possible (root and apt), otherwise says what to install
 #   tools.sh install-etcd   the same for the etcd that `make bench-cluster` compares
 #                           with, and which no test needs
+#   tools.sh node-modules   prints the folder that the Node.js libraries of tests/apps
+#                           are installed in: outside of this tree, one a lock file
 #   tools.sh has-rocksdb    prints yes when a program with RocksDB can be built here
 #   tools.sh race-flag      prints -race when this machine can build with it
 #
@@ -25,6 +27,9 @@ missing() {
 	command -v redis-cli >/dev/null 2>&1 && command -v redis-benchmark >/dev/null 2>&1 || packages="$packages redis-tools"
 	# The race detector is linked with a C compiler.
 	command -v "${CC:-gcc}" >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
+	# The applications of tests/apps.
+	/usr/bin/python3 -c 'import redis, hiredis' >/dev/null 2>&1 || packages="$packages python3-redis python3-hiredis"
+	command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || packages="$packages nodejs npm"
 	# The rocksdb engine is tested with its library.
 	[ "$(has_rocksdb)" = yes ] || packages="$packages $rocksdb_packages"
 	echo $packages
@@ -86,6 +91,38 @@ install_packages() {
 	}
 }
 
+# node_modules prints where the libraries of tests/apps/node belong.
+node_modules() {
+	sum=$(cat "$apps/package.json" "$apps/package-lock.json" | cksum | tr ' ' '-')
+	echo "${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/dkv/node-$sum"
+}
+
+# install_node_modules installs them there, as package-lock.json has them. Not with
+# `npm ci`, which wants to know all optional packages of all systems, and no registry
+# has to have those. A folder that is complete says so in a file.
+install_node_modules() {
+	folder=$(node_modules)
+	[ ! -e "$folder/.complete" ] || return 0
+	command -v npm >/dev/null 2>&1 || {
+		echo "make test: without npm the applications in Node.js are skipped" >&2
+		return 0
+	}
+	echo "tools.sh: installing the libraries of tests/apps/node" >&2
+	mkdir -p "$folder"
+	cp "$apps/package.json" "$apps/package-lock.json" "$folder/"
+	if (cd "$folder" && npm install --no-save --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 &&
+		cmp -s "$apps/package-lock.json" "$folder/package-lock.json"; then
+		: >"$folder/.complete"
+	elif [ "${CI:-}" = true ]; then
+		echo "tools.sh: the libraries of tests/apps/node could not be installed as the lock file has them" >&2
+		return 1
+	else
+		echo "make test: the libraries of tests/apps/node could not be installed, its tests are skipped" >&2
+	fi
+}
+
+apps=$(dirname "$0")/apps/node
+
 race_flag() {
 	if command -v "${CC:-gcc}" >/dev/null 2>&1 && [ "$(go env CGO_ENABLED)" = 1 ]; then
 		echo -race
@@ -98,12 +135,16 @@ race_flag() {
 }
 
 case "${1:-}" in
-install) install_packages tests ;;
+install)
+	install_packages tests
+	install_node_modules
+	;;
 install-etcd) install_packages etcd ;;
+node-modules) node_modules ;;
 has-rocksdb) has_rocksdb ;;
 race-flag) race_flag ;;
 *)
-	echo "usage: tools.sh install | install-etcd | has-rocksdb | race-flag" >&2
+	echo "usage: tools.sh install | install-etcd | node-modules | has-rocksdb | race-flag" >&2
 	exit 2
 	;;
 esac

@@ -126,8 +126,8 @@ func (s *Spec) AppendKeyPositions(keys []KeyPosition, args [][]byte) (_ []KeyPos
 	if !s.GoodArity(len(args)) {
 		return nil, ErrBadKeyArity
 	}
-	if s.OwnKeys != nil {
-		if keys = s.OwnKeys(args); len(keys) == 0 {
+	if s.AllKeys != nil {
+		if keys = s.AllKeys(args); keys == nil {
 			return nil, ErrBadKeyArguments
 		}
 		return keys, nil
@@ -144,26 +144,6 @@ func (s *Spec) AppendKeyPositions(keys []KeyPosition, args [][]byte) (_ []KeyPos
 		return nil, ErrBadKeyArguments
 	}
 	return keys, nil
-}
-
-// migrateKeys finds the keys of MIGRATE: those after KEYS, which the one in front of the
-// options must be empty for, or that one.
-func migrateKeys(args [][]byte) (keys []KeyPosition) {
-	const flags = KeyRW | KeyAccess | KeyDelete
-	for i := 6; i < len(args); i++ {
-		switch {
-		case isWord(args[i], "AUTH"):
-			i++
-		case isWord(args[i], "AUTH2"):
-			i += 2
-		case isWord(args[i], "KEYS"):
-			for i++; i < len(args) && len(args[3]) == 0; i++ {
-				keys = append(keys, KeyPosition{Arg: i, Flags: flags})
-			}
-			return keys
-		}
-	}
-	return []KeyPosition{{Arg: 3, Flags: flags}}
 }
 
 func (k *KeySpec) appendKeys(keys []KeyPosition, args [][]byte) ([]KeyPosition, error) {

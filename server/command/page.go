@@ -70,7 +70,6 @@ var absences = map[string]string{
 	"module":         "there are no modules",
 	"restore-asking": "slots do not move one by one; between nodes of Redis Cluster only",
 	"sentinel":       "belongs to redis-sentinel, which can watch dkv",
-	"migrate":        "keys do not move between servers one by one; see DUMP and RESTORE, and [moving from Redis](migrate-from-redis.md)",
 	"failover":       "in a cluster CLUSTER FAILOVER and CLUSTER TRANSFERLEADER; asynchronous replicas are promoted by REPLICAOF NO ONE",
 }
 

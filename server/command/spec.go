@@ -20,9 +20,9 @@ type Spec struct {
 	// MoreKeys finds the keys of specifications that are Unknown, as far as the
 	// arguments tell them; nil: there are none.
 	MoreKeys func(args [][]byte) []KeyPosition
-	// OwnKeys finds all keys, of a command that the specifications do not tell enough
-	// of; nil: they do.
-	OwnKeys func(args [][]byte) []KeyPosition
+	// AllKeys finds the keys in place of KeySpecs, where these find what is none; nil:
+	// KeySpecs do. It returns nil for arguments that cannot be right.
+	AllKeys func(args [][]byte) []KeyPosition
 	// Snapshot: a read that looks at more than one key, see WantsSnapshot.
 	Snapshot bool
 	// Elements: a read that looks at several elements of a collection. Its handler
