@@ -1,4 +1,4 @@
-package front
+package layer
 
 import (
 	"bytes"
@@ -7,58 +7,68 @@ import (
 	"sync/atomic"
 )
 
-// rangeSet holds the delete-ranges of a memtable, cut into disjoint pieces. One
-// goroutine adds to it; any number reads what was published.
-type rangeSet struct {
-	published atomic.Pointer[[]piece]
+// Range is what a delete-range deleted: keys from Start on, below End.
+type Range struct {
+	Start, End []byte
+}
+
+// Ranges holds the delete-ranges of a layer, cut into disjoint pieces. One
+// goroutine adds to it; any number reads what was published. The zero value is
+// empty.
+type Ranges struct {
+	published atomic.Pointer[[]Piece]
 	// building is the writer's; owned says that no reader has it.
-	building []piece
+	building []Piece
 	owned    bool
 	count    int
 }
 
-// piece is a part of the key space that one or more delete-ranges cover.
-type piece struct {
+// Piece is a part of the key space that one or more delete-ranges cover.
+type Piece struct {
 	start, end []byte
 	seqs       []uint64 // of the ranges, newest first; never changed
 }
 
-// add cuts a range into the pieces. It is newer than all of them.
-func (s *rangeSet) add(seq uint64, start, end []byte) {
+// Count returns how many ranges were added. It is the writer's to call.
+func (s *Ranges) Count() int { return s.count }
+
+// Add cuts a range into the pieces. It is newer than all of them. The
+// slices are kept.
+func (s *Ranges) Add(seq uint64, start, end []byte) {
 	if !s.owned {
 		s.building, s.owned = slices.Clone(s.building), true
 	}
 	s.count++
 	from := search(s.building, start)
 	to := from
-	var cut []piece
+	var cut []Piece
 	at := start
 	for ; to < len(s.building) && bytes.Compare(s.building[to].start, end) < 0; to++ {
 		p := s.building[to]
 		if bytes.Compare(p.start, at) < 0 { // only the first
-			cut = append(cut, piece{p.start, at, p.seqs})
+			cut = append(cut, Piece{p.start, at, p.seqs})
 			p.start = at
 		} else if bytes.Compare(at, p.start) < 0 {
-			cut = append(cut, piece{at, p.start, []uint64{seq}})
+			cut = append(cut, Piece{at, p.start, []uint64{seq}})
 		}
 		last := p.end
 		if bytes.Compare(end, last) < 0 {
 			last = end
 		}
-		cut = append(cut, piece{p.start, last, append([]uint64{seq}, p.seqs...)})
+		cut = append(cut, Piece{p.start, last, append([]uint64{seq}, p.seqs...)})
 		if bytes.Compare(end, p.end) < 0 {
-			cut = append(cut, piece{end, p.end, p.seqs})
+			cut = append(cut, Piece{end, p.end, p.seqs})
 		}
 		at = p.end
 	}
 	if bytes.Compare(at, end) < 0 {
-		cut = append(cut, piece{at, end, []uint64{seq}})
+		cut = append(cut, Piece{at, end, []uint64{seq}})
 	}
 	s.building = slices.Replace(s.building, from, to, cut...)
 }
 
-// publish shows readers what was added.
-func (s *rangeSet) publish() {
+// Publish shows readers what was added.
+func (s *Ranges) Publish() {
 	if s.owned {
 		pieces := s.building
 		s.published.Store(&pieces)
@@ -67,25 +77,25 @@ func (s *rangeSet) publish() {
 }
 
 // search returns the first piece that ends after key.
-func search(pieces []piece, key []byte) int {
+func search(pieces []Piece, key []byte) int {
 	return sort.Search(len(pieces), func(i int) bool { return bytes.Compare(pieces[i].end, key) > 0 })
 }
 
-func (s *rangeSet) pieces() []piece {
+func (s *Ranges) pieces() []Piece {
 	if p := s.published.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-// covers returns the newest delete-range over key in the state of seq.
-func (s *rangeSet) covers(key []byte, seq uint64) (at uint64, ok bool) {
-	p, at, ok := s.covering(key, seq)
+// Covers returns the newest delete-range over key in the state of seq.
+func (s *Ranges) Covers(key []byte, seq uint64) (at uint64, ok bool) {
+	p, at, ok := s.Covering(key, seq)
 	return at, ok && p != nil
 }
 
-// covering is covers, with the piece.
-func (s *rangeSet) covering(key []byte, seq uint64) (p *piece, at uint64, ok bool) {
+// Covering is Covers, with the piece.
+func (s *Ranges) Covering(key []byte, seq uint64) (p *Piece, at uint64, ok bool) {
 	pieces := s.pieces()
 	i := search(pieces, key)
 	if i == len(pieces) || bytes.Compare(pieces[i].start, key) > 0 {
@@ -99,8 +109,8 @@ func (s *rangeSet) covering(key []byte, seq uint64) (p *piece, at uint64, ok boo
 	return nil, 0, false
 }
 
-// merged returns what the ranges cover, neighbours joined.
-func (s *rangeSet) merged() []Range {
+// Merged returns what the ranges cover, neighbours joined.
+func (s *Ranges) Merged() []Range {
 	var all []Range
 	for _, p := range s.pieces() {
 		if n := len(all); n > 0 && bytes.Equal(all[n-1].End, p.start) {
