@@ -32,6 +32,9 @@ type Piece struct {
 // Count returns how many ranges were added. It is the writer's to call.
 func (s *Ranges) Count() int { return s.count }
 
+// Any says whether there are any for readers.
+func (s *Ranges) Any() bool { return len(s.pieces()) != 0 }
+
 // Add cuts a range into the pieces. It is newer than all of them. The
 // slices are kept.
 func (s *Ranges) Add(seq uint64, start, end []byte) {
