@@ -29,6 +29,7 @@ import (
 // newest and older. Keys never change; a version does when nobody can see it.
 type generation struct {
 	number uint64
+	since  uint64 // the last sequence number before it
 	blocks atomic.Pointer[[][]byte]
 	ranges layer.Ranges
 	index  index
@@ -65,8 +66,8 @@ const (
 	recordCost = 24
 )
 
-func newGeneration(number uint64) *generation {
-	g := &generation{number: number, next: minBlock}
+func newGeneration(number, since uint64) *generation {
+	g := &generation{number: number, since: since, next: minBlock}
 	g.blocks.Store(new([][]byte))
 	return g
 }
@@ -221,8 +222,8 @@ type horizon struct {
 	// visible is the last sequence number that readers see. It does not change
 	// before the batch is whole.
 	visible uint64
-	// open says that there are views; lowest and highest are their numbers. Views
-	// that are opened later have visible.
+	// open says that there are views that see the generation; lowest and highest are
+	// their numbers. Views that are opened later have visible.
 	open            bool
 	lowest, highest uint64
 }

@@ -104,7 +104,7 @@ func NewLayer(e engine.Engine, o Options) *Layer {
 		l.table[i].limit = int(max(o.Bytes, 0) / stripes)
 	}
 	l.mu.changed = make(chan struct{})
-	l.current.Store(&epoch{active: newGeneration(1)})
+	l.current.Store(&epoch{active: newGeneration(1, 0)})
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.done.Go(l.run)
 	return l
@@ -194,7 +194,7 @@ func (l *Layer) Apply(repr []byte) error {
 	l.apply.Lock()
 	defer l.apply.Unlock()
 	e := l.current.Load() // its active generation stays, slots to the frozen one may go
-	h := l.views.horizon(l.visible.Load())
+	h := l.views.horizon(l.visible.Load(), e.active.since)
 	records, err := engine.ReadBatch(repr)
 	seq := h.visible
 	for err == nil {
@@ -312,7 +312,7 @@ func (l *Layer) waitForRoom(n int) error {
 // there is no other one frozen.
 func (l *Layer) freezeLocked() {
 	old := l.current.Load().active
-	l.current.Store(&epoch{active: newGeneration(old.number + 1), frozen: old})
+	l.current.Store(&epoch{active: newGeneration(old.number+1, l.visible.Load()), frozen: old})
 	select {
 	case l.kick <- struct{}{}:
 	default:

@@ -142,6 +142,33 @@ func TestVersionsAreReused(t *testing.T) {
 	}
 }
 
+// A long read does not keep the versions of generations that it does not see, also
+// while short ones come and go.
+func TestLongViewKeepsOnlyItsOwn(t *testing.T) {
+	l, _ := openLayer(t, hot.Options{})
+	put(t, l, "counter", "00000000")
+	long := l.NewSnapshot()
+	defer long.Close()
+	must(t, l.Flush())
+	put(t, l, "counter", "00000001")
+	put(t, l, "counter", "00000002")
+	before := l.HotMetrics().DirtyBytes
+	for i := range 1000 {
+		short := l.NewSnapshot()
+		put(t, l, "counter", fmt.Sprintf("%08d", i+3))
+		if v, _, err := short.Get(nil, []byte("counter")); err != nil || string(v) != fmt.Sprintf("%08d", i+2) {
+			t.Fatalf("a short view of %d has %q, %v", i+2, v, err)
+		}
+		must(t, short.Close())
+	}
+	if grown := l.HotMetrics().DirtyBytes - before; grown > 64 {
+		t.Errorf("1000 changes of a counter took %d bytes", grown)
+	}
+	if v, _, err := long.Get(nil, []byte("counter")); err != nil || string(v) != "00000000" {
+		t.Errorf("the long view has %q, %v", v, err)
+	}
+}
+
 // FuzzLayerBatch: no bytes make Apply panic, and what is no batch is refused.
 func FuzzLayerBatch(f *testing.F) {
 	var b engine.Batch

@@ -41,13 +41,18 @@ type viewList struct {
 	count       int
 }
 
-// horizon returns what the writer needs to know.
-func (vl *viewList) horizon(visible uint64) horizon {
+// horizon returns what the writer needs to know of the views that see a generation
+// whose numbers are above since. Older ones, of long reads, come first.
+func (vl *viewList) horizon(visible, since uint64) horizon {
 	vl.mu.Lock()
 	defer vl.mu.Unlock()
 	h := horizon{visible: visible}
-	if vl.first != nil {
-		h.open, h.lowest, h.highest = true, vl.first.seq, vl.last.seq
+	v := vl.first
+	for v != nil && v.seq <= since {
+		v = v.next
+	}
+	if v != nil {
+		h.open, h.lowest, h.highest = true, v.seq, vl.last.seq
 	}
 	return h
 }
