@@ -171,7 +171,7 @@ func TestCrashAnywhere(t *testing.T) {
 		{"always", raftlog.FsyncAlways, heldBack},
 		{"everysec", raftlog.FsyncEverySec, heldBack},
 		{"no", raftlog.FsyncNo, heldBack},
-		{"always, much held back", raftlog.FsyncAlways, 0},
+		{"always, much held back", raftlog.FsyncAlways, 64 << 20},
 		{"always, nothing held back", raftlog.FsyncAlways, -1},
 	} {
 		mode := test.mode

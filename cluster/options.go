@@ -16,7 +16,6 @@ import (
 
 const (
 	defaultHotCacheBytes = 192 << 20
-	defaultHotWriteBytes = 64 << 20
 	defaultTimeout       = 5 * time.Second
 	defaultTickInterval  = 50 * time.Millisecond
 	defaultElectionTicks = 15
@@ -92,7 +91,7 @@ type Options struct {
 	// 192 MiB, taken as records come. Negative: no table.
 	HotCacheBytes int64
 	// HotWriteBytes bounds what was written and is held back from the engines, see
-	// hot.Layer; default 64 MiB. Negative: engines get writes at once.
+	// hot.Layer. Zero or less: engines get writes at once.
 	HotWriteBytes int64
 	// LogRetainBytes of log are kept beyond what a restart needs, for replicas;
 	// default 64 MiB.
@@ -171,9 +170,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HotCacheBytes == 0 {
 		o.HotCacheBytes = defaultHotCacheBytes
-	}
-	if o.HotWriteBytes == 0 {
-		o.HotWriteBytes = defaultHotWriteBytes
 	}
 	if o.TickInterval == 0 {
 		o.TickInterval = defaultTickInterval
