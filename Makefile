@@ -29,7 +29,7 @@ LDFLAGS  := $(if $(VERSION),-ldflags "-X main.release=$(VERSION) -X main.version
 # Packages whose code runs in many goroutines: always tested under the race
 # detector. The black-box suites in tests/ only drive other processes.
 CONCURRENT := ./cluster/... ./engine/... ./server/... ./resp/...
-BLACKBOX   := ./tests/compat ./tests/differential ./tests/crash ./tests/limits ./tests/cluster ./tests/replica
+BLACKBOX   := ./tests/compat ./tests/differential ./tests/crash ./tests/limits ./tests/cluster ./tests/replica ./tests/migrate
 TESTFLAGS  ?=
 
 .PHONY: help build run cluster test test-tools race chaos lint fuzz bench bench-cluster cover clean

@@ -28,6 +28,7 @@ const chainKeys = 7
 func chainStep(n *Node, i int) error {
 	t := shard.Task{Eval: func(tx *keyspace.Tx) {
 		putString(tx, "seq", strconv.Itoa(i))
+		tx.Note(keyspace.ClassString, "set", 0, []byte("seq"))
 		putString(tx, "k"+strconv.Itoa(i%chainKeys), strconv.Itoa(i))
 	}}
 	n.Submit(&t)
@@ -78,7 +79,7 @@ func checkChain(t *testing.T, n *Node) int {
 const heldBack = 64 << 10
 
 func openCrashNode(fs vfs.FS, mode raftlog.FsyncMode, writeBytes int64) (*Node, error) {
-	return Open(Options{
+	n, err := Open(Options{
 		Dir: "data", FS: fs, Fsync: mode,
 		// Small, so that flushes, compactions and cuts of the log take part.
 		MemtableBytes: 64 << 10, LogSegmentBytes: 32 << 10, LogRetainBytes: -1, MaxLogBytes: 64 << 10,
@@ -86,6 +87,10 @@ func openCrashNode(fs vfs.FS, mode raftlog.FsyncMode, writeBytes int64) (*Node, 
 		HotWriteBytes:    writeBytes,
 		ReserveDiskBytes: -1,
 	})
+	if err == nil {
+		n.Notifier().Set(keyspace.ClassAll | keyspace.ClassNew) // notes are part of the batches
+	}
+	return n, err
 }
 
 func seedOf(t *testing.T) *rand.Rand {

@@ -107,6 +107,8 @@ func (e *engines) close() error {
 type hooks struct {
 	beforeFlush func() error
 	onFlush     func()
+	onFatal     func(error)
+	idle        bool // see pebbledb.Options.Idle
 }
 
 // openDB opens an engine. memtable is the shard's share.
@@ -121,7 +123,7 @@ func (n *Node) openDB(dir string, memtable int64, h hooks) (engine.Engine, error
 			ReserveDiskBytes: n.o.ReserveDiskBytes,
 			BeforeFlush:      h.beforeFlush,
 			OnFlush:          h.onFlush,
-			OnFatal:          n.stop,
+			OnFatal:          h.onFatal,
 			Logger:           n.o.Logger,
 		}
 		n.engines.tuning.rocksdb(&o)
@@ -138,7 +140,8 @@ func (n *Node) openDB(dir string, memtable int64, h hooks) (engine.Engine, error
 		ReserveDiskBytes: n.o.ReserveDiskBytes,
 		BeforeFlush:      h.beforeFlush,
 		OnFlush:          h.onFlush,
-		OnFatal:          n.stop,
+		OnFatal:          h.onFatal,
+		Idle:             h.idle,
 		Logger:           n.o.Logger,
 	}
 	n.engines.tuning.pebble(&o)
@@ -154,7 +157,7 @@ func (n *Node) openBadger(dir string, memtable int64, h hooks) (engine.Engine, e
 		ReserveDiskBytes: n.o.ReserveDiskBytes,
 		BeforeFlush:      h.beforeFlush,
 		OnFlush:          h.onFlush,
-		OnFatal:          n.stop,
+		OnFatal:          h.onFatal,
 		Logger:           n.o.Logger,
 	}
 	n.engines.tuning.badger(&o)
@@ -184,5 +187,5 @@ func opened[E engine.Engine](db E, err error) (engine.Engine, error) {
 
 // hooksOf are whom the engine that serves a shard calls.
 func (n *Node) hooksOf(id raftlog.ShardID) hooks {
-	return hooks{beforeFlush: n.log.Sync, onFlush: func() { n.onFlush(id) }}
+	return hooks{beforeFlush: n.log.Sync, onFlush: func() { n.onFlush(id) }, onFatal: n.stop}
 }

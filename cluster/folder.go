@@ -174,7 +174,7 @@ func (n *Node) openEngine(id raftlog.ShardID, dir string, current bool) (engine.
 		}
 		records /= shards
 	}
-	var h hooks
+	h := hooks{onFatal: n.stop}
 	if current {
 		h = n.hooksOf(id)
 	}

@@ -10,8 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dkv/cluster/raftlog"
 	"dkv/cluster/replica"
 	"dkv/cluster/shard"
+	"dkv/engine/keyspace"
 )
 
 // Errors of Follow. Their texts are replies.
@@ -47,6 +49,8 @@ type FollowOptions struct {
 	Interval func() time.Duration
 	// Dial connects to the source; nil: TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Foreign follows a source that is no dkv; nil: that is an error.
+	Foreign replica.Foreign
 }
 
 func (o FollowOptions) withDefaults() FollowOptions {
@@ -197,7 +201,7 @@ func (n *Node) linkOptions(addrs []string) replica.LinkOptions {
 	o := n.o.Follow
 	return replica.LinkOptions{
 		Addrs: addrs, Replica: n.follower.id, Addr: o.Addr, Auth: o.Auth, Timeout: o.Timeout, Interval: o.Interval,
-		Dial: o.Dial, Clock: n.o.Clock, Logger: n.o.Logger,
+		Messages: n.takeMessages, Dial: o.Dial, Foreign: o.Foreign, Clock: n.o.Clock, Logger: n.o.Logger,
 	}
 }
 
@@ -293,14 +297,32 @@ func (n *Node) Unfollow() error {
 func (n *Node) forgetSource() error {
 	for i := range n.list() {
 		s := &n.list()[i]
-		if _, ok := s.Source(); !ok || n.transport != nil {
+		at, ok := s.Source()
+		if !ok || n.transport != nil {
 			continue
+		}
+		if at.Partial() {
+			if err := n.dropPartial(s, at); err != nil {
+				return err
+			}
 		}
 		t := shard.Task{Source: &shard.SourceBatch{Forget: true}}
 		s.Submit(&t)
 		if err := t.Wait(); err != nil {
 			return fmt.Errorf("cluster: shard %d: forget the source: %w", s.id, err)
 		}
+	}
+	return nil
+}
+
+// dropPartial empties a shard that has only a part of what its source has.
+func (n *Node) dropPartial(s *openShard, at shard.SourcePosition) error {
+	n.o.Logger.Warn("the data was only loaded in part, and is deleted", "shard", s.id)
+	step := &shard.SourceStep{From: at, To: at}
+	t := shard.Task{Step: step, Eval: func(tx *keyspace.Tx) { _, step.Err = tx.FlushAll() }}
+	s.Submit(&t)
+	if err := t.Wait(); err != nil {
+		return fmt.Errorf("cluster: shard %d: delete what was loaded in part: %w", s.id, err)
 	}
 	return nil
 }
@@ -316,6 +338,7 @@ func (n *Node) startLinksLocked(addrs []string) {
 	for i := range list {
 		o := n.linkOptions(f.mu.addrs)
 		o.Shard, o.Shards, o.Local = list[i].id, len(list), &localShard{n: n, s: &list[i]}
+		o.Marked = func(at raftlog.Index) bool { return list[i].Mark(at-1, at) != 0 }
 		l := replica.NewLink(o)
 		f.mu.links[i] = l
 		running := f.mu.running

@@ -18,10 +18,10 @@ import (
 
 // formatVersion is the version of the folder's layout, the log and the key
 // encoding together. A node refuses a folder of a later one; one of version 1, from
-// before there were clusters, or 2, from before there were replicas, becomes one of
-// this version when it is opened.
+// before there were clusters, 2, from before there were replicas, or 3, whose batches
+// do not say when they were made, becomes one of this version when it is opened.
 const (
-	formatVersion      = 3
+	formatVersion      = 4
 	firstFormatVersion = 1
 )
 
@@ -52,6 +52,7 @@ var (
 //	ready       a member                                                    -> removed, recovering
 //	recovering  being made a cluster of its own                             -> ready
 //	removed     the cluster goes on without it
+//	restoring   a backup is being restored into the folder                  -> ready
 //
 // A new identity begins as forming, joining, awaiting or, alone, as creating.
 type identity struct {
@@ -88,6 +89,7 @@ const (
 	stateReady      = "ready"
 	stateRecovering = "recovering"
 	stateRemoved    = "removed"
+	stateRestoring  = "restoring"
 )
 
 // newIdentity makes the identity of an empty folder.
@@ -196,6 +198,8 @@ func (id identity) check(o Options) error {
 		return fmt.Errorf("cluster: %s: node %d: %w", o.Dir, id.NodeID, ErrRemoved)
 	case id.State == stateRecovering:
 		return fmt.Errorf("cluster: %s: %w", o.Dir, ErrRecovering)
+	case id.State == stateRestoring:
+		return fmt.Errorf("cluster: %s: %w", o.Dir, ErrRestoring)
 	case member && (id.NodeID == 0 || id.ClusterID == "" || id.Shards < 1 || id.Shards > MaxShards),
 		!member && (id.State != stateForming && id.State != stateJoining && id.State != stateAwaiting || id.Incarnation == ""):
 		return fmt.Errorf("cluster: %s: %s is damaged", o.Dir, identityName)

@@ -258,6 +258,7 @@ func (n *Node) tellTransport() {
 	peers, removed := n.members().peers(n.identity().node())
 	n.transport.SetRemoved(removed)
 	n.transport.SetPeers(peers)
+	n.messagesOnlyTo(peers)
 }
 
 // announce tells the cluster when this node is reached by other addresses than

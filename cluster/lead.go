@@ -37,11 +37,6 @@ func (n *Node) askLead(ctx context.Context, s *openShard, to consensus.NodeID) e
 	ctx, cancel := context.WithTimeout(ctx, n.leadTimeout())
 	defer cancel()
 	st := s.Group().Status()
-	// A leader that has just changed may be asked twice: to any other would then
-	// be there and back.
-	if to != 0 && st.Leader == to {
-		return nil
-	}
 	connected := n.connectedOf(st.Voters)
 	if to == n.identity().node() && connected <= len(st.Voters)/2 {
 		return fmt.Errorf("this node is connected with %s, itself counted: it cannot lead", ofVoters(connected, st.Voters))
@@ -97,12 +92,14 @@ func (n *Node) answerLead(ctx context.Context, id raftlog.ShardID, payload []byt
 // why it did not work.
 func (n *Node) giveLead(ctx context.Context, s *openShard, to consensus.NodeID) error {
 	self := n.identity().node()
-	if to == self {
-		return nil
-	}
 	peers, err := s.Group().Progress(ctx)
 	if err != nil {
 		return leadError(err)
+	}
+	// Only the leader knows that nothing is to be done: what another node knows of
+	// the leader may be old.
+	if to == self {
+		return nil
 	}
 	t := n.members()
 	able := slices.DeleteFunc(peers, func(p consensus.Peer) bool {

@@ -30,9 +30,12 @@ func (l *localShard) Source() (shard.SourcePosition, bool) { return l.s.Source()
 
 // Apply implements replica.Local. A disk that cannot be written is waited for.
 func (l *localShard) Apply(ctx context.Context, b *shard.SourceBatch) error {
+	return l.submit(ctx, &shard.Task{Source: b})
+}
+
+func (l *localShard) submit(ctx context.Context, t *shard.Task) error {
 	for said := false; ; {
-		t := shard.Task{Source: b}
-		l.s.Submit(&t)
+		l.s.Submit(t)
 		err := t.Wait()
 		if !errors.Is(err, shard.ErrNoSpace) && !errors.Is(err, shard.ErrNotWritable) && !errors.Is(err, shard.ErrNotLeader) {
 			return err
@@ -46,6 +49,9 @@ func (l *localShard) Apply(ctx context.Context, b *shard.SourceBatch) error {
 		}
 	}
 }
+
+// Evaluate implements replica.Local. A disk that cannot be written is waited for.
+func (l *localShard) Evaluate(ctx context.Context, t *shard.Task) error { return l.submit(ctx, t) }
 
 // Durable implements replica.Local.
 func (l *localShard) Durable() bool { return l.n.LogSynced() }

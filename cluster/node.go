@@ -18,6 +18,7 @@ import (
 	"dkv/cluster/transport"
 	"dkv/engine"
 	"dkv/engine/hot"
+	"dkv/engine/keyspace"
 )
 
 // Node is one process's part of a cluster: a folder, a log store, shards.
@@ -47,6 +48,10 @@ type Node struct {
 
 	source   *replica.Source // serves those who follow this node
 	follower follower        // this node's own following
+
+	messenger messenger
+	notifier  keyspace.Notifier
+	onNotes   atomic.Pointer[func(notes []byte)]
 
 	mu struct {
 		sync.Mutex
@@ -256,9 +261,14 @@ func (n *Node) openShard(s *openShard) error {
 		MaxLogBytes:   n.o.MaxLogBytes,
 		OnFatal:       n.stop,
 		Following:     n.identity().follows(),
+		Notifier:      &n.notifier,
+		OnNotes:       n.takeNotes,
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: open shard %d: %w", s.id, err)
+	}
+	if n.o.LogArchiveDir != "" {
+		s.archiver = n.newArchiver(s) // before the log can be cut
 	}
 	n.flushed[s.id].Store(s.Shard)
 	st := s.Group().Status()
@@ -274,6 +284,9 @@ func (n *Node) serve(set []openShard) {
 	for i := range set {
 		s := &set[i]
 		n.goes(func(context.Context) { n.sweep(s) })
+		if s.archiver != nil {
+			n.goes(s.archiver.run)
+		}
 		n.goes(func(ctx context.Context) { n.watchLeader(ctx, s) })
 		if n.transport != nil {
 			n.goes(func(ctx context.Context) { n.reconcile(ctx, s) })

@@ -93,7 +93,7 @@ func TestFolderErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rewrite(`"format": 3`, `"format": 9`)
+	rewrite(`"format": 4`, `"format": 9`)
 	if _, err := Open(Options{Dir: made}); !errors.Is(err, ErrVersion) {
 		t.Errorf("other version: %v, want ErrVersion", err)
 	}

@@ -21,6 +21,9 @@ const (
 	defaultElectionTicks = 15
 	defaultMaxLogBytes   = 512 << 20 // as package shard has it
 
+	defaultArchiveInterval = time.Second
+	defaultArchiveMaxBytes = 1 << 30
+
 	// As pebbledb has them: the free space that is left alone, and the part of a
 	// small disk that it is at most.
 	defaultReserveBytes = 64 << 20
@@ -106,6 +109,14 @@ type Options struct {
 	LogSegmentBytes int64
 	// LogCacheBytes bounds the log entries kept in memory; default 32 MiB.
 	LogCacheBytes int64
+	// LogArchiveDir is the folder that the log is copied to before it is cut, see
+	// package archive; empty: none.
+	LogArchiveDir string
+	// LogArchiveInterval is how often that is done; default 1 s.
+	LogArchiveInterval time.Duration
+	// LogArchiveMaxBytes of log wait for that when it fails, before the log is cut all
+	// the same and the archive has a gap; default 1 GiB.
+	LogArchiveMaxBytes int64
 	// ReserveDiskBytes is the free space below which writes are refused;
 	// default 64 MiB.
 	ReserveDiskBytes int64
@@ -183,6 +194,12 @@ func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
+	if o.LogArchiveInterval == 0 {
+		o.LogArchiveInterval = defaultArchiveInterval
+	}
+	if o.LogArchiveMaxBytes == 0 {
+		o.LogArchiveMaxBytes = defaultArchiveMaxBytes
+	}
 	if o.MaxCallBytes == 0 {
 		o.MaxCallBytes = transport.MaxBytes
 	}
@@ -219,6 +236,9 @@ func (o Options) validate() error {
 	}
 	if err := o.validateEngine(); err != nil {
 		return err
+	}
+	if o.LogArchiveDir != "" && o.Diskless {
+		return fmt.Errorf("cluster: an archive of the log of a diskless node: %w", ErrUnsupported)
 	}
 	if o.Shards < 0 || o.Shards > MaxShards {
 		return fmt.Errorf("cluster: %d shards: there can be 1 to %d", o.Shards, MaxShards)

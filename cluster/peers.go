@@ -30,6 +30,9 @@ const (
 	// callRoom asks whether the node has the space for a raft snapshot of the
 	// shard: its size as a uvarint, answered by a byte, 1 for yes.
 	callRoom transport.CallKind = 6
+	// callMessages has messages to be delivered there, see Node.Publish. Any shard
+	// will do; the answer is empty.
+	callMessages transport.CallKind = 7
 )
 
 // What nodes ask each other whether they are members or not.
@@ -98,6 +101,9 @@ func (h *peerHandler) call(ctx context.Context, _ consensus.NodeID, kind transpo
 		return n.answerViews()
 	case callRoom:
 		return n.answerRoom(id, payload)
+	case callMessages:
+		n.takeMessages(payload)
+		return nil, nil
 	}
 	return nil, fmt.Errorf("ERR Unknown request %d between nodes: do they run the same version?", kind)
 }
@@ -116,6 +122,7 @@ func (h *peerHandler) Admin(ctx context.Context, method string, payload []byte) 
 // PeerUp implements transport.Handler.
 func (h *peerHandler) PeerUp(id consensus.NodeID) {
 	h.n.connected.Store(id, true)
+	h.n.messagesUp(id)
 	h.n.kickReconcilers()
 }
 
@@ -123,6 +130,7 @@ func (h *peerHandler) PeerUp(id consensus.NodeID) {
 func (h *peerHandler) PeerDown(id consensus.NodeID, refused bool) {
 	n := h.n
 	n.connected.Delete(id)
+	n.messagesDown(id)
 	set := n.shards.Load()
 	if set == nil {
 		return

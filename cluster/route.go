@@ -28,6 +28,8 @@ type openShard struct {
 	kicked chan struct{}
 	// full says that the last raft snapshot found no space.
 	full atomic.Bool
+	// archiver copies the log to the archive; nil: there is none.
+	archiver *archiver
 }
 
 // leads says whether this node leads the shard and can evaluate.

@@ -79,7 +79,7 @@ func TestForwardOnce(t *testing.T) {
 
 // TestForwardedErrors keep their identity on the way.
 func TestForwardedErrors(t *testing.T) {
-	for _, want := range []error{shard.ErrNoSpace, shard.ErrNotWritable, shard.ErrTooBig, shard.ErrUncertain, shard.ErrNotLeader, shard.ErrClosed} {
+	for _, want := range []error{shard.ErrNoSpace, shard.ErrNotWritable, shard.ErrTooBig, shard.ErrUncertain, shard.ErrNotLeader, shard.ErrClosed, shard.ErrWithdrawn} {
 		for _, err := range []error{want, fmt.Errorf("while at it: %w", want)} {
 			got := decodeError(&transport.RemoteError{Text: encodeError(err)})
 			if !errors.Is(got, want) || got.Error() != err.Error() {

@@ -22,6 +22,7 @@ var wireErrors = []struct {
 	{'C', shard.ErrClosed},
 	{'B', shard.ErrTooBig},
 	{'A', ErrAnswerTooLarge},
+	{'X', shard.ErrWithdrawn},
 }
 
 const unknownError = '?'

@@ -49,17 +49,19 @@ const (
 // Wire form, which is also how a batch stands in the log and goes to replicas:
 //
 //	+---------+-------+----------+----------------+----------------
-//	| version | flags | reserved | count          | records ...
-//	| 1 byte  | 1     | 6        | 4, uint32 LE   |
+//	| version | flags | time     | count          | records ...
+//	| 1 byte  | 1     | 6, LE    | 4, uint32 LE   |
 //	+---------+-------+----------+----------------+----------------
 //
 //	record (put):          0x01  uvarint(len key)    key    uvarint(len value)  value
 //	record (delete):       0x00  uvarint(len key)    key
 //	record (delete-range): 0x0f  uvarint(len start)  start  uvarint(len end)    end
 //
-// version is 1; flags and reserved are 0, and bytes with anything else there
-// are refused, so that they can get a meaning later. A delete-range covers
-// start <= key < end, and start < end. Lengths are below 2^32.
+// version is 1; flags are 0, and bytes with anything else there are refused, so that
+// they can get a meaning later. time is when the batch was made, in Unix
+// milliseconds, by the clock of whoever made it; 0: not known. Engines do not look
+// at it. A delete-range covers start <= key < end, and start < end. Lengths are
+// below 2^32.
 //
 // Invariant: no key is empty, the start of a range included. (Pebble takes an
 // empty smallest key of a table for none, and its compactions then lose range
@@ -135,7 +137,33 @@ func (b *Batch) Reset() {
 		b.buf = nil
 	}
 	b.buf = b.buf[:min(len(b.buf), batchHeaderBytes)]
+	if len(b.buf) > 0 {
+		b.SetTime(0)
+	}
 	b.count, b.err = 0, nil
+}
+
+// maxBatchTime is the latest time that a batch can carry, in the year 10889.
+const maxBatchTime = 1<<48 - 1
+
+// SetTime notes when the batch was made, in Unix milliseconds; 0: not known, which is
+// also what a time that has no place becomes.
+func (b *Batch) SetTime(unixMilli int64) {
+	b.init()
+	if unixMilli < 0 || unixMilli > maxBatchTime {
+		unixMilli = 0
+	}
+	binary.LittleEndian.PutUint32(b.buf[2:], uint32(unixMilli))
+	binary.LittleEndian.PutUint16(b.buf[6:], uint16(unixMilli>>32))
+}
+
+// BatchTime returns when a batch was made, of which repr is the wire form, in Unix
+// milliseconds; 0: not known.
+func BatchTime(repr []byte) int64 {
+	if len(repr) < batchHeaderBytes {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint64(repr) >> 16)
 }
 
 // Truncate takes the batch back to an earlier state, of which lenBytes and count
@@ -213,7 +241,7 @@ func ReadBatch(repr []byte) (BatchReader, error) {
 	if v := repr[0]; v != batchVersion {
 		return BatchReader{}, fmt.Errorf("%w: version %d, this build knows %d", ErrCorruptBatch, v, batchVersion)
 	}
-	if binary.LittleEndian.Uint64(repr)>>8 != 0 {
+	if repr[1] != 0 {
 		return BatchReader{}, fmt.Errorf("%w: unknown flags", ErrCorruptBatch)
 	}
 	n := binary.LittleEndian.Uint32(repr[8:])

@@ -61,6 +61,35 @@ func TestBatchWireForm(t *testing.T) {
 	}
 }
 
+// TestBatchTime: a batch carries when it was made, and forgets it when it is used again.
+func TestBatchTime(t *testing.T) {
+	for _, c := range []struct{ set, want int64 }{
+		{0, 0}, {1, 1}, {1_790_000_000_123, 1_790_000_000_123}, {1<<48 - 1, 1<<48 - 1}, {1 << 48, 0}, {-1, 0},
+	} {
+		var b engine.Batch
+		b.Put([]byte("k"), []byte("v"))
+		b.SetTime(c.set)
+		if got := engine.BatchTime(b.Repr()); got != c.want {
+			t.Errorf("SetTime(%d): %d, want %d", c.set, got, c.want)
+		}
+		if got := records(t, b.Repr()); len(got) != 1 {
+			t.Errorf("SetTime(%d): records %v", c.set, got)
+		}
+		b.Reset()
+		if got := engine.BatchTime(b.Repr()); got != 0 {
+			t.Errorf("after Reset: %d", got)
+		}
+	}
+	var b engine.Batch
+	b.SetTime(0x060504030201)
+	if got := hex.EncodeToString(b.Repr()); got != "010001020304050600000000" {
+		t.Errorf("wire form %s", got)
+	}
+	if got := engine.BatchTime([]byte("short")); got != 0 {
+		t.Errorf("of no batch: %d", got)
+	}
+}
+
 func TestBatchTruncate(t *testing.T) {
 	var b engine.Batch
 	b.Truncate(b.Len(), 0) // of a batch that was never used
@@ -136,7 +165,6 @@ func TestReadBatchRejects(t *testing.T) {
 		"half a header":    good[:7],
 		"version":          change(0, 2),
 		"flags":            change(1, 1),
-		"reserved":         change(7, 1),
 		"count too high":   change(8, 3),
 		"count too low":    change(8, 1),
 		"huge count":       change(11, 0xff),

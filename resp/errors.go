@@ -79,6 +79,7 @@ const (
 	ErrNoSuchUser    Error = "ERR No such user"
 	ErrInternal      Error = "ERR internal error"
 	ErrReadOnly      Error = "READONLY You can't write against a read only replica."
+	ErrLoading       Error = "LOADING Redis is loading the dataset in memory"
 	ErrMasterDown    Error = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 	ErrNoReplicas    Error = "NOREPLICAS Not enough good replicas to write."
 	ErrOOM           Error = "OOM command not allowed when used memory > 'maxmemory'."
@@ -101,6 +102,13 @@ const (
 // with '$'.
 func ErrExpectedBulk(got byte) Error {
 	return Error("ERR Protocol error: expected '$', got '" + string([]byte{got}) + "'")
+}
+
+// ErrSubscribed is the error for a command that cannot be used between SUBSCRIBE and
+// UNSUBSCRIBE in RESP2. name is the command's, as Redis prints it: with its
+// subcommand.
+func ErrSubscribed(name string) Error {
+	return Error("ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")
 }
 
 // ErrWrongArity is the reply to a known command with too few or too many

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"dkv/cluster"
+	"dkv/cluster/backup"
 	"dkv/cluster/raftlog"
 	"dkv/engine/keyspace"
 	"dkv/resp"
@@ -34,6 +35,7 @@ type admin struct {
 	saved      atomic.Uint64
 	lastSaveOK atomic.Bool
 	saveNanos  atomic.Int64 // duration of the last save, -1 before the first
+	saveBegan  atomic.Int64 // when the one under way began, unix ns; 0: there is none
 	saves      atomic.Uint64
 	peakMemory atomic.Uint64
 	blocked    atomic.Int64  // clients in WAIT
@@ -146,12 +148,24 @@ const errSaving resp.Error = "ERR Background save already in progress"
 // saveNow flushes the engine. Every acknowledged write is in the log already;
 // after this a restart has nothing to replay.
 func (s *Server) saveNow() error {
+	return s.recordSave(func() error { return s.node.Save(context.Background()) })
+}
+
+// recordSave notes how a save goes for INFO.
+func (s *Server) recordSave(save func() error) error {
 	a := s.admin
 	applied := appliedIndex(s.node.Metrics())
 	start := s.clock()
-	err := s.node.Save(context.Background())
+	alone := a.saveBegan.CompareAndSwap(0, start.UnixNano())
+	err := save()
+	if alone {
+		a.saveBegan.Store(0)
+	}
 	if errors.Is(err, cluster.ErrSaveInProgress) {
 		return errSaving
+	}
+	if errors.Is(err, backup.ErrExists) {
+		return err // nothing was tried
 	}
 	a.lastSaveOK.Store(err == nil)
 	if err != nil {
@@ -163,22 +177,22 @@ func (s *Server) saveNow() error {
 	return nil
 }
 
-// saveInBackground starts saveNow. What goes wrong is logged: nobody waits.
-func (s *Server) saveInBackground() {
+// inBackground starts a save. What goes wrong is logged: nobody waits.
+func (s *Server) inBackground(save func() error) {
 	s.running.Go(func() {
-		if err := s.saveNow(); err != nil {
+		if err := save(); err != nil {
 			s.log.Error("background save failed", "err", err)
 		}
 	})
 }
 
 func save(c *Conn, x *command.Ctx) error {
-	err := c.srv.saveNow()
+	err := c.srv.save()
 	if code := resp.Error(""); errors.As(err, &code) {
 		return code
 	}
 	if err != nil {
-		return resp.Error("ERR save failed: " + err.Error())
+		return resp.Error("ERR save failed: " + cluster.ExplainBackup(err))
 	}
 	x.Out.OK()
 	return nil
@@ -192,7 +206,7 @@ func bgSave(c *Conn, x *command.Ctx) error {
 	if c.srv.node.Metrics().Saving {
 		return errSaving
 	}
-	c.srv.saveInBackground()
+	c.srv.inBackground(c.srv.save)
 	x.Out.Simple("Background saving started")
 	return nil
 }
@@ -203,7 +217,7 @@ func bgRewriteAOF(c *Conn, x *command.Ctx) error {
 	if c.srv.node.Metrics().Saving {
 		return resp.Error("ERR Background append only file rewriting already in progress")
 	}
-	c.srv.saveInBackground()
+	c.srv.inBackground(c.srv.saveNow)
 	x.Out.Simple("Background append only file rewriting started")
 	return nil
 }

@@ -33,6 +33,7 @@ func init() {
 		"REPLY (ON|OFF|SKIP)", "    Send replies, no replies, or none to the next command.",
 		"SETINFO (LIB-NAME|LIB-VER) <value>", "    Say which library this client uses.",
 		"SETNAME <name>", "    Name this connection.",
+		"UNBLOCK <id> [TIMEOUT|ERROR]", "    End the wait of a client in a blocking command.",
 		"UNPAUSE", "    End CLIENT PAUSE.",
 	))
 }

@@ -48,6 +48,9 @@ func (c *Conn) is(t clientType) bool {
 	if c.shared.flags.Load()&flagReplica != 0 {
 		return t == anyClient || t == replicaClient
 	}
+	if c.shared.flags.Load()&flagPubSub != 0 {
+		return t == anyClient || t == pubsubClient
+	}
 	return t == anyClient || t == normalClient
 }
 
@@ -140,9 +143,9 @@ func (c *Conn) appendInfo(b []byte, asker *Conn) []byte {
 	num("idle", int64(c.idle(now).Seconds()))
 	text("flags", c.flagLetters())
 	num("db", int64(sh.db.Load()))
-	num("sub", 0)
-	num("psub", 0)
-	num("ssub", 0)
+	num("sub", int64(sh.subs[toChannel].Load()))
+	num("psub", int64(sh.subs[toPattern].Load()))
+	num("ssub", int64(sh.subs[toShardChannel].Load()))
 	num("multi", int64(sh.queued.Load()))
 	num("qbuf", pending)
 	num("qbuf-free", free)
@@ -174,8 +177,9 @@ func (c *Conn) flagLetters() string {
 	}{
 		{c.monitoring.Load(), 'O'},
 		{f&flagReplica != 0, 'S'},
+		{f&flagPubSub != 0, 'P'},
 		{f&flagTransaction != 0, 'x'},
-		{f&flagPaused != 0, 'b'},
+		{f&(flagPaused|flagBlocked) != 0, 'b'},
 		{c.unix, 'U'},
 		{f&flagReadOnly != 0, 'r'},
 		{f&flagNoEvict != 0, 'e'},

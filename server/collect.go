@@ -235,6 +235,8 @@ func (ws *workspace) settle(r *shardRequest, i int) {
 			ws.conn.srv.stats.countError(errorLine(r.reply(i)))
 		}
 		ws.ran(k.spec, k.args, k.nanos, k.failed)
+	case k.spec.MayWrite:
+		ws.fail(k, r.err)
 	case k.spec.Flags&command.FlagWrite == 0 && r.lost == nil:
 		r.lost = ws.read(k.shard, k.spec, k.args)
 		ws.endReads()

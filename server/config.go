@@ -32,6 +32,8 @@ type Config struct {
 	SlowlogLogSlowerThan    atomic.Int64 // microseconds, negative is off
 	SlowlogMaxLen           atomic.Int64
 	LatencyMonitorThreshold atomic.Int64 // milliseconds, 0 is off
+	BusyReplyThreshold      atomic.Int64 // milliseconds, 0 or less is never
+	LuaMemoryLimit          atomic.Int64 // bytes
 	LatencyTracking         atomic.Bool
 	ProtectedMode           atomic.Bool
 	ClusterRedirect         atomic.Bool
@@ -138,11 +140,15 @@ func (c *Config) SetAtRuntime(pairs []Pair) error {
 		}
 		steps = append(steps, step{p, old, value})
 	}
+	for _, s := range steps {
+		c.store(s.p, s.new) // all before the first hook: some look at several parameters
+	}
 	for i, s := range steps {
-		c.store(s.p, s.new)
 		if err := c.runHooks(s.p, s.new); err != nil {
+			for _, s := range steps {
+				c.store(s.p, s.old)
+			}
 			for j := i; j >= 0; j-- {
-				c.store(steps[j].p, steps[j].old)
 				_ = c.runHooks(steps[j].p, steps[j].old)
 			}
 			return &ParamError{s.p.name, reasonOf(err)}
@@ -320,12 +326,18 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.SlowlogLogSlowerThan
 	case "slowlog-max-len":
 		return &c.SlowlogMaxLen
+	case "busy-reply-threshold":
+		return &c.BusyReplyThreshold
+	case "lua-memory-limit":
+		return &c.LuaMemoryLimit
 	case "latency-monitor-threshold":
 		return &c.LatencyMonitorThreshold
 	case "hash-max-listpack-entries":
 		return &c.Encodings.HashListpackEntries
 	case "hash-max-listpack-value":
 		return &c.Encodings.HashListpackValue
+	case "list-max-listpack-size":
+		return &c.Encodings.ListMaxListpackSize
 	case "set-max-intset-entries":
 		return &c.Encodings.SetIntsetEntries
 	case "set-max-listpack-entries":
@@ -336,6 +348,12 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.Encodings.ZSetListpackEntries
 	case "zset-max-listpack-value":
 		return &c.Encodings.ZSetListpackValue
+	case "stream-node-max-bytes":
+		return &c.Encodings.StreamNodeBytes
+	case "stream-node-max-entries":
+		return &c.Encodings.StreamNodeEntries
+	case "hll-sparse-max-bytes":
+		return &c.Encodings.HLLSparseBytes
 	}
 	return nil
 }

@@ -24,7 +24,10 @@ func (c *Config) ClusterPeers() []string {
 func (c *Config) CheckCluster(mine func(addr string) bool) error {
 	peers, join := c.ClusterPeers(), c.Bool("join")
 	member := len(peers) > 0 || join
-	if c.Bool("recover-lost-majority") {
+	if c.String("restore-until") != "" && c.String("restore") == "" {
+		return errors.New("restore-until needs restore, the backup to begin with")
+	}
+	if c.Bool("recover-lost-majority") || c.String("restore") != "" {
 		return nil // it looks at the data folder only
 	}
 	switch role := c.String("role"); {

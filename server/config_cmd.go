@@ -31,7 +31,7 @@ func init() {
 func (c *Config) Match(pattern string) []Pair {
 	if !strings.ContainsAny(pattern, "*?[") {
 		if p := findParam(pattern); p != nil {
-			return []Pair{{pattern, c.value(p)}}
+			return []Pair{{pattern, c.shown(p)}}
 		}
 		return nil
 	}
@@ -42,7 +42,7 @@ func (c *Config) Match(pattern string) []Pair {
 		}
 		for _, name := range append([]string{p.name}, p.aliases...) {
 			if keyspace.Match([]byte(pattern), []byte(name), true) {
-				pairs = append(pairs, Pair{name, c.value(p)})
+				pairs = append(pairs, Pair{name, c.shown(p)})
 			}
 		}
 	}
@@ -109,4 +109,13 @@ func configRewrite(c *Conn, x *command.Ctx) error {
 	}
 	x.Out.OK()
 	return nil
+}
+
+// shown is a parameter's value as CONFIG GET replies it.
+func (c *Config) shown(p *param) string {
+	value := c.value(p)
+	if p.kind == kindEvents {
+		value = shownEvents(value)
+	}
+	return value
 }

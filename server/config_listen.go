@@ -24,13 +24,26 @@ func (c *Config) EventLoops() int {
 }
 
 // ListenAddrs returns the TCP addresses that bind and port ask for. Port 0 is
-// any free port, unless a unix socket is configured: then, as in Redis, there
-// is no TCP.
+// any free port, unless a unix socket or tls-port is configured: then, as in
+// Redis, there is none.
 func (c *Config) ListenAddrs() []ListenAddr {
 	port := c.String("port")
-	if port == "0" && c.String("unixsocket") != "" {
+	if port == "0" && (c.String("unixsocket") != "" || c.Int("tls-port") != 0) {
 		return nil
 	}
+	return c.listenAddrs(port)
+}
+
+// ListenTLSAddrs returns those of tls-port, none if there is none.
+func (c *Config) ListenTLSAddrs() []ListenAddr {
+	if c.Int("tls-port") == 0 {
+		return nil
+	}
+	return c.listenAddrs(c.String("tls-port"))
+}
+
+// listenAddrs returns the addresses of bind with a port.
+func (c *Config) listenAddrs(port string) []ListenAddr {
 	hosts := strings.Fields(c.String("bind"))
 	if len(hosts) == 0 {
 		hosts = []string{"*", "-::*"}

@@ -102,6 +102,9 @@ func (p *param) parse(words []string, old string) (string, error) {
 	}
 	reason, refused := p.refused[value]
 	if p.flags&paramUnbuilt != 0 && value != p.def || refused && reason == "" {
+		if p.flags&paramSensitive != 0 {
+			value = "(hidden)"
+		}
 		return "", fmt.Errorf("%s %s is not supported yet", p.name, value)
 	}
 	if refused {

@@ -8,7 +8,7 @@ import (
 )
 
 // params is the registry: dkv's own parameters, then those of Redis 7.2.
-var params = slices.Concat(dkvParams(), clusterParams(), replicaParams(), redisParams(), redisStoredParams(), redisClusterParams(), redisLaterParams())
+var params = slices.Concat(dkvParams(), backupParams(), clusterParams(), replicaParams(), redisParams(), redisStoredParams(), redisClusterParams(), redisLaterParams(), tlsTableParams())
 
 var paramByName = func() map[string]*param {
 	m := make(map[string]*param, 2*len(params))
@@ -39,13 +39,14 @@ const (
 	groupStorage  = "Storage"
 	groupRole     = "Cluster and replication"
 	groupSecurity = "Security"
+	groupTLS      = "TLS"
 	groupLimits   = "Limits"
 	groupObserve  = "Logging and monitoring"
 	groupKeyspace = "Keyspace"
 	groupRedis    = "Accepted for compatibility"
 )
 
-var paramGroups = []string{groupNetwork, groupStorage, groupRole, groupSecurity, groupLimits, groupObserve, groupKeyspace, groupRedis}
+var paramGroups = []string{groupNetwork, groupStorage, groupRole, groupSecurity, groupTLS, groupLimits, groupObserve, groupKeyspace, groupRedis}
 
 const maxInt32 = math.MaxInt32
 
@@ -186,18 +187,19 @@ func redisParams() []*param {
 
 		{name: "hash-max-listpack-entries", aliases: []string{"hash-max-ziplist-entries"}, kind: kindInt, def: "512", group: groupKeyspace, doc: "OBJECT ENCODING of a hash: listpack up to so many fields."},
 		{name: "hash-max-listpack-value", aliases: []string{"hash-max-ziplist-value"}, kind: kindMemory, def: "64", group: groupKeyspace, doc: "OBJECT ENCODING of a hash: listpack up to this length of a field or value."},
-		{name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, kind: kindInt, def: "-2", min: math.MinInt32, max: maxInt32, effect: effectLater, group: groupKeyspace, doc: "OBJECT ENCODING of a list: listpack up to this size."},
+		{name: "list-max-listpack-size", aliases: []string{"list-max-ziplist-size"}, kind: kindInt, def: "-2", min: math.MinInt32, max: maxInt32, group: groupKeyspace, doc: "OBJECT ENCODING of a list: listpack up to so many elements, or, below zero, up to 4 KiB (-1), 8 KiB (-2) ... 64 KiB (-5)."},
 		{name: "list-compress-depth", kind: kindInt, def: "0", max: maxInt32, effect: effectStored, group: groupKeyspace, doc: "The engine compresses blocks, not list nodes."},
 		{name: "set-max-intset-entries", kind: kindInt, def: "512", group: groupKeyspace, doc: "OBJECT ENCODING of a set of integers: intset up to so many members."},
 		{name: "set-max-listpack-entries", kind: kindInt, def: "128", group: groupKeyspace, doc: "OBJECT ENCODING of a set: listpack up to so many members."},
 		{name: "set-max-listpack-value", kind: kindMemory, def: "64", group: groupKeyspace, doc: "OBJECT ENCODING of a set: listpack up to this length of a member."},
 		{name: "zset-max-listpack-entries", aliases: []string{"zset-max-ziplist-entries"}, kind: kindInt, def: "128", group: groupKeyspace, doc: "OBJECT ENCODING of a sorted set: listpack up to so many members."},
 		{name: "zset-max-listpack-value", aliases: []string{"zset-max-ziplist-value"}, kind: kindMemory, def: "64", group: groupKeyspace, doc: "OBJECT ENCODING of a sorted set: listpack up to this length of a member."},
-		{name: "stream-node-max-bytes", kind: kindMemory, def: "4096", effect: effectLater, group: groupKeyspace, doc: "Granularity of approximate trimming of a stream, in bytes."},
-		{name: "stream-node-max-entries", kind: kindInt, def: "100", effect: effectLater, group: groupKeyspace, doc: "Granularity of approximate trimming of a stream, in entries."},
-		{name: "hll-sparse-max-bytes", kind: kindMemory, def: "3000", effect: effectLater, group: groupKeyspace, doc: "Size from which a HyperLogLog is dense."},
-		{name: "notify-keyspace-events", kind: kindEvents, effect: effectLater, group: groupKeyspace, doc: "Classes of keyspace notifications to publish."},
-		{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: kindInt, def: "5000", effect: effectLater, group: groupKeyspace, doc: "Milliseconds from which a script is called slow and others get BUSY."},
+		{name: "stream-node-max-bytes", kind: kindMemory, def: "4096", group: groupKeyspace, doc: "Granularity of approximate trimming of a stream, in bytes."},
+		{name: "stream-node-max-entries", kind: kindInt, def: "100", group: groupKeyspace, doc: "Granularity of approximate trimming of a stream, in entries."},
+		{name: "hll-sparse-max-bytes", kind: kindMemory, def: "3000", group: groupKeyspace, doc: "Size above which a HyperLogLog becomes dense."},
+		{name: "notify-keyspace-events", kind: kindEvents, group: groupKeyspace, doc: "Classes of keyspace notifications to publish, as in Redis; to be set alike on all nodes of a cluster and on replicas."},
+		{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: kindInt, def: "5000", max: math.MaxInt32, group: groupKeyspace, doc: "Milliseconds from which a script is called slow and others get BUSY; 0: never."},
+		{name: "lua-memory-limit", kind: kindMemory, def: "268435456", min: 1 << 20, group: groupKeyspace, doc: "Memory that one script may take. It is measured on the whole process, roughly."},
 		{name: "tracking-table-max-keys", kind: kindInt, def: "1000000", effect: effectLater, group: groupKeyspace, doc: "Keys remembered for client-side caching."},
 	}
 }

@@ -1,22 +1,18 @@
 package server
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 func later(k kind, names string, def string, flags paramFlags, doc string) *param {
 	return redisParam(effectLater, k, names, def, flags, doc)
 }
 
 // redisLaterParams belong to features that are not built yet. Those that a
-// user would rely on (TLS, ACL files) are refused; the others are read back as they were set.
+// user would rely on (ACL files) are refused; the others are read back as they were set.
 func redisLaterParams() []*param {
 	const imm, unbuilt = paramImmutable, paramUnbuilt
 	const (
 		repl = "Replication is done in another way here; see docs/replication.md."
 		acl  = "Belongs to ACLs."
-		tls  = "Belongs to TLS."
 	)
 	return []*param{
 		stored(kindBool, "replica-read-only slave-read-only", "yes", 0, "A replica is always read only."),
@@ -35,27 +31,6 @@ func redisLaterParams() []*param {
 		later(kindString, "aclfile", "", imm|unbuilt, "File of users."),
 		later(kindInt, "acllog-max-len", "128", 0, acl),
 		later(kindEnum, "acl-pubsub-default", "resetchannels", 0, acl).oneOf("allchannels", "resetchannels"),
-		later(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
-
-		later(kindInt, "tls-port", "0", unbuilt, "Port for TLS clients.").bounds(0, 65535),
-		later(kindString, "tls-cert-file", "", 0, tls),
-		later(kindString, "tls-key-file", "", 0, tls),
-		later(kindString, "tls-key-file-pass", "", paramSensitive, tls),
-		later(kindString, "tls-client-cert-file", "", 0, tls),
-		later(kindString, "tls-client-key-file", "", 0, tls),
-		later(kindString, "tls-client-key-file-pass", "", paramSensitive, tls),
-		later(kindString, "tls-dh-params-file", "", 0, tls),
-		later(kindString, "tls-ca-cert-file", "", 0, tls),
-		later(kindString, "tls-ca-cert-dir", "", 0, tls),
-		later(kindEnum, "tls-auth-clients", "yes", 0, tls).oneOf("no", "yes", "optional"),
-		later(kindBool, "tls-replication", "no", 0, tls),
-		later(kindBool, "tls-cluster", "no", 0, tls),
-		later(kindString, "tls-protocols", "", 0, tls),
-		later(kindString, "tls-ciphers", "", 0, tls),
-		later(kindString, "tls-ciphersuites", "", 0, tls),
-		later(kindBool, "tls-prefer-server-ciphers", "no", 0, tls),
-		later(kindBool, "tls-session-caching", "yes", 0, tls),
-		later(kindInt, "tls-session-cache-size", "20480", 0, tls).bounds(0, math.MaxInt32),
-		later(kindInt, "tls-session-cache-timeout", "300", 0, tls).bounds(0, math.MaxInt32),
+		stored(kindEnum, "sanitize-dump-payload", "no", 0, "Payloads given to RESTORE are always checked.").oneOf("no", "yes", "clients"),
 	}
 }

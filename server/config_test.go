@@ -96,6 +96,7 @@ func TestConfigCanonicalValues(t *testing.T) {
 		{"notify-keyspace-events", "KEA", "AKE"},
 		{"notify-keyspace-events", "g$lshzxetdK", "AK"},
 		{"notify-keyspace-events", "xE", "xE"},
+		{"notify-keyspace-events", "nKEA", "AnKE"}, // CONFIG GET shows AKE
 		{"client-output-buffer-limit", "normal 1mb 2kb 3", "normal 1048576 2048 3 slave 268435456 67108864 60 pubsub 33554432 8388608 60"},
 		{"client-output-buffer-limit", "replica 1 2 3 pubsub 4 5 6", "normal 1048576 2048 3 slave 1 2 3 pubsub 4 5 6"},
 		{"unixsocketperm", "770", "770"},

@@ -140,11 +140,9 @@ func parseEvents(s string) (string, error) {
 		every = every && strings.ContainsRune(s, r)
 	}
 	var b strings.Builder
-	// Redis prints n, which A does not stand for, only when it prints single
-	// classes.
 	order := eventClasses + "nKEm"
 	if every || strings.Contains(s, "A") {
-		order = "KEm"
+		order = "nKEm"
 		b.WriteByte('A')
 	}
 	for _, r := range order {
@@ -153,6 +151,15 @@ func parseEvents(s string) (string, error) {
 		}
 	}
 	return b.String(), nil
+}
+
+// shownEvents is a value of notify-keyspace-events as CONFIG GET shows it: Redis shows n,
+// which A does not stand for, only among single classes.
+func shownEvents(value string) string {
+	if strings.HasPrefix(value, "A") {
+		return strings.Replace(value, "n", "", 1)
+	}
+	return value
 }
 
 // splitWords splits a line into words as redis.conf does: blanks separate,

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -24,6 +25,7 @@ const flushBytes = 64 << 10
 type Conn struct {
 	srv    *Server
 	nc     net.Conn
+	tls    *tls.Conn // nc, if that is one
 	id     uint64
 	fd     int
 	addr   string // as CLIENT LIST prints it
@@ -44,9 +46,12 @@ type Conn struct {
 	ws *workspace // nil while waiting for the client
 
 	outbox     outbox
-	draining   atomic.Bool // a goroutine empties the outbox
-	async      bool        // others send to this client too: all output takes the outbox
-	monitoring atomic.Bool // a MONITOR client
+	draining   atomic.Bool              // a goroutine empties the outbox
+	async      bool                     // others send to this client too, see flushShared
+	corked     bool                     // messages of others are held back until flush
+	monitoring atomic.Bool              // a MONITOR client
+	blocking   atomic.Pointer[blocking] // nil: it is in no blocking command
+	subs       subscriptions
 	dead       atomic.Bool // the connection is cut
 	cut        chan struct{}
 	shared     shared
@@ -62,7 +67,8 @@ type shared struct {
 	queued  atomic.Int32 // commands of an open MULTI, -1: none is open
 	held    atomic.Int64 // bytes of them
 	flags   atomic.Uint32
-	pending atomic.Int64 // bytes received of an unfinished command
+	pending atomic.Int64           // bytes received of an unfinished command
+	subs    [subKinds]atomic.Int32 // subscriptions
 
 	mu struct {
 		sync.Mutex
@@ -78,6 +84,8 @@ const (
 	flagNoTouch
 	flagReadOnly
 	flagReplica // DKV.SYNC: the connection is a replica's
+	flagBlocked // in a blocking command
+	flagPubSub  // it has subscriptions
 )
 
 func newConn(s *Server, nc net.Conn) *Conn {
@@ -92,6 +100,9 @@ func newConn(s *Server, nc net.Conn) *Conn {
 		c.addr = nc.RemoteAddr().String()
 		c.laddr = nc.LocalAddr().String()
 	}
+	if c.tls, _ = nc.(*tls.Conn); c.tls != nil {
+		c.share() // writes to it wait, which only the outbox's goroutine may
+	}
 	c.initRaw()
 	c.session.init(c)
 	c.shared.active.Store(nanotime())
@@ -101,6 +112,9 @@ func newConn(s *Server, nc net.Conn) *Conn {
 // serve handles the client's requests until either side ends the connection.
 func (c *Conn) serve() {
 	defer c.end()
+	if c.handshake() != nil {
+		return
+	}
 	for {
 		if err := c.fill(); err != nil {
 			c.readFailed(err)
@@ -204,7 +218,11 @@ func (c *Conn) readFailed(err error) {
 
 // end delivers what waits to be sent and lets go of the connection.
 func (c *Conn) end() {
+	c.unsubscribeAll() // or it might never be empty
 	c.awaitEmpty()
+	if c.tls != nil && !c.dead.Load() {
+		_ = c.tls.CloseWrite() // the client is told that this is the end, if it still listens
+	}
 	c.kill()
 	c.stopMonitoring()
 	c.srv.clients.remove(c)
@@ -217,10 +235,14 @@ func (c *Conn) kill() bool {
 		return false
 	}
 	close(c.cut)
+	c.unblock(waitGone)
 	c.outbox.close()
-	if c.sock != nil {
+	switch {
+	case c.sock != nil:
 		c.sock.shut()
-	} else {
+	case c.tls != nil:
+		c.tls.NetConn().Close() // its own Close may wait for the client
+	default:
 		c.nc.Close()
 	}
 	return true
@@ -228,6 +250,7 @@ func (c *Conn) kill() bool {
 
 // wake makes the goroutine look up from waiting for its client.
 func (c *Conn) wake() {
+	c.unblock(waitClosing) // only Close wakes
 	if c.sock != nil {
 		c.wakeSock()
 		return
@@ -313,7 +336,7 @@ func (s *Server) checkClients() {
 	now := nanotime()
 	timeout := time.Duration(s.config.Timeout.Load()) * time.Second
 	s.clients.each(func(c *Conn) {
-		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&flagReplica == 0 {
+		if timeout > 0 && c.idle(now) > timeout && !c.monitoring.Load() && c.shared.flags.Load()&(flagReplica|flagBlocked|flagPubSub) == 0 {
 			if c.kill() {
 				s.log.Debug("idle client closed", "id", c.id, "addr", c.addr)
 			}

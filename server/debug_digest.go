@@ -44,9 +44,11 @@ func (d *digest) String() string { return hex.EncodeToString(d[:]) }
 // Numbers of types in a digest.
 const (
 	digestString = 0
+	digestList   = 1
 	digestSet    = 2
 	digestZSet   = 3
 	digestHash   = 4
+	digestStream = 6
 )
 
 // value mixes in the value of a key. e must be the latest that tx found.
@@ -56,6 +58,12 @@ func (d *digest) value(tx *keyspace.Tx, e *keyspace.Entry) error {
 	case keyspace.TypeString:
 		d.mixUint32(digestString)
 		d.mix(e.Body)
+	case keyspace.TypeList:
+		d.mixUint32(digestList)
+		err = eachElement(tx, e, func(element, _ []byte) error {
+			d.mix(element)
+			return nil
+		})
 	case keyspace.TypeSet:
 		d.mixUint32(digestSet)
 		err = eachElement(tx, e, func(member, _ []byte) error {
@@ -75,6 +83,9 @@ func (d *digest) value(tx *keyspace.Tx, e *keyspace.Entry) error {
 			d.addPair(field, value)
 			return nil
 		})
+	case keyspace.TypeStream:
+		d.mixUint32(digestStream)
+		err = d.stream(tx, e)
 	default:
 		return fmt.Errorf("no digest of a %s", e.Type)
 	}
@@ -82,6 +93,21 @@ func (d *digest) value(tx *keyspace.Tx, e *keyspace.Entry) error {
 		d.add([]byte("!!expire!!"))
 	}
 	return err
+}
+
+// stream mixes in the entries of a stream; as in Redis, not its groups.
+func (d *digest) stream(tx *keyspace.Tx, e *keyspace.Entry) error {
+	s, err := tx.Stream(*e)
+	if err != nil {
+		return err
+	}
+	return s.Range(keyspace.StreamID{}, keyspace.MaxStreamID, false, func(id keyspace.StreamID, fields [][]byte) bool {
+		d.mix(fmt.Appendf(nil, "%d.%d", id.MS, id.Seq))
+		for _, f := range fields {
+			d.mix(f)
+		}
+		return true
+	})
 }
 
 // addPair adds an element and its value.

@@ -69,6 +69,11 @@ func (c *Conn) dispatch(cmd resp.Command) {
 			return
 		}
 	}
+	if refusal = c.busy(spec, at); refusal != "" {
+		c.finish()
+		c.reject(spec, refusal)
+		return
+	}
 	if c.txn.open && !runsInMulti(spec) {
 		c.queue(spec, cmd, at)
 		return
@@ -78,6 +83,12 @@ func (c *Conn) dispatch(cmd resp.Command) {
 
 // run runs a command, or collects it.
 func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
+	if spec.Timeout != nil {
+		if timeout, waits := spec.Timeout(cmd.Args); waits {
+			c.block(spec, cmd.Args, at.shard, timeout)
+			return
+		}
+	}
 	switch {
 	case spec.Handler == nil:
 		c.finish()
@@ -87,7 +98,7 @@ func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 		c.finish()
 		c.leave()
 		c.runAcross(spec, cmd.Args, at)
-	case spec.Flags&command.FlagWrite != 0, c.ws.joins(spec):
+	case spec.Flags&command.FlagWrite != 0, spec.MayWrite && c.mayWrite(spec, cmd.Args), c.ws.joins(spec):
 		c.finishReads()
 		c.ws.add(at.shard, spec, cmd.Args, cmd.Size)
 		if c.ws.full() || c.muting() {
@@ -149,6 +160,9 @@ func (c *Conn) admitted(args [][]byte) (spec *command.Spec, refusal resp.Error) 
 	if c.txn.open && spec.Flags&command.FlagNoMulti != 0 {
 		return spec, resp.ErrNotAllowedInMulti
 	}
+	if c.subs.total() > 0 && c.proto == 2 && !whileSubscribed(spec) {
+		return spec, resp.ErrSubscribed(spec.Name)
+	}
 	if c.monitoring.Load() && spec.Flags&(command.FlagWrite|command.FlagReadOnly|command.FlagMayReplicate) != 0 {
 		return spec, "ERR Replica can't interact with the keyspace"
 	}
@@ -204,6 +218,9 @@ func (c *Conn) runBound(spec *command.Spec, args [][]byte) {
 	}
 	ws.ran(spec, args, ws.spent, err != nil)
 	c.mute(mark)
+	if c.corked {
+		c.takeHeld()
+	}
 }
 
 // runBoundIn runs the handler of x.Spec.

@@ -43,7 +43,7 @@ func TestExactReplies(t *testing.T) {
 		{"echo", "echo 'a b'\r\n", "$3\r\na b\r\n"},
 		{"unknown", "foo\r\nfoo a 'b c'\r\n", "-ERR unknown command 'foo', with args beginning with: \r\n-ERR unknown command 'foo', with args beginning with: 'a' 'b c' \r\n"},
 		{"unknown with line break", request("f\no", "x"), "-ERR unknown command 'f o', with args beginning with: 'x' \r\n"},
-		{"not built yet", "subscribe a\r\n", "-ERR unknown command 'subscribe', with args beginning with: 'a' \r\n"},
+		{"not built yet", "failover a\r\n", "-ERR unknown command 'failover', with args beginning with: 'a' \r\n"},
 		{"arity", "get\r\nGET a b\r\nset a\r\n", "-ERR wrong number of arguments for 'get' command\r\n-ERR wrong number of arguments for 'get' command\r\n-ERR wrong number of arguments for 'set' command\r\n"},
 		{"subcommands", "client\r\nclient foo\r\nCLIENT kill\r\nClient id x\r\n", "-ERR wrong number of arguments for 'client' command\r\n-ERR unknown subcommand 'foo'. Try CLIENT HELP.\r\n-ERR wrong number of arguments for 'client|kill' command\r\n-ERR wrong number of arguments for 'client|id' command\r\n"},
 		{"select", "select -1\r\nselect 16\r\nselect x\r\nselect 99999999999999999999\r\nselect 15\r\n", "-ERR DB index is out of range\r\n-ERR DB index is out of range\r\n-ERR value is not an integer or out of range\r\n-ERR value is not an integer or out of range\r\n+OK\r\n"},

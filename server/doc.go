@@ -49,6 +49,7 @@
 // clients.mu, monitors.mu, pause.mu, Conn.shared.mu, outbox.mu and those of
 // Stats, slowlog, latencyMonitor are leaves: none is held while another is taken,
 // or over I/O, but that Config's change lock is held around its hooks.
+// pubsub.mu is held while messages go into outboxes, so it comes before outbox.mu.
 //
 // # Invariants
 //

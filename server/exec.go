@@ -87,7 +87,7 @@ func (ws *workspace) runQueued(tx *keyspace.Tx) {
 		x := ws.ctx(k.spec, k.args)
 		mark := len(ws.out.Buf)
 		if k.spec.Handler != nil {
-			x.Tx = tx
+			x.Tx, x.Shard = tx, int(t.shard)
 			k.failed = c.replyFailure(mark, c.srv.guard(x))
 		} else {
 			k.failed = c.replyFailure(mark, c.runBoundIn(x))

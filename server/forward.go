@@ -104,12 +104,20 @@ var executions = sync.Pool{New: func() any {
 // execute is the cluster.Executor: it runs what another node has forwarded on
 // this one, which leads the shard or refuses. Commands are counted where their
 // client is.
-func (s *Server) execute(_ context.Context, id raftlog.ShardID, payload []byte) ([]byte, error) {
+func (s *Server) execute(ctx context.Context, id raftlog.ShardID, payload []byte) ([]byte, error) {
 	e := executions.Get().(*execution)
-	defer e.release()
+	defer func() {
+		if !e.blocks { // else it may be looked at yet: see blockedCall
+			e.release()
+		}
+	}()
 	e.srv, e.shard, e.out = s, id, &e.buf
 	if err := parseRequest(&e.shardRequest, payload); err != nil {
 		return nil, err
+	}
+	if e.withdraws {
+		s.tickets.withdraw(e.ticket)
+		return nil, nil
 	}
 	if !s.owns(id, &e.shardRequest) {
 		return nil, errForward
@@ -118,10 +126,16 @@ func (s *Server) execute(_ context.Context, id raftlog.ShardID, payload []byte) 
 	if local == nil {
 		return nil, shard.ErrNotLeader
 	}
-	e.warm()
-	local.Submit(&e.task)
-	if err := e.task.Wait(); err != nil {
-		return nil, err
+	if e.blocks {
+		if err := e.runParking(ctx, local); err != nil {
+			return nil, err
+		}
+	} else {
+		e.warm()
+		local.Submit(&e.task)
+		if err := e.task.Wait(); err != nil {
+			return nil, err
+		}
 	}
 	about := answerSize(&e.shardRequest)
 	if limit := s.node.MaxCallBytes(); about > limit {

@@ -12,7 +12,7 @@ import (
 // What a node asks of a shard's leader, and its answer. Numbers are uvarints
 // where no width is given; a string is its length and its bytes.
 //
-//	request = version(1 byte) flags(1 byte) maxString maxReply
+//	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] maxString maxReply
 //	          watches { db since at key-string }
 //	          calls { db proto(1 byte) args { string } }
 //
@@ -21,13 +21,17 @@ import (
 //	          replies(bytes, one after the other, to the end)
 //
 // The name of a command is its first argument, as the client sent it: the leader
-// looks it up in its own table. An answer may have fewer calls than its request,
+// looks it up in its own table. The ticket is there when the only call may wait for
+// keys. With requestWithdraws nothing comes after it: the request of that ticket is
+// withdrawn, and the answer is empty. An answer may have fewer calls than its request,
 // which were not run then: see shardRequest. at is Unix time in ms.
 const (
 	forwardVersion = 1
 
-	requestNoTouch = 1 << 0 // flags of a request
-	answerAborted  = 1 << 0 // flags of an answer: a watched key has changed
+	requestNoTouch   = 1 << 0 // flags of a request
+	requestBlocks    = 1 << 1
+	requestWithdraws = 1 << 2
+	answerAborted    = 1 << 0 // flags of an answer: a watched key has changed
 )
 
 // errForward says that a forwarded request, or the answer to one, is not what
@@ -40,7 +44,13 @@ func appendRequest(b []byte, r *shardRequest) []byte {
 	if r.noTouch {
 		flags |= requestNoTouch
 	}
+	if r.blocks {
+		flags |= requestBlocks
+	}
 	b = append(b, forwardVersion, flags)
+	if r.blocks {
+		b = append(b, r.ticket[:]...)
+	}
 	b = binary.AppendUvarint(b, uint64(max(r.maxString, 0)))
 	b = binary.AppendUvarint(b, uint64(r.maxReply))
 	b = binary.AppendUvarint(b, uint64(len(r.watch)))
@@ -62,6 +72,11 @@ func appendRequest(b []byte, r *shardRequest) []byte {
 		}
 	}
 	return b
+}
+
+// appendWithdrawal appends a request that withdraws another.
+func appendWithdrawal(b []byte, t ticket) []byte {
+	return append(append(b, forwardVersion, requestWithdraws), t[:]...)
 }
 
 // requestSize is about the length of what appendRequest appends.
@@ -87,7 +102,17 @@ func parseRequest(r *shardRequest, b []byte) error {
 	if p.octet() != forwardVersion {
 		return errForward
 	}
-	r.noTouch = p.octet()&requestNoTouch != 0
+	flags := p.octet()
+	r.noTouch, r.blocks, r.withdraws = flags&requestNoTouch != 0, flags&requestBlocks != 0, flags&requestWithdraws != 0
+	if r.blocks || r.withdraws {
+		r.ticket = p.ticket()
+	}
+	if r.withdraws {
+		if p.bad || len(p.b) != 0 || flags != requestWithdraws {
+			return errForward
+		}
+		return nil
+	}
 	r.maxString = int64(p.number(1 << 62))
 	r.maxReply = int(p.number(1 << 30))
 	for n := p.count(); n > 0 && !p.bad; n-- {
@@ -106,7 +131,7 @@ func parseRequest(r *shardRequest, b []byte) error {
 		}
 		r.calls = append(r.calls, k)
 	}
-	if p.bad || len(p.b) != 0 || len(r.calls)+len(r.watch) == 0 {
+	if p.bad || len(p.b) != 0 || len(r.calls)+len(r.watch) == 0 || r.blocks && (len(r.calls) != 1 || len(r.watch) != 0) {
 		return errForward
 	}
 	return nil
@@ -240,6 +265,15 @@ func (p *payload) count() int {
 		return 0
 	}
 	return int(v)
+}
+
+func (p *payload) ticket() (t ticket) {
+	if len(p.b) < len(t) {
+		p.fail()
+		return t
+	}
+	p.b = p.b[copy(t[:], p.b):]
+	return t
 }
 
 func (p *payload) database() int { return int(p.number(keyspace.Databases - 1)) }

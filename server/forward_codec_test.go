@@ -26,7 +26,7 @@ func callsOf(lines ...string) []call {
 // requestText prints what a forwarded request says.
 func requestText(r *shardRequest) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "notouch %v, string %d, reply %d", r.noTouch, r.maxString, r.maxReply)
+	fmt.Fprintf(&b, "notouch %v, string %d, reply %d, waits %v %x", r.noTouch, r.maxString, r.maxReply, r.blocks, r.ticket)
 	for _, w := range r.watch {
 		fmt.Fprintf(&b, "; watch %d %q %d %d", w.db, w.key, w.since, w.at)
 	}
@@ -44,12 +44,27 @@ func TestForwardedRequest(t *testing.T) {
 	}
 	txn.calls[0].db, txn.calls[0].proto = 3, 3
 	watch := &shardRequest{watch: []watched{{key: []byte("w")}}}
-	for _, r := range []*shardRequest{run, txn, watch} {
+	waits := &shardRequest{calls: callsOf("blpop k 0"), blocks: true, ticket: ticket{1, 15: 2}}
+	for _, r := range []*shardRequest{run, txn, watch, waits} {
 		var got shardRequest
 		if err := parseRequest(&got, appendRequest(nil, r)); err != nil {
 			t.Errorf("%s: %v", requestText(r), err)
 		} else if requestText(&got) != requestText(r) {
 			t.Errorf("got  %s\nwant %s", requestText(&got), requestText(r))
+		}
+	}
+}
+
+func TestForwardedWithdrawal(t *testing.T) {
+	b := appendWithdrawal(nil, ticket{1, 15: 2})
+	var got shardRequest
+	if err := parseRequest(&got, b); err != nil || !got.withdraws || got.ticket != (ticket{1, 15: 2}) {
+		t.Errorf("%v, ticket %x, %v", got.withdraws, got.ticket, err)
+	}
+	two := appendRequest(nil, &shardRequest{calls: callsOf("blpop k 0", "blpop k 0"), blocks: true})
+	for _, bad := range [][]byte{b[:len(b)-1], append(b, 0), two, []byte("\x01%0000000000000000")} {
+		if err := parseRequest(new(shardRequest), bad); !errors.Is(err, errForward) {
+			t.Errorf("%x: %v", bad, err)
 		}
 	}
 }
@@ -163,12 +178,18 @@ func TestForwardedAnswerRefused(t *testing.T) {
 // what is understood is written as it was read.
 func FuzzForward(f *testing.F) {
 	f.Add(appendRequest(nil, &shardRequest{calls: callsOf("set key value", "get key"), watch: []watched{{key: []byte("w")}}}))
+	f.Add(appendRequest(nil, &shardRequest{calls: callsOf("blpop k 0"), blocks: true}))
+	f.Add(appendWithdrawal(nil, ticket{1}))
 	f.Add(appendAnswer(nil, answered(0, ":1\r\n", "+OK\r\n")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r shardRequest
 		if parseRequest(&r, b) == nil {
 			var again shardRequest
-			if err := parseRequest(&again, appendRequest(nil, &r)); err != nil || requestText(&again) != requestText(&r) {
+			written := appendRequest(nil, &r)
+			if r.withdraws {
+				written = appendWithdrawal(nil, r.ticket)
+			}
+			if err := parseRequest(&again, written); err != nil || requestText(&again) != requestText(&r) {
 				t.Fatalf("%s becomes %s: %v", requestText(&r), requestText(&again), err)
 			}
 		}

@@ -16,6 +16,8 @@ func infoDKV(w *infoWriter) {
 	w.line("fsync", n.Log.Fsync)
 	w.line("shards", len(n.Shards))
 
+	infoArchive(w)
+
 	l := n.Log
 	w.line("log_bytes", l.Bytes)
 	w.line("log_segments", l.Segments)
@@ -88,4 +90,27 @@ func average(sum time.Duration, n uint64) int64 {
 		return 0
 	}
 	return sum.Microseconds() / int64(n)
+}
+
+// infoArchive is about the archive of the log, where there is one.
+func infoArchive(w *infoWriter) {
+	list := w.srv.node.ArchiveStatus()
+	if len(list) == 0 {
+		return
+	}
+	var behind, bytes, gaps uint64
+	failure := ""
+	for _, st := range list {
+		behind = max(behind, st.Behind)
+		bytes += st.Bytes
+		gaps += st.Gaps
+		if st.Err != "" {
+			failure = st.Err
+		}
+	}
+	w.line("log_archive_ok", oneIf(failure == ""))
+	w.line("log_archive_error", failure)
+	w.line("log_archive_lag_entries", behind)
+	w.line("log_archive_bytes", bytes)
+	w.line("log_archive_gaps", gaps)
 }

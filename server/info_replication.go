@@ -7,6 +7,7 @@ import (
 
 	"dkv/cluster"
 	"dkv/cluster/raftlog"
+	"dkv/server/psync"
 )
 
 // infoReplication has the lines of Redis, and some of dkv's own, which begin with
@@ -44,6 +45,9 @@ func (s *Server) historyName(clusterID string) string {
 	if s.node.Follows() && s.admin.replID.Load() == nil {
 		if local := s.node.Shard(0); local != nil {
 			if at, ok := local.Source(); ok {
+				if id, ok := psync.ReplID(at.History); ok {
+					return id
+				}
 				return nameOf(at.History)
 			}
 		}

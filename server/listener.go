@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,26 +28,22 @@ const refuseTimeout = time.Second
 // Listen binds the addresses that the configuration names. On an error nothing
 // stays bound.
 func (s *Server) Listen() error {
-	var listeners []net.Listener
+	// Keep-alive is set on each connection, from the parameter.
+	lc := &net.ListenConfig{KeepAlive: -1}
+	listeners, err := s.listenAll(lc, s.config.ListenAddrs())
 	fail := func(err error) error {
 		for _, l := range listeners {
 			l.Close()
 		}
 		return err
 	}
-	// Keep-alive is set on each connection, from the parameter.
-	lc := net.ListenConfig{KeepAlive: -1}
-	addrs := s.config.ListenAddrs()
-	for _, a := range addrs {
-		l, err := lc.Listen(context.Background(), a.Network, a.Addr)
-		if err != nil && a.Optional && missingAddress(err) {
-			s.log.Warn("address skipped", "addr", a.Addr, "err", err)
-			continue
-		}
-		if err != nil {
-			return fail(fmt.Errorf("server: listen on %s: %w", a.Addr, err))
-		}
-		listeners = append(listeners, l)
+	if err != nil {
+		return fail(err)
+	}
+	encrypted, err := s.listenTLS(lc)
+	listeners = append(listeners, encrypted...)
+	if err != nil {
+		return fail(err)
 	}
 	if path := s.config.String("unixsocket"); path != "" {
 		l, err := s.listenUnix(path)
@@ -65,6 +62,22 @@ func (s *Server) Listen() error {
 		s.log.Info("listening", "addr", l.Addr().String())
 	}
 	return nil
+}
+
+// listenAll binds addresses. What it returns is bound, also with an error.
+func (s *Server) listenAll(lc *net.ListenConfig, addrs []ListenAddr) (listeners []net.Listener, err error) {
+	for _, a := range addrs {
+		l, err := lc.Listen(context.Background(), a.Network, a.Addr)
+		if err != nil && a.Optional && missingAddress(err) {
+			s.log.Warn("address skipped", "addr", a.Addr, "err", err)
+			continue
+		}
+		if err != nil {
+			return listeners, fmt.Errorf("server: listen on %s: %w", a.Addr, err)
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
 }
 
 func missingAddress(err error) bool {
@@ -183,7 +196,7 @@ func (s *Server) admit(nc net.Conn) {
 func refuse(nc net.Conn, reason resp.Error) {
 	var w resp.Writer
 	w.Error(string(reason))
-	if nc.SetWriteDeadline(time.Now().Add(refuseTimeout)) == nil {
+	if nc.SetDeadline(time.Now().Add(refuseTimeout)) == nil { // a TLS handshake reads, too
 		_, _ = nc.Write(w.Buf) // it is closed either way
 	}
 	nc.Close()
@@ -202,6 +215,9 @@ func isLocal(a net.Addr) bool {
 // keepAlive sets up the probes of an idle TCP connection as Redis does: after
 // seconds of silence, then every third of it, three times.
 func keepAlive(nc net.Conn, seconds int64) error {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil

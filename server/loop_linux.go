@@ -157,6 +157,7 @@ func (l *loop) look() error {
 		}
 		if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			c.sock.hangup.Store(true)
+			c.unblock(waitGone)
 		}
 		if ev.Events&^unix.EPOLLOUT != 0 && c.sock.news() {
 			rd.ready = append(rd.ready, c)

@@ -22,6 +22,7 @@ func (s *sock) read([]byte) (int, error)                   { return 0, errors.Er
 func (s *sock) tryWrite([]byte) (int, error)               { return 0, errors.ErrUnsupported }
 func (s *sock) write([]byte, <-chan struct{}) (int, error) { return 0, errors.ErrUnsupported }
 func (s *sock) stream() (net.Conn, error)                  { return nil, errors.ErrUnsupported }
+func (s *sock) hungUp() bool                               { return false }
 func (s *sock) shut()                                      {}
 func (s *sock) close()                                     {}
 func (c *Conn) watch()                                     {}

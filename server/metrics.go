@@ -133,6 +133,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.collectCluster(s, &m)
 	c.collectReplication(s)
+	c.collectPubSub(s)
 	s.put(mHotRecords, float64(m.Hot.Records))
 	s.put(mHotBytes, float64(m.Hot.Bytes))
 	s.put(mHotHits, float64(m.Hot.Hits))

@@ -23,6 +23,10 @@ type outbox struct {
 	active  bool  // a goroutine is emptying queue
 	closed  bool  // nothing is taken any more
 	softAge int64 // nanotime since when bytes are above the soft limit; 0: they are not
+
+	corked    bool // messages of others wait in held, see Conn.cork
+	held      [][]byte
+	heldBytes int
 }
 
 // limit is a client-output-buffer-limit.
@@ -54,13 +58,17 @@ func (o *outbox) exceededLocked(l limit, bytes int, now int64) bool {
 // afterwards.
 func (c *Conn) flush() {
 	c.ws.readAt = 0
+	if c.async {
+		c.flushShared()
+		return
+	}
 	buf := c.ws.out.Buf
 	if len(buf) == 0 || c.dead.Load() {
 		c.ws.out.Buf = buf[:0]
 		return
 	}
 	n := 0
-	if !c.async && !c.outbox.busy() {
+	if !c.outbox.busy() {
 		if l := c.srv.config.OutputLimitNormal.Hard.Load(); l > 0 && int64(len(buf)) > l {
 			c.outputLimit()
 			return
@@ -241,7 +249,7 @@ func (c *Conn) checkOutput(now int64) {
 
 // outputClass returns the limits that this client is under.
 func (c *Conn) outputClass() limit {
-	if c.monitoring.Load() {
+	if c.monitoring.Load() || c.shared.flags.Load()&flagPubSub != 0 {
 		return c.srv.config.OutputLimitPubSub.load()
 	}
 	return c.srv.config.OutputLimitNormal.load()

@@ -82,7 +82,7 @@ func (c *Conn) waitPaused(spec *command.Spec) bool {
 	if spec == specExec {
 		flags |= c.txn.flags
 	}
-	writes := flags&(command.FlagWrite|command.FlagMayReplicate) != 0
+	writes := flags&(command.FlagWrite|command.FlagMayReplicate) != 0 || spec.MayWrite
 	waited := false
 	for !c.dead.Load() && !c.srv.closing.Load() {
 		d, changed := c.srv.pause.left(writes)

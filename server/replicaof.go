@@ -16,8 +16,6 @@ import (
 func init() {
 	bind("replicaof", replicaof)
 	bind("slaveof", replicaof)
-	bind("psync", redisSync)
-	bind("sync", redisSync)
 }
 
 // replicating is what the dispatcher has to know of replication.
@@ -55,17 +53,35 @@ func (s *Server) restricted(spec *command.Spec) resp.Error {
 	writes := spec.Flags&command.FlagWrite != 0
 	switch {
 	case !r.node.Follows():
-		if writes && r.minReplicas.Load() > 0 && r.maxLag.Load() > 0 && s.goodReplicas() < r.minReplicas.Load() {
+		if (writes || spec.MayWrite) && r.minReplicas.Load() > 0 && r.maxLag.Load() > 0 && s.goodReplicas() < r.minReplicas.Load() {
 			return resp.ErrNoReplicas
 		}
 	case writes:
 		return resp.ErrReadOnly
+	case spec.Flags&command.FlagLoading == 0 && spec != specReplicaof && spec != specSlaveof && s.loading():
+		return resp.ErrLoading
 	case !r.serveStale.Load() && spec.Flags&command.FlagStale == 0:
 		if f, ok := s.node.Following(); ok && !f.Up() {
 			return resp.ErrMasterDown
 		}
 	}
 	return ""
+}
+
+// These may end a load, which they may not in Redis.
+var (
+	specReplicaof = command.Lookup([]byte("replicaof"))
+	specSlaveof   = command.Lookup([]byte("slaveof"))
+)
+
+// loading says whether only a part of the source's data is here.
+func (s *Server) loading() bool {
+	local := s.node.Shard(0)
+	if local == nil {
+		return false
+	}
+	at, ok := local.Source()
+	return ok && at.Partial()
 }
 
 // goodFor is how long the number of good replicas is good for: it is asked for by
@@ -120,9 +136,4 @@ func (s *Server) noteSource(value string) {
 			s.log.Error("cannot set a parameter", "name", name, "err", err)
 		}
 	}
-}
-
-// redisSync is how a replica that runs Redis begins.
-func redisSync(*Conn, *command.Ctx) error {
-	return resp.Error("ERR This is dkv, whose log a Redis replica cannot follow")
 }

@@ -23,6 +23,9 @@ func init() {
 type replicaConf struct {
 	id, host string
 	port     int64
+	messages bool // it takes what is published
+	// What redis-cli says: it takes a file that ends with a mark, and nothing else.
+	capaEOF, rdbOnly bool
 }
 
 // maxReplicaName bounds what a replica says about itself, bytes.
@@ -49,8 +52,14 @@ func replconf(c *Conn, x *command.Ctx) error {
 			c.replica.port = port
 		case equalFold(args[0], "ip-address"):
 			c.replica.host = string(value)
+		case equalFold(args[0], "capa"):
+			c.replica.capaEOF = c.replica.capaEOF || equalFold(value, "eof")
+		case equalFold(args[0], "rdb-only"):
+			c.replica.rdbOnly = string(value) == "1"
 		case equalFold(args[0], "dkv-id"):
 			c.replica.id = string(value)
+		case equalFold(args[0], "dkv-messages"):
+			c.replica.messages = string(value) == "1"
 		}
 	}
 	x.Out.OK()
@@ -83,7 +92,7 @@ func dkvSync(c *Conn, x *command.Ctx) error {
 	if err != nil {
 		return resp.Error(err.Error())
 	}
-	req.Addr, req.Replica = c.replica.addr(c.addr), c.replica.id
+	req.Addr, req.Replica, req.Messages = c.replica.addr(c.addr), c.replica.id, c.replica.messages
 	if req.Replica == "" {
 		req.Replica = req.Addr
 	}

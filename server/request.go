@@ -68,15 +68,24 @@ type shardRequest struct {
 	run  cluster.Request
 
 	waiting bool // task is in the shard's queue
+
+	// blocks: the one call may wait for keys, see Conn.block; ticket then names the
+	// request. withdraws: it is no request, the one with that ticket is withdrawn.
+	blocks, withdraws bool
+	ticket            ticket
 }
 
 // newRequest returns an empty request. It is reused: what it needs to be
 // submitted is made once.
 func newRequest(id raftlog.ShardID) *shardRequest {
 	r := &shardRequest{shard: id}
+	r.init()
+	return r
+}
+
+func (r *shardRequest) init() {
 	r.task.Eval = r.eval
 	r.run = cluster.Request{Task: &r.task, Encode: r.encode, Decode: r.decode}
-	return r
 }
 
 // clear forgets the calls and how they went.
@@ -85,6 +94,7 @@ func (r *shardRequest) clear() {
 	r.watch = nil
 	r.from, r.sent, r.done, r.mark = 0, 0, 0, 0
 	r.aborted, r.err, r.lost = false, nil, nil
+	r.blocks, r.withdraws = false, false
 	r.own.Reset()
 }
 
@@ -123,6 +133,10 @@ func (r *shardRequest) eval(tx *keyspace.Tx) {
 		now := nanotime()
 		k.nanos, began = now-began, now
 		r.done++
+		if r.maxReply != 0 { // not within a transaction
+			r.task.Settle()
+			began = nanotime()
+		}
 	}
 	tx.NoTouch = false
 	r.hits, r.misses = tx.Hits-hits, tx.Misses-misses
@@ -148,21 +162,34 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 	x := &r.x
 	x.Spec, x.Args, x.DB, x.Tx, x.Out, x.MaxStringLen = k.spec, k.args, k.db, tx, r.out, r.maxString
 	x.Limits = &r.srv.config.Encodings
+	x.MayWait = r.blocks
+	x.Sharded = r.srv.slots().Shards() > 1
+	x.Scripts, x.Shard = r.srv.scripts, int(r.shard)
 	r.out.Proto = k.proto
 	mark, before := tx.Mark(), len(r.out.Buf)
 	err := r.srv.guard(x)
-	if err != nil {
-		tx.Rollback(mark)
-		r.out.Buf = r.out.Buf[:before]
-		r.out.Error(errorText(err))
+	if err == nil {
+		return false
 	}
-	return err != nil
+	if !command.Keeps(err) {
+		tx.Rollback(mark)
+	}
+	r.out.Buf = r.out.Buf[:before]
+	if err == command.ErrWait {
+		if x.Again != nil {
+			k.args, x.Again = x.Again, nil
+		}
+		r.park(x)
+		return false
+	}
+	r.out.Error(errorText(err))
+	return true
 }
 
 // writes reports whether any of the calls that are left may change data.
 func (r *shardRequest) writes() bool {
 	for i := r.from; i < len(r.calls); i++ {
-		if r.calls[i].spec.Flags&command.FlagWrite != 0 {
+		if spec := r.calls[i].spec; spec.Flags&command.FlagWrite != 0 || spec.MayWrite {
 			return true
 		}
 	}

@@ -31,6 +31,9 @@ const (
 type plan struct {
 	kind  planKind
 	split bool // the keys may be in several shards: see splitters
+	// channels: the keys are shard channels, which have their slot's node only for
+	// clients that are redirected: here every node has all messages.
+	channels bool
 	// The positions of the keys are first, first+step ... last (from the end
 	// when negative); without simple the row's KeySpecs must be asked.
 	simple            bool
@@ -59,6 +62,9 @@ func init() {
 			*p = plan{kind: planKeys, first: spec.FirstKey, last: spec.LastKey, step: spec.KeyStep}
 			p.simple = spec.FirstKey > 0 && isSimple(spec)
 			p.split = splitters[spec.Name] != nil
+			if spec.KeySpecs[0].Flags&command.KeyNotKey != 0 {
+				p.channels, p.simple = true, true
+			}
 		}
 	}
 }
@@ -127,7 +133,7 @@ func (c *Conn) route(spec *command.Spec, args [][]byte) (at route, refusal resp.
 	p := &plans[spec.ID]
 	slots, redirect := c.ws.slots, c.srv.config.ClusterRedirect.Load()
 	switch {
-	case p.kind == planNone:
+	case p.kind == planNone, p.channels && !redirect:
 		return route{}, ""
 	case p.kind == planAll && slots.Shards() == 1:
 		return route{}, ""

@@ -33,6 +33,14 @@ var everywhere = map[string]func(c *Conn, x *command.Ctx, ids []raftlog.ShardID)
 	"flushdb":   writeEverywhere,
 	"flushall":  writeEverywhere,
 	"swapdb":    writeEverywhere,
+
+	"script|load":  scriptEverywhere,
+	"script|flush": scriptEverywhere,
+
+	"function|load":    writeEverywhere,
+	"function|delete":  writeEverywhere,
+	"function|flush":   writeEverywhere,
+	"function|restore": writeEverywhere,
 }
 
 // errPartly begins the reply to a command that some shards have done and others

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dkv/cluster"
+	"dkv/server/script"
 )
 
 // Options configures a Server. Node and Config are required.
@@ -42,8 +43,13 @@ type Server struct {
 	admin    *admin
 	clients  clients
 	monitors monitors
+	pubsub   pubsub
+	notes    notifications
 	pause    pause
+	tls      *tlsKeeper
 	repl     replicating
+	tickets  tickets
+	scripts  *script.Engine
 
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
@@ -101,14 +107,23 @@ func New(o Options) (*Server, error) {
 		shutdown: make(chan ShutdownRequest, 1),
 		done:     make(chan struct{}),
 	}
+	s.tls = &tlsKeeper{config: o.Config, log: o.Logger}
+	for _, name := range tlsParams {
+		o.Config.OnApply(name, s.tls.apply)
+	}
 	s.slowlog = newSlowlog(o.Config, o.Clock)
 	s.latency = newLatencyMonitor(o.Config, o.Clock)
 	s.admin = newAdmin(o)
 	s.clients.init()
+	s.pubsub.init()
 	s.pause.init()
 	s.repl.init(s)
+	s.tickets.init()
+	s.scripts = newScripts(s)
 	s.work, s.endWork = context.WithCancel(context.Background())
 	s.node.SetExecutor(s.execute)
+	s.node.SetReceiver(s.takeMessages)
+	s.notes.init(s)
 	return s, nil
 }
 
@@ -157,6 +172,7 @@ func (s *Server) start() error {
 		s.running.Go(func() { s.accept(l) })
 	}
 	s.running.Go(s.housekeep)
+	s.running.Go(s.notes.run)
 	return nil
 }
 
@@ -183,6 +199,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.closeListeners()
+	s.scripts.Close()
 	s.clients.each((*Conn).wake)
 	finished := make(chan struct{})
 	go func() {

@@ -108,6 +108,17 @@ func (c *Conn) setName(name string) {
 }
 
 func ping(c *Conn, x *command.Ctx) error {
+	if c.subs.total() > 0 && c.proto == 2 && len(x.Args) <= 2 {
+		// Among messages, the reply has their form.
+		var text []byte
+		if len(x.Args) == 2 {
+			text = x.Args[1]
+		}
+		x.Out.Array(2)
+		x.Out.BulkString("pong")
+		x.Out.Bulk(text)
+		return nil
+	}
 	switch len(x.Args) {
 	case 1:
 		x.Out.Simple("PONG")
@@ -155,6 +166,7 @@ func (c *Conn) databaseNamed(arg []byte) (int, error) {
 // reset makes the connection like a new one.
 func reset(c *Conn, x *command.Ctx) error {
 	c.stopMonitoring()
+	c.unsubscribeAll()
 	c.closeTxn()
 	c.session.init(c)
 	c.ws.out.Proto = c.proto
@@ -207,6 +219,9 @@ func hello(c *Conn, x *command.Ctx) error {
 		c.setName(string(h.name))
 	}
 	if h.proto != 0 {
+		if c.subs.total() > 0 {
+			c.cork() // no message in the new form before this reply
+		}
 		c.setProto(h.proto)
 	}
 	c.describeServer(x.Out)

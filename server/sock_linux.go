@@ -95,6 +95,9 @@ func (s *sock) rest() bool {
 	return false
 }
 
+// hungUp says whether the client has closed its side, or the connection is broken.
+func (s *sock) hungUp() bool { return s.hangup.Load() }
+
 // read reads once. errNothing: there is nothing.
 func (s *sock) read(space []byte) (int, error) {
 	for {

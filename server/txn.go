@@ -142,6 +142,9 @@ func (c *Conn) queue(spec *command.Spec, cmd resp.Command, at route) {
 		}
 		t.calls = append(t.calls, call{spec: spec, args: cloneArgs(cmd.Args)})
 		t.flags |= spec.Flags
+		if spec.MayWrite {
+			t.flags |= command.FlagWrite
+		}
 		t.goesTo(spec, at, c.srv.config.ClusterRedirect.Load())
 		c.shared.queued.Store(int32(len(t.calls)))
 		c.shared.held.Store(t.bytes)

@@ -36,8 +36,11 @@ func wait(c *Conn, x *command.Ctx) error {
 	if err != nil {
 		return err
 	}
-	x.Out.Int(c.awaitReplicas(upTo, false, replicas, timeout))
-	return nil
+	n, err := c.awaitReplicas(upTo, false, replicas, timeout)
+	if err == nil {
+		x.Out.Int(n)
+	}
+	return err
 }
 
 // waitAOF is WAITAOF numlocal numreplicas timeout. The log is the AOF: the local
@@ -77,7 +80,10 @@ func waitAOF(c *Conn, x *command.Ctx) error {
 			synced = 1
 		}
 	}
-	n := c.awaitReplicas(upTo, true, replicas, timeout)
+	n, err := c.awaitReplicas(upTo, true, replicas, timeout)
+	if err != nil {
+		return err
+	}
 	x.Out.Array(2)
 	x.Out.Int(synced)
 	x.Out.Int(n)
@@ -116,40 +122,34 @@ func (c *Conn) written() ([]raftlog.Index, error) {
 }
 
 // awaitReplicas waits until want replicas have got that far, for no longer than
-// timeout, and returns how many have.
-func (c *Conn) awaitReplicas(upTo []raftlog.Index, durable bool, want int64, timeout time.Duration) int64 {
+// timeout, and returns how many have. The error is CLIENT UNBLOCK's.
+func (c *Conn) awaitReplicas(upTo []raftlog.Index, durable bool, want int64, timeout time.Duration) (int64, error) {
 	source := c.srv.node.Source()
 	changed := source.Changed()
 	n := int64(source.Has(upTo, durable))
 	if n >= want || c.txn.running {
-		return n
+		return n, nil
 	}
 	c.leave()
 	if !c.muting() {
 		c.flush() // the replies to what came before are not held back
 	}
-	c.srv.admin.blocked.Add(1)
-	defer c.srv.admin.blocked.Add(-1)
+	b := c.beginBlocking(timeout)
+	b.show()
+	defer b.endBlocking()
 	defer func() { c.ws.spent = 0 }()
-	var over <-chan time.Time
-	if timeout > 0 {
-		timer := time.NewTimer(timeout)
-		defer timer.Stop()
-		over = timer.C
-	}
 	for {
 		select {
 		case <-changed:
-		case <-over:
-			return int64(source.Has(upTo, durable))
-		case <-c.cut:
-			return n
-		case <-c.srv.done:
-			return n
+		case <-b.ctx.Done():
+			if b.why.Load() == waitUnblockedFail {
+				return 0, errUnblocked
+			}
+			return int64(source.Has(upTo, durable)), nil
 		}
 		changed = source.Changed()
 		if n = int64(source.Has(upTo, durable)); n >= want {
-			return n
+			return n, nil
 		}
 	}
 }

@@ -91,6 +91,8 @@ func (ws *workspace) ctx(spec *command.Spec, args [][]byte) *command.Ctx {
 	x := &ws.x
 	x.Spec, x.Args, x.DB, x.Tx, x.Out, x.MaxStringLen = spec, args, ws.conn.db, nil, &ws.out, ws.maxStr
 	x.Limits = &ws.conn.srv.config.Encodings
+	x.Sharded = ws.slots.Shards() > 1
+	x.Scripts, x.Shard = ws.conn.srv.scripts, 0
 	return x
 }
 
@@ -188,7 +190,7 @@ func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte)
 		ws.readAt = nanotime()
 		rd.end = ws.readAt + maxReadRun
 	}
-	x.Tx = &rd.tx
+	x.Tx, x.Shard = &rd.tx, int(id)
 	if c.host != nil && c.sock.loop.cold() {
 		c.leave()
 		ws.readAt = nanotime()

@@ -65,8 +65,9 @@ func (c *conversation) introduce() error {
 			}
 		}
 	}
-	if _, err := c.call("REPLCONF", "dkv-id", c.l.o.Replica); err != nil {
-		return fmt.Errorf("REPLCONF: %w", err)
+	// A source that knows no messages passes over the word.
+	if _, err := c.call("REPLCONF", "dkv-id", c.l.o.Replica, "dkv-messages", "1"); err != nil {
+		return fmt.Errorf("REPLCONF: %w", foreign(err))
 	}
 	return nil
 }
@@ -85,7 +86,7 @@ func (c *conversation) begin(addr string) error {
 	}
 	status, err := c.call(append([]string{"DKV.SYNC"}, req.args()...)...)
 	if err != nil {
-		return fmt.Errorf("DKV.SYNC: %w", err)
+		return fmt.Errorf("DKV.SYNC: %w", foreign(err))
 	}
 	f := strings.Fields(status)
 	if len(f) < 3 || f[2] != strconv.Itoa(l.o.Shards) {
@@ -190,6 +191,7 @@ func (c *conversation) read() (Frame, int, error) {
 // takeFrames applies frames, those of entries together.
 func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 	b := shard.SourceBatch{From: c.applied}
+	var messages [][]byte
 	for i := range frames {
 		f := &frames[i]
 		c.heard(f)
@@ -200,19 +202,39 @@ func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 			}
 			b.Batches = append(b.Batches, f.Batches...)
 			c.at.Position = f.At
+			if marked := c.l.o.Marked; marked != nil && marked(f.At.Index) {
+				if err := c.apply(ctx, &b); err != nil {
+					return err
+				}
+				b = shard.SourceBatch{From: c.applied}
+			}
 		case FrameChunk:
 			if err := c.takeChunk(ctx, f); err != nil {
 				return err
 			}
 			b.From = c.applied
+		case FrameMessages:
+			messages = append(messages, f.Messages)
 		case FrameHeartbeat:
 		}
 	}
+	if err := c.apply(ctx, &b); err != nil {
+		return err
+	}
+	// Who gets a message sees what was written before it was published.
+	for _, m := range messages {
+		c.l.o.Messages(m)
+	}
+	return nil
+}
+
+// apply applies what was collected, if that is anything.
+func (c *conversation) apply(ctx context.Context, b *shard.SourceBatch) error {
 	if len(b.Batches) == 0 {
 		return nil
 	}
 	b.To = c.at
-	if err := c.l.o.Local.Apply(ctx, &b); err != nil {
+	if err := c.l.o.Local.Apply(ctx, b); err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
 	c.applied = c.at

@@ -28,7 +28,8 @@
 //
 // A session holds one frame at a time: a replica that does not read blocks its
 // session's goroutine and nothing else. It keeps no log from being cut, but for a
-// copy, whose log is bounded by SourceOptions.HeldTooMuch. A session whose replica
+// copy, whose log is bounded by SourceOptions.HeldTooMuch. What is published and waits for a
+// replica is bounded by maxMessageBytes; more is lost for it. A session whose replica
 // takes or acknowledges nothing for SourceOptions.Timeout ends. A link holds
 // queueBytes of frames and stops reading above that.
 //

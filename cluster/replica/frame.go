@@ -33,6 +33,9 @@ const (
 	FrameHeartbeat FrameType = 2
 	// FrameChunk has a piece of the copy of the state at At.
 	FrameChunk FrameType = 3
+	// FrameMessages has what was published when At had been applied. It is sent only
+	// to a replica that asks for messages, and holds nothing of the data.
+	FrameMessages FrameType = 4
 )
 
 const (
@@ -54,6 +57,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 //
 //	body of entries:  uvarint(len batch) batch, any number of times
 //	body of a chunk:  uvarint(len place) place  chunk, see package raftsnap
+//	body of messages: as they were given to Source.Publish, one behind the other
 //
 // Integers are little endian. flags has bit 0 in the last chunk; it and what is
 // reserved are 0 otherwise, and refused when they are not. The checksum is of all
@@ -68,7 +72,8 @@ type Frame struct {
 	At   shard.Position
 	Prev raftlog.Index
 
-	Batches [][]byte // of entries
+	Batches  [][]byte // of entries
+	Messages []byte
 
 	Place []byte // of a chunk: where the one after it follows
 	Chunk []byte
@@ -93,6 +98,8 @@ func (f *Frame) Append(dst []byte) []byte {
 	case FrameChunk:
 		dst = append(binary.AppendUvarint(dst, uint64(len(f.Place))), f.Place...)
 		dst = append(dst, f.Chunk...)
+	case FrameMessages:
+		dst = append(dst, f.Messages...)
 	}
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
@@ -152,6 +159,8 @@ func ParseFrame(data []byte) (f Frame, err error) {
 		if f.Place, f.Chunk, ok = cutBytes(body); !ok {
 			return bad("length of a place")
 		}
+	case FrameMessages:
+		f.Messages = body
 	default:
 		return bad("type %d", f.Type)
 	}

@@ -26,6 +26,7 @@ var someFrames = []Frame{
 	{Type: FrameEntries, Head: 9, At: shard.Position{Index: 9, Term: 2}, Prev: 7, Batches: [][]byte{batchOf("a", "1"), batchOf("b", "2", "c", "")}},
 	{Type: FrameChunk, At: shard.Position{Index: 3, Term: 1}, Prev: 3, Place: []byte("place"), Chunk: []byte("chunk"), Last: true},
 	{Type: FrameChunk, At: shard.Position{Index: 3, Term: 1}, Place: []byte{}, Chunk: []byte{}},
+	{Type: FrameMessages, Sent: 1, Head: 9, At: shard.Position{Index: 9, Term: 2}, Prev: 9, Messages: []byte("said")},
 }
 
 func TestFrames(t *testing.T) {

@@ -3,6 +3,7 @@ package replica
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -35,6 +36,8 @@ type Local interface {
 	// Apply returns when the batches are applied. An error leaves the shard as it was,
 	// or, when it is shard.ErrUncertain, where Source says.
 	Apply(ctx context.Context, b *shard.SourceBatch) error
+	// Evaluate returns when a task with a Step has been applied. Errors as of Apply.
+	Evaluate(ctx context.Context, t *shard.Task) error
 	// BeginCopy begins to receive a state; EndCopy switches to what was received.
 	BeginCopy(id uint64, at shard.SourcePosition, estimatedBytes uint64) (*raftsnap.Receiver, error)
 	EndCopy(ctx context.Context, r *raftsnap.Receiver) error
@@ -58,10 +61,18 @@ type LinkOptions struct {
 	Timeout func() time.Duration
 	// Interval is the least time between two batches; 0: as they come.
 	Interval func() time.Duration
+	// Messages is called with what was published at the source, see Source.Publish.
+	// It must not block. nil: they are dropped.
+	Messages func(messages []byte)
+	// Marked says that a batch is to end at an index of the source's log, see
+	// shard.Shard.Mark; nil: at none.
+	Marked func(index raftlog.Index) bool
 	// Dial connects; nil: TCP.
-	Dial   func(ctx context.Context, addr string) (net.Conn, error)
-	Clock  func() time.Time
-	Logger *slog.Logger
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Foreign follows a source that is no dkv; nil: that is an error.
+	Foreign Foreign
+	Clock   func() time.Time
+	Logger  *slog.Logger
 }
 
 // Link follows one shard of a source.
@@ -106,6 +117,9 @@ func NewLink(o LinkOptions) *Link {
 		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", addr)
 		}
+	}
+	if o.Messages == nil {
+		o.Messages = func([]byte) {}
 	}
 	l := &Link{o: o}
 	l.mu.status.DownAt = o.Clock()
@@ -186,6 +200,10 @@ func (l *Link) follow(ctx context.Context, addr string) (began bool, err error) 
 		began = true
 		return c.run(ctx)
 	})
+	if errors.Is(err, errForeign) && l.o.Foreign != nil {
+		l.dropCopy()
+		return l.o.Foreign(ctx, &ForeignLink{LinkOptions: &l.o, Addr: addr, Update: l.update})
+	}
 	return began, err
 }
 
@@ -194,6 +212,9 @@ func (l *Link) AskShards(ctx context.Context) (int, error) {
 	for i := 0; ; i++ {
 		addr := l.o.Addrs[i%len(l.o.Addrs)]
 		n, err := l.askShards(ctx, addr)
+		if errors.Is(err, errForeign) && l.o.Foreign != nil {
+			n, err = 1, nil
+		}
 		if err == nil || ctx.Err() != nil {
 			return n, err
 		}
@@ -215,7 +236,7 @@ func (l *Link) askShards(ctx context.Context, addr string) (n int, err error) {
 		req := Request{}
 		status, err := c.call(append([]string{"DKV.SYNC"}, req.args()...)...)
 		if err != nil {
-			return fmt.Errorf("DKV.SYNC: %w", err)
+			return fmt.Errorf("DKV.SYNC: %w", foreign(err))
 		}
 		f := strings.Fields(status)
 		if len(f) < 3 || f[0] != "SHARDS" {

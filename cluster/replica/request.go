@@ -19,6 +19,8 @@ type Request struct {
 	// Replica names the node, the same for all its shards; Addr is where it is for
 	// clients, "" when it does not say.
 	Replica, Addr string
+	// Messages: it takes what is published too. REPLCONF says so.
+	Messages bool
 }
 
 // ParseRequest reads the arguments of DKV.SYNC, the command's name left out. More

@@ -31,10 +31,11 @@ type Session struct {
 	// orphaned counts the heartbeats since the shard has had no leader.
 	orphaned int
 
-	copies  atomic.Bool
-	acked   atomic.Uint64
-	durable atomic.Uint64 // likewise, and on the replica's disk
-	heard   atomic.Int64  // unix ns
+	messages *messages
+	copies   atomic.Bool
+	acked    atomic.Uint64
+	durable  atomic.Uint64 // likewise, and on the replica's disk
+	heard    atomic.Int64  // unix ns
 }
 
 // Ack notes that the replica has applied everything up to index, and that it has it on
@@ -124,7 +125,11 @@ func (ss *Session) run(ctx context.Context) error {
 		if err := ss.settleCopy(); err != nil {
 			return err
 		}
-		if sent {
+		told, err := ss.sendMessages()
+		if err != nil {
+			return err
+		}
+		if sent || told {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -137,6 +142,7 @@ func (ss *Session) run(ctx context.Context) error {
 		idle.Reset(heartbeat)
 		select {
 		case <-changed:
+		case <-ss.messages.wake:
 		case <-idle.C:
 			if err := ss.beat(); err != nil {
 				return err
@@ -172,6 +178,9 @@ func (ss *Session) sendEntries() (sent bool, err error) {
 	entries, err := ss.shard.Committed(ss.at.Index+1, frameBytes)
 	if err != nil || len(entries) == 0 {
 		return false, err
+	}
+	if at := ss.shard.Mark(ss.at.Index, raftlog.Index(entries[len(entries)-1].GetIndex())); at != 0 {
+		entries = entries[:at-ss.at.Index]
 	}
 	f := Frame{Type: FrameEntries, Prev: ss.at.Index}
 	for _, e := range entries {

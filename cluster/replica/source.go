@@ -81,6 +81,7 @@ type SourceMetrics struct {
 	Full, Partial, PartialRefused uint64 // sessions begun
 	Dropped                       uint64 // sessions whose replica was too slow
 	SentBytes                     uint64
+	LostMessages                  uint64 // that were too much for a replica
 }
 
 // NewSource returns a source of a node's shards.
@@ -131,7 +132,7 @@ func (s *Source) Open(r Request) (*Session, string, error) {
 			return nil, "", ErrBehind
 		}
 	}
-	ss := &Session{src: s, shard: sh, req: r, began: s.o.Clock(), at: r.From.Position}
+	ss := &Session{src: s, shard: sh, req: r, began: s.o.Clock(), at: r.From.Position, messages: newMessages()}
 	ss.acked.Store(uint64(r.From.Index))
 	ss.heard.Store(s.o.Clock().UnixNano())
 	reply := fmt.Sprintf("CONTINUE %s %d", history, r.Shards)

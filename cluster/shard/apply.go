@@ -7,6 +7,7 @@ import (
 	"dkv/cluster/consensus"
 	"dkv/cluster/raftlog"
 	"dkv/engine"
+	"dkv/engine/keyspace"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -21,6 +22,7 @@ func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, o
 	st := s.state.Load()
 	mine := own != nil && own.Context == any(s) && s.w.st == st
 	var err error
+	s.notes = s.notes[:0]
 	switch {
 	case len(data) == 0:
 		// The position moves all the same: a raft snapshot's data says how far it is.
@@ -30,6 +32,9 @@ func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, o
 	case mine && !s.w.copies:
 		// The writer waits for this proposal and touches nothing meanwhile.
 		if err = st.eng.Apply(data); err == nil {
+			if notes := s.w.tx.Notes(); len(notes) > 0 {
+				s.notes = append(s.notes, bytes.Clone(notes))
+			}
 			st.ks.Publish(&s.w.tx)
 		}
 	default:
@@ -39,6 +44,10 @@ func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, o
 		return fmt.Errorf("shard: apply: %w", err)
 	}
 	s.moved(index)
+	for _, notes := range s.notes {
+		s.o.OnNotes(notes)
+	}
+	clear(s.notes)
 	if mine {
 		if s.w.raw {
 			if err := s.scanRecords(data, nil); err != nil {
@@ -91,6 +100,10 @@ func (s *Shard) scanRecords(data []byte, record func(key, value []byte) error) e
 		if kind != engine.KindPut {
 			continue
 		}
+		if bytes.Equal(key, keyspace.NotesKey) {
+			s.notes = append(s.notes, bytes.Clone(value))
+			continue
+		}
 		if bytes.HasPrefix(key, rawPrefix) {
 			s.records = append(s.records, ownRecord{bytes.Clone(key), bytes.Clone(value)})
 		} else if record != nil {
@@ -136,5 +149,6 @@ func (m *stateMachine) Leading(term raftlog.Term) {
 // Following stops the writer from evaluating.
 func (m *stateMachine) Following(consensus.NodeID) {
 	m.leads.Store(0)
+	m.lot.clear(ErrNotLeader)
 	kick(m.lead)
 }

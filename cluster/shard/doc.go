@@ -12,6 +12,10 @@
 //	s.Submit(t)
 //	err := t.Wait()
 //
+// A task that finds nothing to do may ask to be parked: it is evaluated again when a
+// key that it wishes for was changed, in the batch of whoever changed it (park.go,
+// lot.go).
+//
 // Reads do not come here: they run on the caller's goroutine over the engine of
 // any member, after BeginRead has waited for the read barrier.
 //
@@ -35,6 +39,8 @@
 //     a crash leaves, or that a raft snapshot carries, is of one index.
 //   - An error from Task.Wait means that the task's writes did not happen and
 //     never will, except ErrUncertain.
+//   - A task is parked only where this node leads, and has written nothing: what ends
+//     its wait otherwise than by evaluating it says so, and means it.
 //   - The log is cut only below the position that the engine has made durable.
 //
 // Goroutines: the writer, the consensus group's (which applies), and one for

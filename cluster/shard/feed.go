@@ -39,6 +39,9 @@ func (s *Shard) Changed() <-chan struct{} {
 // moved publishes the applied index, and wakes those that wait for it.
 func (s *Shard) moved(index raftlog.Index) {
 	s.applied.Store(uint64(index))
+	if s.marked.Load() > 0 {
+		s.reachMarks()
+	}
 	if c := s.watch.Load(); c != nil && s.watch.CompareAndSwap(c, nil) {
 		close(*c)
 	}

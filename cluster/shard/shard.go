@@ -50,8 +50,14 @@ type Options struct {
 	// records. Both are called where entries are applied and must not block.
 	OnRecord  func(key, value []byte)
 	OnRestore func()
-	Clock     func() time.Time
-	Logger    *slog.Logger
+	// Notifier says which events of keys are noted; nil: none. OnNotes is told of
+	// those of each batch, on every member and on replicas, after it was applied, in
+	// the form of keyspace.EachNote. It is called where entries are applied, must not
+	// block and keeps nothing.
+	Notifier *keyspace.Notifier
+	OnNotes  func(notes []byte)
+	Clock    func() time.Time
+	Logger   *slog.Logger
 	// PinnedBytes returns the size of the log when it is this shard that keeps
 	// its oldest part from being cut, else zero.
 	PinnedBytes func() int64
@@ -92,6 +98,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnRecord == nil {
 		o.OnRecord = func([]byte, []byte) {}
+	}
+	if o.OnNotes == nil {
+		o.OnNotes = func([]byte) {}
 	}
 	if o.OnRestore == nil {
 		o.OnRestore = func() {}
@@ -134,15 +143,20 @@ type Shard struct {
 	upkeepDone chan struct{}
 	metrics    counters
 
-	w writer // belongs to the writer's goroutine
+	w   writer // belongs to the writer's goroutine
+	lot lot    // of tasks that wait for keys
 
 	// These belong to the group's goroutine.
 	conf    *pb.ConfState // the members as of applied
 	batch   engine.Batch  // reused
 	foreign keyspace.Foreign
 	records []ownRecord
+	notes   [][]byte // of the entry being applied
 
 	retiring sync.WaitGroup // of replaced engines
+
+	marks  marks
+	marked atomic.Int32 // how many wait, see Checksum
 
 	pins struct {
 		sync.Mutex
@@ -199,7 +213,7 @@ func Open(o Options) (*Shard, error) {
 			return nil, err
 		}
 	}
-	s.w.init()
+	s.w.init(s.settle)
 	go s.runWriter()
 	go s.runUpkeep()
 	return s, nil
@@ -242,7 +256,7 @@ func (s *Shard) load() (raftlog.Index, error) {
 }
 
 func (s *Shard) newState(eng engine.Engine) (*state, error) {
-	return newState(eng, func() {
+	return newState(eng, s.o.Notifier, func() {
 		if s.o.Store != nil {
 			// Closing it and removing its files takes time, and the last to let go
 			// may be the group's goroutine.
@@ -404,6 +418,7 @@ func (s *Shard) Checkpoint(dir string) error {
 
 func (s *Shard) fatal(err error) {
 	s.leads.Store(0)
+	s.lot.clear(ErrClosed)
 	s.o.OnFatal(err)
 }
 
@@ -418,6 +433,7 @@ func (s *Shard) Close() error {
 		s.cancel()
 		<-s.upkeepDone
 		<-s.writerDone
+		s.lot.clear(ErrClosed)
 		s.group.Stop()
 		s.expirePins(true)
 		eng := s.state.Load().eng

@@ -158,6 +158,7 @@ func TestTooMuchForOneEntry(t *testing.T) {
 		t.Skip("skipped by -short: it needs gigabytes of memory")
 	}
 	s, _ := openShard(t)
+	waiting := newPopper(t, "q").submit(t, s)
 	entered, release := make(chan struct{}), make(chan struct{})
 	blocker := Task{Eval: func(tx *keyspace.Tx) {
 		close(entered)
@@ -169,6 +170,8 @@ func TestTooMuchForOneEntry(t *testing.T) {
 	list := []Task{
 		{Eval: put(t, "before", nil)},
 		{Eval: func(tx *keyspace.Tx) {
+			push(t, "q", "undone")(tx)
+			s.settle() // as between two commands: who waits is served, and waits again
 			for i := range 5 {
 				put(t, fmt.Sprint("large", i), value)(tx)
 			}
@@ -190,6 +193,13 @@ func TestTooMuchForOneEntry(t *testing.T) {
 	if got := s.Keyspace().Counts()[0].Keys; got != 2 {
 		t.Errorf("%d keys, want 2", got)
 	}
+	if n := s.Parked(); n != 1 || waiting.tries.Load() != 2 {
+		t.Errorf("%d are parked, after %d tries", n, waiting.tries.Load())
+	}
+	if err := run(s, push(t, "q", "1")); err != nil {
+		t.Fatal(err)
+	}
+	waiting.want(t, "q:1", nil)
 }
 
 func TestClosedShardRefuses(t *testing.T) {

@@ -90,9 +90,14 @@ type SourceBatch struct {
 }
 
 // Follow says whether the shard follows a source. While it does, tasks that write are
-// refused with ErrReadOnly, but for those with a Source, and expired keys are
+// refused with ErrReadOnly, but for those with a Source or a Step, and expired keys are
 // hidden and not deleted. What was submitted before may still be written.
-func (s *Shard) Follow(on bool) { s.following.Store(on) }
+func (s *Shard) Follow(on bool) {
+	s.following.Store(on)
+	if on {
+		s.lot.clear(ErrForcedOut)
+	}
+}
 
 // Source returns how far the shard has followed its source, false when it follows
 // none or does not know its place yet.
@@ -144,6 +149,7 @@ func (s *Shard) sourceData(sb *SourceBatch) ([]byte, error) {
 		return nil, ErrSourceMoved
 	}
 	b.Put(sourceKey, sb.To.encode())
+	b.SetTime(newestTime(sb.Batches))
 	for _, repr := range sb.Batches {
 		if err := appendForeign(&b, repr); err != nil {
 			return nil, err
@@ -153,6 +159,15 @@ func (s *Shard) sourceData(sb *SourceBatch) ([]byte, error) {
 		return nil, ErrTooBig
 	}
 	return b.Repr(), nil
+}
+
+// newestTime is that of the latest of some batches: what a replica applies together
+// is as old as its newest part.
+func newestTime(batches [][]byte) (unixMilli int64) {
+	for _, repr := range batches {
+		unixMilli = max(unixMilli, engine.BatchTime(repr))
+	}
+	return unixMilli
 }
 
 // appendForeign adds the records of a batch that are not its node's own.
@@ -237,7 +252,8 @@ func (s *Shard) propose(term raftlog.Term, data []byte) {
 		s.abandon(ErrClosed)
 	default:
 		s.abandon(ErrUncertain)
-		w.term = 0 // it may be applied yet: start from the engine again
+		s.lot.clear(ErrNotLeader) // for what may be applied yet, nobody would be tried
+		w.term = 0                // it may be applied yet: start from the engine again
 	}
 }
 

@@ -37,11 +37,12 @@ type state struct {
 	retire func()
 }
 
-func newState(eng engine.Engine, retire func()) (*state, error) {
+func newState(eng engine.Engine, notifier *keyspace.Notifier, retire func()) (*state, error) {
 	ks, err := keyspace.Open(eng)
 	if err != nil {
 		return nil, fmt.Errorf("shard: open keyspace: %w", err)
 	}
+	ks.SetNotifier(notifier)
 	st := &state{eng: eng, ks: ks, retire: retire}
 	st.refs.Store(1)
 	return st, nil

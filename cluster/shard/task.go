@@ -2,6 +2,7 @@ package shard
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"dkv/engine"
 	"dkv/engine/keyspace"
@@ -34,8 +35,23 @@ type Task struct {
 	EvalRaw func(o *engine.Overlay)
 	// Source, when not nil, is applied instead: see SourceBatch.
 	Source *SourceBatch
+	// Step, when not nil, goes with Eval: see SourceStep.
+	Step *SourceStep
+
+	// OnPark, if set, is called on the writer's goroutine when the task begins to
+	// wait for keys, see Park. It must not wait.
+	OnPark func()
 
 	done chan error
+
+	settle    func()
+	wishes    []Wish
+	withdrawn atomic.Bool
+	// These belong to the lot.
+	spots  []spot
+	number uint64 // in the order in which tasks were parked
+	parked bool
+	waited bool // it was parked at some time
 }
 
 // rawPrefix begins the keys of the records that EvalRaw writes.
@@ -49,3 +65,27 @@ var (
 func (t *Task) Wait() error { return <-t.done }
 
 func (t *Task) finish(err error) { t.done <- err }
+
+// Busy is the error of tasks that are refused while another one keeps the writer.
+// Nothing of them was done. Its text is the reply.
+type Busy string
+
+// Error is the reply.
+func (b Busy) Error() string { return string(b) }
+
+// Refuse ends the tasks that wait in the queue, with err. It is for a task that takes
+// long, whose Eval calls it: on the writer's goroutine.
+func (s *Shard) Refuse(err error) {
+	for s.w.next == nil {
+		select {
+		case t := <-s.queue:
+			if t.Source != nil {
+				s.w.next = t
+				return
+			}
+			t.finish(err)
+		default:
+			return
+		}
+	}
+}

@@ -77,6 +77,9 @@ func (r *reaper) run(s *Shard) {
 	r.lastTime = now
 	for s.leads.Load() != 0 && !s.reapOff.Load() && !s.following.Load() {
 		more, err := r.reapOnce(s)
+		if busy := Busy(""); errors.As(err, &busy) {
+			return // the next look will do
+		}
 		if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrNotWritable) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrUncertain) && !errors.Is(err, ErrReadOnly) {
 			s.logIfErr("delete expired keys", err)
 		}

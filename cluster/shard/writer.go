@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"dkv/cluster/consensus"
@@ -32,12 +33,14 @@ type writer struct {
 	st       *state       // in use since beginBatch, until the batch ends
 	raw      bool         // a task of the batch wrote records of its own
 	copies   bool         // the batch is a source's, see runSource: tx has no part in it
+	settle   func()       // Shard.settle, for the tasks
 	next     *Task        // taken from the queue, and to be run alone
 	proposal consensus.Proposal
 	started  time.Time
 }
 
-func (w *writer) init() {
+func (w *writer) init(settle func()) {
+	w.settle = settle
 	w.tasks = make([]*Task, 0, maxBatchTasks)
 }
 
@@ -49,6 +52,10 @@ func (s *Shard) runWriter() {
 		if t := s.w.next; t != nil {
 			s.w.next = nil
 			s.runBatch(t)
+			continue
+		}
+		if s.lot.more {
+			s.runReady()
 			continue
 		}
 		select {
@@ -85,11 +92,28 @@ func (s *Shard) runBatch(first *Task) {
 		s.refuseWrites(first, refusal(err))
 		return
 	}
+	if first.Step != nil {
+		s.runStep(first)
+		return
+	}
 	if s.following.Load() {
 		s.refuseWrites(first, ErrReadOnly)
 		return
 	}
 	s.evaluate(first)
+	s.endBatch()
+}
+
+// runReady tries tasks that an earlier batch had no room for.
+func (s *Shard) runReady() {
+	w := &s.w
+	s.lot.more = false
+	w.started = s.o.Clock()
+	if err := s.beginBatch(); err != nil {
+		return // their waits are over
+	}
+	w.tasks = w.tasks[:0]
+	s.settle()
 	s.endBatch()
 }
 
@@ -115,6 +139,8 @@ func (s *Shard) beginBatch() error {
 	w.overlay.Reset(st.eng)
 	w.overlay.Put(positionKey, emptyPosition[:])
 	st.ks.BeginWrite(&w.tx, w.overlay, w.started.UnixMilli(), s.applied.Load()+1)
+	w.tx.Observe(&s.lot)
+	s.lot.fresh, s.lot.held = nil, false
 	return nil
 }
 
@@ -122,6 +148,7 @@ func (s *Shard) beginBatch() error {
 // under an earlier one may be missing, and entries that were not evaluated here
 // may have been applied: start from the engine.
 func (s *Shard) adopt(st *state, term raftlog.Term) error {
+	s.lot.clear(ErrNotLeader) // they come again
 	if err := st.ks.Reload(st.eng); err != nil {
 		return fmt.Errorf("shard: reload keyspace: %w", err)
 	}
@@ -135,36 +162,56 @@ func (s *Shard) adopt(st *state, term raftlog.Term) error {
 func (s *Shard) evaluate(first *Task) {
 	w := &s.w
 	w.tasks = w.tasks[:0]
-	w.evaluate(first)
+	s.evaluateOne(first)
 	for len(w.tasks) < maxBatchTasks && w.overlay.Batch().Len() < maxBatchBytes {
 		select {
 		case t := <-s.queue:
-			if t.Source != nil {
+			if t.Source != nil || t.Step != nil {
 				w.next = t
 				return
 			}
 			w.tx.SetNow(s.o.Clock().UnixMilli())
-			w.evaluate(t)
+			s.evaluateOne(t)
 		default:
 			return
 		}
 	}
 }
 
-// evaluate runs one task. One that writes more than an entry may hold is undone
-// and refused; the others of the batch go on.
-func (w *writer) evaluate(t *Task) {
-	mark := w.tx.Mark()
+// evaluateOne runs one task, and those that wait for what it has changed. One that
+// writes more than an entry may hold is undone and refused; the others of the batch
+// go on.
+func (s *Shard) evaluateOne(t *Task) {
+	w := &s.w
+	mark, before := w.tx.Mark(), len(w.tasks)
 	w.run(t)
-	if b := w.overlay.Batch(); b.Err() != nil || b.Len() > maxEntryBytes {
-		w.tx.Rollback(mark)
+	if !w.fits(mark) {
+		served := w.tasks[before:]
+		w.tasks = w.tasks[:before]
+		s.putBack(served) // what they got was what t had written
 		t.finish(ErrTooBig)
 		return
 	}
+	if t.wishes != nil {
+		s.park(t)
+		return
+	}
 	w.tasks = append(w.tasks, t)
+	s.settle()
+}
+
+// fits undoes what was written since mark if the batch is then more than an entry may
+// hold, and reports whether it is not.
+func (w *writer) fits(mark keyspace.Mark) bool {
+	if b := w.overlay.Batch(); b.Err() == nil && b.Len()+len(w.tx.Notes()) <= maxEntryBytes {
+		return true
+	}
+	w.tx.Rollback(mark)
+	return false
 }
 
 func (w *writer) run(t *Task) {
+	t.settle, t.wishes = w.settle, nil
 	if t.Eval != nil {
 		t.Eval(&w.tx)
 		return
@@ -177,7 +224,7 @@ func (w *writer) run(t *Task) {
 // also tells the tasks.
 func (s *Shard) endBatch() {
 	w := &s.w
-	if w.overlay.Batch().Count() == 1 {
+	if w.overlay.Batch().Count() == 1 && len(w.tx.Notes()) == 0 {
 		s.endUnwritten()
 		return
 	}
@@ -192,7 +239,7 @@ const barrierTimeout = 5 * time.Second
 // tasks have read, so a majority has to confirm that this node still leads: then
 // nothing can have been committed that they did not see.
 func (s *Shard) endUnwritten() {
-	if s.group.Alone() {
+	if s.group.Alone() || len(s.w.tasks) == 0 { // all were parked
 		s.abandon(nil)
 		return
 	}
@@ -212,6 +259,9 @@ func (s *Shard) endUnwritten() {
 // copied, so that the overlay's memory serves the next batch; a large batch takes
 // the memory along.
 func (s *Shard) takeBatch() []byte {
+	// Later than the clients' sending of all that is in it, earlier than the replies:
+	// what point-in-time recovery goes by.
+	s.w.overlay.Batch().SetTime(s.o.Clock().UnixMilli())
 	repr := s.w.overlay.Batch().Repr()
 	if len(repr) <= maxBatchCopy {
 		return bytes.Clone(repr)
@@ -225,7 +275,28 @@ func (s *Shard) abandon(err error) {
 	if !s.w.copies {
 		s.w.st.ks.Discard(&s.w.tx)
 	}
+	if err != nil {
+		s.lot.unpark(err)
+		s.keepWaiting(err)
+	}
 	s.finish(err)
+}
+
+// keepWaiting parks the tasks again that were waiting and had their turn, when writes
+// are refused: the disk that is full is not the reader's fault.
+func (s *Shard) keepWaiting(err error) {
+	if err != ErrNoSpace && err != ErrNotWritable {
+		return
+	}
+	w := &s.w
+	var waiting []*Task
+	w.tasks = slices.DeleteFunc(w.tasks, func(t *Task) bool {
+		if t.waited {
+			waiting = append(waiting, t)
+		}
+		return t.waited
+	})
+	s.putBack(waiting)
 }
 
 // finish tells the tasks of a batch how it ended, and lets go of the state.
@@ -233,6 +304,7 @@ func (s *Shard) finish(err error) {
 	w := &s.w
 	w.st.Release()
 	w.st = nil
+	s.lot.fresh = nil
 	s.metrics.batch(len(w.tasks), s.o.Clock().Sub(w.started))
 	for i, t := range w.tasks {
 		w.tasks[i] = nil
@@ -253,8 +325,13 @@ func refusal(err error) error {
 // nothing (a transaction of reads) is answered, any other is refused.
 func (s *Shard) refuseWrites(t *Task, reason error) {
 	w := &s.w
+	s.lot.held = true
 	w.tasks = append(w.tasks[:0], t)
 	w.run(t)
+	if t.wishes != nil {
+		s.abandon(reason) // it would write when it has its turn
+		return
+	}
 	if w.overlay.Batch().Count() > 1 {
 		s.abandon(reason)
 		return

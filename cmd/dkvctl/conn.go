@@ -106,6 +106,11 @@ func dialOne(v *invocation, addr string) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w to %s: %w", errConnect, addr, unwrapOp(err))
 	}
+	if v.tls.on && network == "tcp" {
+		if nc, err = v.tls.client(ctx, nc, addr); err != nil {
+			return nil, fmt.Errorf("%w to %s: %w", errConnect, addr, err)
+		}
+	}
 	c := &conn{nc: nc, rr: newReplyReader(nc), proto: 2, wait: v.timeout}
 	if err := c.handshake(v); err != nil {
 		c.close()

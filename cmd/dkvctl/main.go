@@ -73,6 +73,12 @@ func dispatch(v *invocation, std stdio, p *printer) int {
 	if v.verb == "" && len(v.words) == 0 && std.inTTY && std.outTTY {
 		return interact(v, p)
 	}
+	switch v.verb {
+	case "verify":
+		return verifyBackup(v.operands[0], p)
+	case "checksum":
+		return checksum(v, p)
+	}
 	c, err := dial(v)
 	if err != nil {
 		return p.failure(err)

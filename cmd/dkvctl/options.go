@@ -33,6 +33,7 @@ type invocation struct {
 	addrs      []string
 	addr       string
 	user, pass string
+	tls        tlsOptions
 	db         int
 	proto      int // 2 or 3; 0: 3 for JSON, where its types show, else 2
 	timeout    time.Duration
@@ -56,8 +57,9 @@ const (
 // verbOperands says how many operands each verb takes.
 var verbOperands = map[string]int{
 	"set": 2, "get": 1, "mget": oneOrMore, "del": oneOrMore, "iter": 1, "cas": 3,
+	"backup": 1, "verify": 1, "checksum": 0,
 	"addnode": 1, "removenode": 1, "listnodes": 0, "transferleader": noneOrOne,
-	"healthcheck": 0, "help": 0, "version": 0,
+	"import": 1, "export": 1, "healthcheck": 0, "help": 0, "version": 0,
 }
 
 // setters are the options that take a value.
@@ -67,19 +69,25 @@ var setters = map[string]func(*invocation, string) error{
 	"pass": func(v *invocation, s string) error { v.pass = s; return nil },
 	"db":   setDB, "n": setDB,
 	"timeout": setTimeout,
+	"cacert":  func(v *invocation, s string) error { v.tls.on, v.tls.caFile = true, s; return nil },
+	"cert":    func(v *invocation, s string) error { v.tls.on, v.tls.certFile = true, s; return nil },
+	"key":     func(v *invocation, s string) error { v.tls.on, v.tls.keyFile = true, s; return nil },
+	"sni":     func(v *invocation, s string) error { v.tls.on, v.tls.name = true, s; return nil },
 }
 
 // switches are the options that take none.
 var switches = map[string]func(*invocation){
-	"raw":    func(v *invocation) { v.format = formatRaw },
-	"no-raw": func(v *invocation) { v.format = formatTTY },
-	"json":   func(v *invocation) { v.format = formatJSON },
-	"x":      func(v *invocation) { v.lastArg = true },
-	"absent": func(v *invocation) { v.absent = true },
-	"force":  func(v *invocation) { v.force = true },
-	"async":  func(v *invocation) { v.async = true },
-	"2":      func(v *invocation) { v.proto = 2 },
-	"3":      func(v *invocation) { v.proto = 3 },
+	"raw":      func(v *invocation) { v.format = formatRaw },
+	"no-raw":   func(v *invocation) { v.format = formatTTY },
+	"json":     func(v *invocation) { v.format = formatJSON },
+	"x":        func(v *invocation) { v.lastArg = true },
+	"absent":   func(v *invocation) { v.absent = true },
+	"force":    func(v *invocation) { v.force = true },
+	"async":    func(v *invocation) { v.async = true },
+	"tls":      func(v *invocation) { v.tls.on = true },
+	"insecure": func(v *invocation) { v.tls.on, v.tls.insecure = true, true },
+	"2":        func(v *invocation) { v.proto = 2 },
+	"3":        func(v *invocation) { v.proto = 3 },
 }
 
 // parseArgs reads the arguments. It does not use package flag because a verb's
@@ -172,6 +180,9 @@ func (v *invocation) validate() error {
 	}
 	if v.async && v.verb != "addnode" {
 		return errors.New("-async belongs to -addNode")
+	}
+	if v.db != 0 && v.verb == "import" {
+		return errors.New("-db has no place with -import: each key goes into the database that the file has it in")
 	}
 	if v.user != "" && v.pass == "" {
 		return fmt.Errorf("-user needs a password: -pass or %s", authEnv)

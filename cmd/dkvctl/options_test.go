@@ -38,6 +38,7 @@ func TestParseArgs(t *testing.T) {
 		{"-transferLeader -a h:1", base(func(v *invocation) { v.verb, v.operands, v.addr = "transferleader", []string{}, "h:1" })},
 		{"-transferLeader 2", base(func(v *invocation) { v.verb, v.operands = "transferleader", []string{"2"} })},
 		{"-mget a b -a", base(func(v *invocation) { v.verb = "mget"; v.operands = []string{"a", "b", "-a"} })},
+		{"-export f -db 2", base(func(v *invocation) { v.verb, v.operands, v.db = "export", []string{"f"}, 2 })},
 		{"-x -set k", base(func(v *invocation) { v.lastArg = true; v.verb = "set"; v.operands = []string{"k"} })},
 		{"--json -db 3 -timeout 1s -3 -pass p -user u PING", base(func(v *invocation) {
 			v.format, v.db, v.timeout, v.proto, v.pass, v.user = formatJSON, 3, 1e9, 3, "p", "u"
@@ -60,7 +61,7 @@ func TestParseArgs(t *testing.T) {
 	for _, args := range []string{
 		"-nosuch", "-a", "-a h:x", "-a h:99999", "-db x", "-db -1", "-timeout 0s", "-set k", "-mget", "-get a b",
 		"-get a -get b", "-x", "-user u PING", "-absent PING", "-cas k v n -absent", "-raw=1 PING",
-		"-force PING", "-async -removeNode u", "-force -listNodes", "-a h:1, PING", "-a h:1,h:x PING",
+		"-force PING", "-async -removeNode u", "-force -listNodes", "-a h:1, PING", "-a h:1,h:x PING", "-import f -db 1", "-import", "-export",
 	} {
 		if v, err := parseArgs(strings.Fields(args), func(string) string { return "" }); err == nil {
 			t.Errorf("%s: accepted as %+v", args, *v)

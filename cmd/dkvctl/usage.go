@@ -14,6 +14,12 @@ Verbs
                             caught up, with -async not
   -removeNode URL|ID        take a node out; -force: even where it may cost data
   -listNodes                -transferLeader [URL|ID]
+  -import FILE              put the keys of an RDB file into the server, in place of those there
+  -export FILE              write all keys to an RDB file, which a Redis server can load
+                            (with -db N those of one database)
+  -backup DIR               make a backup in DIR, a new folder on the server's machine
+  -verify DIR               read a backup on this machine: is all of it as it was made?
+  -checksum                 compare the contents of all servers of -a, nodes or replicas
   -healthcheck              exit code 0 when the server answers
 
 Options (one dash or two)
@@ -26,6 +32,8 @@ Options (one dash or two)
                             (on a terminal -no-raw, else -raw)
   -x                        the last argument comes from stdin; stands before the verb
   -2, -3                    RESP version (2; 3 with -json)
+  -tls                      TLS; also by -cacert FILE, -cert FILE -key FILE, -sni NAME,
+                            -insecure (any certificate will do)
   -timeout D                limit for connecting (5s)
   -version, -help
 

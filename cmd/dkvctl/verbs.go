@@ -17,10 +17,16 @@ func runVerb(c *conn, v *invocation, p *printer) int {
 		return iterate(c, v.operands[0], p)
 	case "cas":
 		return compareAndSet(c, v, p)
+	case "import":
+		return importFile(c, v.operands[0], p)
+	case "export":
+		return exportFile(c, v, p)
 	case "healthcheck":
 		return healthcheck(c, v.timeout, p)
 	case "listnodes":
 		return listNodes(c, p)
+	case "backup":
+		return backupNode(c, v.operands[0], p)
 	}
 	return execute(c, v.command(), p)
 }

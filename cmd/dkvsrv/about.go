@@ -49,6 +49,8 @@ Usage:
   dkvsrv -listen-addr :7000 -requirepass secret
   dkvsrv path/to/dkv.conf [-name value]...
   dkvsrv -                               read the config file from standard input
+  dkvsrv -restore BACKUP -db-folder NEW  make a data folder of a backup, and exit
+  dkvsrv -restore BACKUP -db-folder NEW -log-archive-dir ARCHIVE -restore-until 2026-01-02T15:04:05Z
   dkvsrv -help | -version
 
 Every parameter is a flag and a line of the config file (the syntax and the

@@ -18,6 +18,10 @@ func explain(err error, config *server.Config) string {
 	switch {
 	case errors.Is(err, engine.ErrLocked):
 		return fmt.Sprintf("the data folder %s is in use by another process (%v)", folder, err)
+	case errors.Is(err, cluster.ErrNotEmpty):
+		return fmt.Sprintf("%s: %v\nChoose another folder with -db-folder.", folder, cluster.ErrNotEmpty)
+	case config.String("restore") != "" && errors.Is(err, cluster.ErrEngine):
+		return fmt.Sprintf("%s\nLeave -db-engine out to take the backup's.", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "cluster: "), "the folder was", "the backup was"))
 	case errors.Is(err, cluster.ErrVersion), errors.Is(err, cluster.ErrEngine), errors.Is(err, cluster.ErrForeign), errors.Is(err, engine.ErrDataFormat):
 		return fmt.Sprintf("cannot use the data folder: %v\nChoose another one with -db-folder.", err)
 	case errors.Is(err, cluster.ErrRemoved):

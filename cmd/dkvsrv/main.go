@@ -47,10 +47,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitFailure
 	}
 	defer logFile.Close()
-	if config.Bool("recover-lost-majority") {
+	if work := offline(config); work != nil {
 		options, err := nodeOptions(config, logger)
 		if err == nil {
-			err = recoverLostMajority(config, options, stdout)
+			err = work(config, options, stdout)
 		}
 		if err != nil {
 			fmt.Fprintf(stderr, "dkvsrv: %s\n", explain(err, config))
@@ -76,6 +76,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	logger.Info("dkv is now ready to exit, bye bye...")
 	return exitOK
+}
+
+// offline returns what the program is to do instead of serving; nil: nothing.
+func offline(config *server.Config) func(*server.Config, cluster.Options, io.Writer) error {
+	switch {
+	case config.Bool("recover-lost-majority"):
+		return recoverLostMajority
+	case config.String("restore") != "":
+		return restore
+	}
+	return nil
 }
 
 // serve opens everything, serves until it is told to stop, and closes

@@ -172,7 +172,7 @@ func TestBadFlags(t *testing.T) {
 		{"-nexusJoin", "join needs peer-addr"},
 		{"-join -peer-addr 127.0.0.1:1 -diskless", "a node of a cluster needs a disk"},
 		{"-cluster-enabled yes", "is made with cluster-peers or join instead"},
-		{"-tls-port 6380", "tls-port 6380 is not supported yet"},
+		{"-tls-key-file-pass secret", "tls-key-file-pass (hidden) is not supported yet"},
 		{"nosuch.conf", "no such file"},
 		{"bad.conf", "bad.conf, line 3: 'maxclients none': argument couldn't be parsed into an integer"},
 		{"typo.conf", "did you mean requirepass?"},

@@ -12,6 +12,7 @@ import (
 	"dkv/cluster"
 	"dkv/cluster/raftlog"
 	"dkv/server"
+	"dkv/server/psync"
 )
 
 // absoluteDir makes dir independent of where the process stands, which CONFIG
@@ -44,6 +45,14 @@ func engineFile(config *server.Config) string {
 	return ""
 }
 
+// logArchive is the folder of the log's archive; empty: none.
+func logArchive(config *server.Config) string {
+	if path := config.String("log-archive-dir"); path != "" {
+		return inDir(config, path)
+	}
+	return ""
+}
+
 // nodeOptions turns parameters into a node's options.
 func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, error) {
 	fsync, err := raftlog.ParseFsyncMode(config.String("fsync"))
@@ -66,16 +75,32 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		MaxLogBytes:      config.Int("max-log-size"),
 		LogCacheBytes:    config.Int("log-cache-size"),
 		ReserveDiskBytes: config.Int("reserve-disk-size"),
-		Logger:           logger,
+
+		LogArchiveDir:      logArchive(config),
+		LogArchiveInterval: config.Duration("log-archive-interval"),
+		LogArchiveMaxBytes: config.Int("log-archive-max-lag"),
+
+		Logger: logger,
 		Follow: cluster.FollowOptions{
 			Addrs:    config.SourceAddrs(),
 			Auth:     func() (string, string) { return config.String("masteruser"), config.String("masterauth") },
 			Addr:     func() string { return config.ReplicaAddr(nil) },
 			Timeout:  func() time.Duration { return time.Duration(config.Int("repl-timeout")) * time.Second },
 			Interval: func() time.Duration { return config.Duration("repl-poll-interval") },
+			Dial:     config.SourceDialer(),
+			Foreign:  psync.New(psync.Options{Folder: receiveFolder(config), Limits: &config.Encodings}).Follow,
 		},
 	}
 	return o, clusterOptions(config, &o)
+}
+
+// receiveFolder is where the data of a Redis server is put while it is received: a
+// diskless node has no folder of its own.
+func receiveFolder(config *server.Config) string {
+	if config.Bool("diskless") {
+		return ""
+	}
+	return dataFolder(config)
 }
 
 // orNone turns the parameter's 0, which is none, into what the node's option

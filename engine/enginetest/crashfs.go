@@ -10,7 +10,7 @@ import (
 // CrashFS is a disk in memory that can be copied as a crash would leave it, also
 // while others change it.
 //
-// MemFS alone cannot: its Lock and ReuseForWrite take the lock that CrashClone
+// MemFS alone cannot: its Lock, Link and ReuseForWrite take the lock that CrashClone
 // waits for twice over, for reading, and when CrashClone comes in between, the
 // three wait for each other.
 type CrashFS struct {
@@ -26,6 +26,13 @@ func (fs *CrashFS) Lock(name string) (io.Closer, error) {
 	fs.twice.RLock()
 	defer fs.twice.RUnlock()
 	return fs.MemFS.Lock(name)
+}
+
+// Link is vfs.FS's.
+func (fs *CrashFS) Link(oldname, newname string) error {
+	fs.twice.RLock()
+	defer fs.twice.RUnlock()
+	return fs.MemFS.Link(oldname, newname)
 }
 
 // ReuseForWrite is vfs.FS's.

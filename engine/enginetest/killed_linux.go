@@ -256,13 +256,13 @@ const loopDiskBytes = 1 << 30 // most of it a hole
 func newLoopDisk(t *testing.T, base string) *loopDisk {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("a disk of its own needs root")
+		missing(t, "a disk of its own needs root")
 	}
 	d := &loopDisk{t: t, file: filepath.Join(base, "disk"), mnt: filepath.Join(base, "mnt")}
 	must(t, os.WriteFile(d.file, nil, 0o600))
 	must(t, os.Truncate(d.file, loopDiskBytes))
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1", d.file).CombinedOutput(); err != nil {
-		t.Skipf("no mkfs.ext4 here: %v\n%s", err, out)
+		missing(t, fmt.Sprintf("no mkfs.ext4 here: %v\n%s", err, out))
 	}
 	mountLoop(t, d.file, d.mnt)
 	return d
@@ -274,7 +274,7 @@ func mountLoop(t *testing.T, file, mnt string) (unmount func()) {
 	t.Helper()
 	must(t, os.MkdirAll(mnt, 0o755))
 	if out, err := exec.Command("mount", "-o", "loop,commit=600,noatime", file, mnt).CombinedOutput(); err != nil {
-		t.Skipf("no loop devices here: %v\n%s", err, out)
+		missing(t, fmt.Sprintf("no loop devices here: %v\n%s", err, out))
 	}
 	unmount = sync.OnceFunc(func() {
 		if out, err := exec.Command("umount", mnt).CombinedOutput(); err != nil {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-func testKilled(t *testing.T, _ Factory)    { t.Skip("needs Linux") }
-func testPowerCut(t *testing.T, _ Factory)  { t.Skip("needs Linux") }
-func testSmallDisk(t *testing.T, _ Factory) { t.Skip("needs Linux") }
+func testKilled(t *testing.T, _ Factory)    { missing(t, "needs Linux") }
+func testPowerCut(t *testing.T, _ Factory)  { missing(t, "needs Linux") }
+func testSmallDisk(t *testing.T, _ Factory) { missing(t, "needs Linux") }
 
 func copySparse(from, to string) error {
 	src, err := os.Open(from)

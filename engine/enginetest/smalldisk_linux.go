@@ -94,12 +94,12 @@ func testSmallDisk(t *testing.T, f Factory) {
 func mountTmpfs(t *testing.T, bytes int) string {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("a small disk needs root")
+		missing(t, "a small disk needs root")
 	}
 	mnt := filepath.Join(t.TempDir(), "small")
 	must(t, os.Mkdir(mnt, 0o755))
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", bytes), "tmpfs", mnt).CombinedOutput(); err != nil {
-		t.Skipf("no tmpfs here: %v\n%s", err, out)
+		missing(t, fmt.Sprintf("no tmpfs here: %v\n%s", err, out))
 	}
 	t.Cleanup(sync.OnceFunc(func() {
 		if out, err := exec.Command("umount", mnt).CombinedOutput(); err != nil {

@@ -32,7 +32,7 @@ type Collection struct {
 }
 
 // Collection returns what a key holds, as a collection of type t: TypeHash, TypeSet
-// or TypeZSet. Errors: ErrWrongType, or wraps ErrCorrupt.
+// or TypeZSet; for what is common to all of them, TypeList too (see List). Errors: ErrWrongType, or wraps ErrCorrupt.
 func (tx *Tx) Collection(e Entry, t Type) (c Collection, err error) {
 	c.Entry, c.tx, c.kind = e, tx, t
 	if !e.Exists() {
@@ -72,6 +72,19 @@ func (c *Collection) Own() {
 
 // Get appends the value of an element to dst.
 func (c *Collection) Get(dst, element []byte) (value []byte, found bool, err error) {
+	stored, found, err := c.getStored(dst, element)
+	if err != nil || !found || !c.tagged {
+		return stored, found, err
+	}
+	value, found, err = c.visible(stored[len(dst):])
+	if !found {
+		return dst, false, err
+	}
+	return append(stored[:len(dst)], value...), true, nil
+}
+
+// getStored is Get without regard to expiry, and returns the value as it is stored.
+func (c *Collection) getStored(dst, element []byte) (value []byte, found bool, err error) {
 	for {
 		if !c.separate {
 			e, found, err := findInline(c.kind, c.rest, element)
@@ -99,8 +112,12 @@ func (c *Collection) Get(dst, element []byte) (value []byte, found bool, err err
 	}
 }
 
-// Put sets the value of an element and reports whether it is new.
+// Put sets the value of an element and reports whether it is new. A field of a hash
+// has no expiry afterwards.
 func (c *Collection) Put(element, value []byte) (added bool, err error) {
+	if c.kind == TypeHash {
+		return c.putField(element, value, 0, false)
+	}
 	if !c.separate {
 		e, found, err := findInline(c.kind, c.rest, element)
 		if err != nil {
@@ -140,6 +157,9 @@ func (c *Collection) Put(element, value []byte) (added bool, err error) {
 
 // Remove removes an element and reports whether it was there.
 func (c *Collection) Remove(element []byte) (removed bool, err error) {
+	if c.kind == TypeHash {
+		return c.removeField(element)
+	}
 	if !c.separate {
 		e, found, err := findInline(c.kind, c.rest, element)
 		if err != nil || !found {
@@ -172,10 +192,13 @@ func (c *Collection) Remove(element []byte) (removed bool, err error) {
 // Clear removes all elements, at once.
 func (c *Collection) Clear() {
 	if c.separate {
-		c.tx.dropRecords(c.kind, c.db, c.homeSlot(), c.Version, c.size+c.dead)
+		c.tx.dropIncarnation(c.kind, c.db, c.homeSlot(), c.Version, &c.head)
 	}
-	c.wasHead.separate = false
+	if c.Exists() { // otherwise the record is an expired key's, whose elements put drops
+		c.wasHead.separate = false
+	}
 	c.separate, c.away, c.size, c.dead, c.Version, c.rest = false, false, 0, 0, 0, nil
+	c.tagged, c.nextExpiry = false, 0
 	c.touched, c.dirty = true, true
 }
 
@@ -188,12 +211,20 @@ func (c *Collection) Save() error {
 			return err
 		}
 	}
+	if c.touched && c.tagged && !c.separate {
+		var err error
+		if c.nextExpiry, err = c.firstInlineExpiry(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case !c.touched:
 	case !c.dirty:
 		tx.changed(int(c.dbNum), c.hash)
 	case c.size == 0:
-		c.wasHead.separate = false // its elements are gone already
+		if c.Exists() {
+			c.wasHead.separate = false // its elements are gone already
+		}
 		tx.Delete(&c.Entry)
 		c.head, c.rest = head{}, nil
 	default:
@@ -216,17 +247,29 @@ var rebuildAfter uint64 = 1 << 16 // tests make it smaller
 
 // rebuild gives the elements records of a new version, or puts them inline.
 func (c *Collection) rebuild() error {
-	type pair struct{ element, value []byte }
+	type pair struct {
+		element, value []byte
+		expireAt       int64
+	}
 	pairs := make([]pair, 0, c.size)
-	err := c.Each(func(element, value []byte) bool {
-		pairs = append(pairs, pair{slices.Clone(element), slices.Clone(value)})
-		return true
+	var failed error
+	err := c.eachStored(func(element, stored []byte) bool {
+		value, expireAt, err := c.split(stored)
+		pairs = append(pairs, pair{slices.Clone(element), slices.Clone(value), expireAt})
+		failed = err
+		return err == nil
 	})
-	if err != nil {
+	if err = errors.Join(err, failed); err != nil {
 		return err
 	}
 	c.Clear()
 	for _, p := range pairs {
+		if p.expireAt != 0 {
+			if _, err := c.PutExpiring(p.element, p.value, p.expireAt); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := c.Put(p.element, p.value); err != nil {
 			return err
 		}
@@ -241,7 +284,10 @@ func (c *Collection) fitsInline(element, value []byte, freed int, found bool) bo
 	if !found {
 		entries, freed = entries+1, 0
 	}
-	const overhead = 4
+	overhead := 4
+	if c.tagged {
+		overhead += maxTagBytes
+	}
 	return entries <= maxInlineEntries && len(element) <= maxInlineElement && len(value) <= maxInlineElement &&
 		len(c.rest)-freed+len(element)+len(value)+overhead <= maxInlineBytes
 }
@@ -306,6 +352,11 @@ func (c *Collection) inlineAfter(e inlineEntry, element, value []byte) (bool, er
 
 // separateElements gives every element of an inline collection a record of its own.
 func (c *Collection) separateElements() error {
+	if c.kind == TypeHash {
+		if err := c.beginSeparateHash(); err != nil {
+			return err
+		}
+	}
 	c.Version = c.tx.NextVersion()
 	c.separate, c.away = true, false
 	entries := c.rest
@@ -320,6 +371,13 @@ func (c *Collection) separateElements() error {
 		}
 		if err := c.writeRecord(e.element, e.value); err != nil {
 			return err
+		}
+		if c.kind == TypeHash {
+			_, expireAt, err := c.split(e.value)
+			if err != nil {
+				return err
+			}
+			c.moveFieldTime(e.element, 0, expireAt)
 		}
 		at = e.end
 	}

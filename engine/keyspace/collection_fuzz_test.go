@@ -11,6 +11,8 @@ import (
 
 func FuzzParseHead(f *testing.F) {
 	f.Add(byte(TypeHash), []byte("\x00\x00\x00\x00"))
+	f.Add(byte(TypeList-TypeList), []byte("\x11\x00\x03\x00\x7f\xff\xff\xff\xff\xff\xff\xff\x80\x02"))
+	f.Add(byte(3), []byte("\x1d\x00\x05\x02\x00\x00\x01\x8b\xcf\xe5\x68\x00\x00"))
 	f.Add(byte(TypeSet), []byte("\x23\x3f\xff\x01\x80\x01"))
 	f.Add(byte(TypeZSet), []byte("\x11\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00rest"))
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
@@ -29,12 +31,45 @@ func FuzzParseHead(f *testing.F) {
 	})
 }
 
+func FuzzSplitField(f *testing.F) {
+	f.Add([]byte("\x00value"))
+	f.Add([]byte("\x01\x00\x00\x01\x8b\xcf\xe5\x68\x00value"))
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		value, expireAt, err := splitField(stored)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("error %v", err)
+			}
+			return
+		}
+		if again := appendField(nil, value, expireAt); !bytes.Equal(again, stored) {
+			t.Fatalf("%x decoded and encoded is %x", stored, again)
+		}
+	})
+}
+
+func FuzzSplitFieldTime(f *testing.F) {
+	f.Add(append(appendUint64(appendPrefix(nil, kindFieldTime, 1, 2, 3), 1_700_000_000_000), "field"...))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		expireAt, field, err := splitFieldTime(key)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("error %v", err)
+			}
+			return
+		}
+		if again := append(appendUint64(bytes.Clone(key[:elementPrefixBytes]), uint64(expireAt)), field...); !bytes.Equal(again, key) {
+			t.Fatalf("%x decoded and encoded is %x", key, again)
+		}
+	})
+}
+
 func FuzzInline(f *testing.F) {
 	f.Add(byte(0), []byte("\x01f\x05value\x00\x00"))
 	f.Add(byte(1), []byte("\x03abc\x00"))
 	f.Add(byte(2), []byte("\x01m\x3f\xf0\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
-		typ := []Type{TypeHash, TypeSet, TypeZSet}[kind%3]
+		typ := []Type{TypeHash, TypeSet, TypeZSet, TypeList}[kind%4]
 		var again []byte
 		for at := 0; ; {
 			e, ok, err := nextInline(typ, b, at)
@@ -131,6 +166,13 @@ func TestCollectionFormat(t *testing.T) {
 	if got := h.append(nil); string(got) != "\x23\x12\x34\x01\xac\x02\x05" {
 		t.Errorf("head: %x", got)
 	}
+	h = head{separate: true, encoding: HashTable, size: 2, tagged: true, nextExpiry: 0x0102030405060708}
+	if got := h.append(nil); string(got) != "\x1d\x00\x02\x00\x01\x02\x03\x04\x05\x06\x07\x08" {
+		t.Errorf("head of a hash with expiring fields: %x", got)
+	}
+	if got := appendField(nil, []byte("value"), 0x0102030405060708); string(got) != "\x01\x01\x02\x03\x04\x05\x06\x07\x08value" {
+		t.Errorf("field: %x", got)
+	}
 	key := appendElement(appendPrefix(nil, kindElement, 1, 0x1234, 0x0102030405060708), []byte("member"))
 	if string(key) != "e\x01\x12\x34\x01\x02\x03\x04\x05\x06\x07\x08\xcb\x7a\xc1\x0c"+
 		"member" {
@@ -139,6 +181,13 @@ func TestCollectionFormat(t *testing.T) {
 	key = appendScoreMember(appendPrefix(nil, kindScore, 1, 0x1234, 2), -1.5, []byte("m"))
 	if string(key) != "z\x01\x12\x34\x00\x00\x00\x00\x00\x00\x00\x02\x40\x07\xff\xff\xff\xff\xff\xffm" {
 		t.Errorf("score: %x", key)
+	}
+	ends := listEnds{first: 0x0102030405060708, packed: 300}
+	if got := ends.append(nil); string(got) != "\x01\x02\x03\x04\x05\x06\x07\x08\xac\x02" {
+		t.Errorf("ends of a list: %x", got)
+	}
+	if got := appendPosition(nil, 1, 2, 3, 4); string(got) != "e\x01\x00\x02\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x04" {
+		t.Errorf("position: %x", got)
 	}
 	if got := appendInline(TypeHash, nil, []byte("f"), []byte("value")); string(got) != "\x01f\x05value" {
 		t.Errorf("inline: %x", got)

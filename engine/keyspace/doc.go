@@ -10,7 +10,10 @@
 //     owned by one goroutine and reused, so that a GET or SET allocates nothing.
 //   - Entry is a key as a Tx found it; Meta is its decoded record.
 //   - Collection is what an Entry of a hash, set or sorted set holds: elements with
-//     values, inline in the Meta record or in records of their own.
+//     values, inline in the Meta record or in records of their own. List is that of a
+//     list, whose elements have positions.
+//   - Stream is what an Entry of a stream holds; Group, Consumer and Pending are what
+//     consumers of it have read.
 //
 // # Use
 //
@@ -34,16 +37,20 @@
 //
 // keys.go draws the engine's keys, meta.go the value of a key's Meta record,
 // state.go the shard's own records. head.go, inline.go and element.go draw those of
-// collections; docs/adr/0009-collections.md says why they are so.
+// collections; docs/adr/0009-collections.md says why they are so. Those of streams are
+// in stream.go, stream_node.go and stream_group.go; docs/adr/0017-streams.md.
+// collections; docs/adr/0009-collections.md says why they are so. field.go draws what
+// the expiry of a hash's fields adds, docs/adr/0015-field-expiry.md says why.
 //
 // # Invariants
 //
 //   - A Meta record with an expiry has exactly one matching record in the expiry
-//     index. An index record without a matching Meta record is stale and harmless.
+//     index, and so has a hash with fields that expire, at its head's next expiry,
+//     which is not after any of theirs. An index record without a matching Meta record is stale and harmless.
 //   - A database's count record equals the Meta records that it has, those
 //     included whose time has come but which the reaper has not met yet.
-//   - A collection has at least one element. Element records whose version is no
-//     Meta record's do not exist.
+//   - A collection has at least one element, a stream any number of entries. Element
+//     records whose version is no Meta record's do not exist.
 //   - At most one write Tx is open at a time, and only its owner calls BeginWrite,
 //     Finish, Publish, Discard, Reload, Reap, Changed and ResetChanges, one after
 //     the other. Everything else is safe for concurrent use.

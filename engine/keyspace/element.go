@@ -10,7 +10,8 @@ import (
 // Layout of the keys of a collection's elements (numbers big endian):
 //
 //	element:  'e'  db 1  slot 2  version 8  hash 4  element      hash, set, sorted set
-//	element:  'e'  db 1  slot 2  version 8  position             list (8 bytes), stream (16)
+//	element:  'e'  db 1  slot 2  version 8  position             list (8 bytes)
+//	record:   'e'  db 1  slot 2  version 8  kind 1  ...          stream: entries by id, groups (see stream.go)
 //	score:    'z'  db 1  slot 2  version 8  score 8  member      sorted set
 //
 // The version, not the key's name, says whose elements they are, so that RENAME is

@@ -2,6 +2,7 @@ package keyspace
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -11,8 +12,26 @@ import (
 // Each calls emit for every element, until it returns false. The slices are valid
 // during the call, in which the collection must not be changed.
 func (c *Collection) Each(emit func(element, value []byte) bool) error {
+	if !c.tagged {
+		return c.eachStored(emit)
+	}
+	var failed error
+	err := c.eachStored(func(element, stored []byte) bool {
+		value, ok, err := c.visible(stored)
+		failed = err
+		return err == nil && (!ok || emit(element, value))
+	})
+	return errors.Join(err, failed)
+}
+
+// eachStored is Each without regard to expiry, and with values as they are stored.
+func (c *Collection) eachStored(emit func(element, value []byte) bool) error {
 	if !c.separate {
 		return c.eachInline(emit)
+	}
+	if c.kind == TypeList {
+		l := List{*c}
+		return l.Range(0, c.Len()-1, false, func(element []byte) bool { return emit(element, nil) })
 	}
 	_, _, err := c.eachRecord(0, math.MaxUint32, func(_ uint32, element, value []byte) bool { return emit(element, value) })
 	return err
@@ -80,23 +99,34 @@ func endIteration(it engine.Iterator, err error) error {
 // whole.
 func (c *Collection) ScanElements(cursor uint64, count int64, emit func(element, value []byte)) (next uint64, err error) {
 	if !c.separate {
-		return 0, c.eachInline(func(element, value []byte) bool { emit(element, value); return true })
+		return 0, c.Each(func(element, value []byte) bool { emit(element, value); return true })
 	}
 	if cursor > math.MaxUint32 {
 		return 0, nil
 	}
 	var seen int64
 	var last uint32
+	var failed error
 	at, stopped, err := c.eachRecord(uint32(cursor), math.MaxUint32, func(hash uint32, element, value []byte) bool {
 		if seen >= count && hash != last { // those of one hash stay together
 			return false
 		}
-		emit(element, value)
+		if c.tagged {
+			var ok bool
+			if value, ok, failed = c.visible(value); failed != nil {
+				return false
+			}
+			if ok {
+				emit(element, value)
+			}
+		} else {
+			emit(element, value)
+		}
 		last = hash
 		seen++
 		return true
 	})
-	if err != nil || !stopped {
+	if err = errors.Join(err, failed); err != nil || !stopped {
 		return 0, err
 	}
 	return uint64(at), nil

@@ -18,13 +18,23 @@ type Entry struct {
 	db     physical
 	dbNum  uint8 // logical
 	stored bool  // there is a record, maybe of an expired key
-	was    Meta  // that record, without its body
+	// replaced: the key was deleted since it was found, so that what is put next is
+	// not a new key.
+	replaced bool
+	was      Meta // that record, without its body
 	// wasHead is the head of that record, if it is a collection's.
 	wasHead head
 }
 
 // Exists reports whether the key is there.
 func (e *Entry) Exists() bool { return e.Type != TypeNone }
+
+// Key is the key's name, which the caller of the lookup has given.
+func (e *Entry) Key() []byte { return e.key }
+
+// Replaced reports whether the key was there when it was found, and has been deleted
+// since.
+func (e *Entry) Replaced() bool { return e.replaced }
 
 // Separate reports whether the key is a collection whose elements are records of
 // their own, so that reading several of them wants a Tx that sees one state.
@@ -73,11 +83,17 @@ func (tx *Tx) Idle(e *Entry) int64 {
 	return tx.ks.access.idle(e.hash, tx.now)
 }
 
+// SetIdle has Idle say that the key was last used that many seconds ago.
+func (tx *Tx) SetIdle(e *Entry, seconds int64) {
+	tx.ks.access.setIdle(e.hash, tx.now, seconds)
+}
+
 func (tx *Tx) countLookup(e *Entry) {
 	if e.Exists() {
 		tx.Hits++
 	} else {
 		tx.Misses++
+		tx.noteMissing(e)
 	}
 }
 
@@ -124,7 +140,7 @@ func (tx *Tx) find(db int, key []byte, buf *[]byte) (e Entry, err error) {
 			return e, err
 		}
 	}
-	if !m.expired(tx.now) {
+	if tx.KeepExpired || !m.expired(tx.now) {
 		e.Meta = m
 	}
 	m.Body = nil

@@ -8,7 +8,7 @@ const flushByKey = 64
 // FlushDB deletes every key of a logical database and returns how many there were.
 func (tx *Tx) FlushDB(db int) (int64, error) {
 	phys := tx.dbMap.of(db)
-	tx.ks.changes.recordDatabase(db, tx.pos)
+	tx.databaseChanged(db)
 	c := tx.countOf(phys)
 	if c.keys == 0 {
 		return 0, nil
@@ -16,13 +16,13 @@ func (tx *Tx) FlushDB(db int) (int64, error) {
 	if c.keys <= flushByKey {
 		return c.keys, tx.flushKeys(db, phys)
 	}
-	for _, kind := range [...]byte{kindMeta, kindElement, kindScore} {
+	for _, kind := range [...]byte{kindMeta, kindElement, kindScore, kindFieldTime} {
 		tx.key = append(tx.key[:0], kind, byte(phys))
 		tx.record = append(tx.record[:0], kind, byte(phys)+1)
 		tx.ov.DeleteRange(tx.key, tx.record)
 	}
 	tx.addCount(phys, count{-c.keys, -c.expires, -c.ttlSum})
-	if c.expires > 0 && tx.totalExpires() == 0 {
+	if tx.totalKeys() == 0 {
 		// The index holds nothing but what the flush left behind. Otherwise the
 		// reaper meets the stale records when their time comes.
 		tx.key = append(tx.key[:0], kindExpiry)
@@ -51,16 +51,16 @@ func (tx *Tx) SwapDB(a, b int) {
 		return
 	}
 	tx.dbMap = tx.dbMap.swapped(a, b)
-	tx.ks.changes.recordDatabase(a, tx.pos)
-	tx.ks.changes.recordDatabase(b, tx.pos)
+	tx.databaseChanged(a)
+	tx.databaseChanged(b)
 	tx.swaps++
 	tx.record = appendDBMap(tx.record[:0], tx.ks.generation+1, tx.dbMap)
 	tx.ov.Put(dbMapKey, tx.record)
 }
 
-func (tx *Tx) totalExpires() (n int64) {
+func (tx *Tx) totalKeys() (n int64) {
 	for i := range Databases {
-		n += tx.countOf(physical(i)).expires
+		n += tx.countOf(physical(i)).keys
 	}
 	return n
 }
@@ -80,6 +80,9 @@ func (tx *Tx) flushKeys(db int, phys physical) error {
 	if err := w.close(); err != nil {
 		return err
 	}
+	noting := tx.noting // a flush is no event, not even of what has expired
+	tx.noting = 0
+	defer func() { tx.noting = noting }()
 	start := 0
 	for _, end := range ends {
 		e, err := tx.find(db, keys[start:end], &tx.value)

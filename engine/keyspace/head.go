@@ -7,15 +7,15 @@ import (
 
 // head begins the body of a collection's Meta record. What follows it are, when the
 // elements are inline, the elements (see inline.go), otherwise numbers of the
-// type's own (a list's ends, a stream's last id).
+// type's own (a list's ends, see list.go; a stream's last id).
 //
-//	+-------+----------+------------+---------+---------+---------+------
-//	| flags | encoding | home       | moves   | size    | dead    | rest
-//	| 4 bit | 4 bit    | 2, if away | uvarint | uvarint | uvarint | ...
-//	+-------+----------+------------+---------+---------+---------+------
+//	+-------+----------+------------+---------+---------+---------+-------------+------
+//	| flags | encoding | home       | moves   | size    | dead    | next expiry | rest
+//	| 4 bit | 4 bit    | 2, if away | uvarint | uvarint | uvarint | 8, if timed | ...
+//	+-------+----------+------------+---------+---------+---------+-------------+------
 //
-// Flags: 0x01 elements are records of their own, 0x02 home is there; 0x04 and 0x08
-// are 0. Inline collections have version 0, others a version of their own.
+// Flags: 0x01 elements are records of their own, 0x02 home is there; of hashes only:
+// 0x04 values are tagged, 0x08 timed (see field.go). Inline collections have version 0, others a version of their own.
 type head struct {
 	// separate: the elements are records of their own, not inline.
 	separate bool
@@ -31,12 +31,21 @@ type head struct {
 	// dead is how many elements were removed one by one since the version was made:
 	// their tombstones may still be there. 0 for inline ones.
 	dead uint64
+	// listEnds is what rest says of a list whose elements are records.
+	listEnds
+	// tagged: values begin with a tag (see field.go).
+	tagged bool
+	// nextExpiry is a time up to which no field expires, in ms; 0: none does.
+	nextExpiry int64
 }
 
 const (
 	headSeparate   = 0x01
 	headAway       = 0x02
+	headTagged     = 0x04
+	headTimed      = 0x08
 	headFlagsKnown = headSeparate | headAway
+	headFlagsHash  = headFlagsKnown | headTagged | headTimed
 )
 
 // Encoding is the form that Redis would keep a collection in, by its limits when
@@ -71,6 +80,12 @@ func (h *head) append(dst []byte) []byte {
 	if h.separate {
 		flags |= headSeparate
 	}
+	if h.tagged {
+		flags |= headTagged
+	}
+	if h.nextExpiry != 0 {
+		flags |= headTimed
+	}
 	if h.away {
 		dst = append(dst, flags|headAway, byte(h.home>>8), byte(h.home))
 	} else {
@@ -78,7 +93,11 @@ func (h *head) append(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, h.moves)
 	dst = binary.AppendUvarint(dst, h.size)
-	return binary.AppendUvarint(dst, h.dead)
+	dst = binary.AppendUvarint(dst, h.dead)
+	if h.nextExpiry != 0 {
+		dst = appendUint64(dst, uint64(h.nextExpiry))
+	}
+	return dst
 }
 
 // parseHead parses the body of a collection of that type. rest points into body. An
@@ -91,8 +110,14 @@ func parseHead(t Type, body []byte) (h head, rest []byte, err error) {
 	rest = body[1:]
 	h.separate = flags&headSeparate != 0
 	h.away = flags&headAway != 0
+	h.tagged = flags&headTagged != 0
 	h.encoding = Encoding(flags >> 4)
-	if flags&0x0f&^headFlagsKnown != 0 || int(h.encoding) >= len(encodingNames[t]) || h.away && !h.separate {
+	known := byte(headFlagsKnown)
+	if t == TypeHash {
+		known = headFlagsHash
+	}
+	timed := flags&headTimed != 0
+	if flags&0x0f&^known != 0 || timed && !h.tagged || int(h.encoding) >= len(encodingNames[t]) || h.away && !h.separate {
 		return h, nil, fmt.Errorf("%w: %s with flags %#x", ErrCorrupt, t, flags)
 	}
 	if h.away {
@@ -111,6 +136,19 @@ func parseHead(t Type, body []byte) (h head, rest []byte, err error) {
 	}
 	if !ok || h.size > maxSize || h.dead > maxSize {
 		return h, nil, fmt.Errorf("%w: %s with a bad size", ErrCorrupt, t)
+	}
+	if t == TypeList && h.separate {
+		if err := parseListEnds(&h, rest); err != nil {
+			return h, nil, err
+		}
+	}
+	if timed {
+		if len(rest) < fieldTimeBytes {
+			return h, nil, fmt.Errorf("%w: %s cut short", ErrCorrupt, t)
+		}
+		if h.nextExpiry, rest = int64(binary.BigEndian.Uint64(rest)), rest[fieldTimeBytes:]; h.nextExpiry <= 0 {
+			return h, nil, fmt.Errorf("%w: %s with next expiry %d", ErrCorrupt, t, h.nextExpiry)
+		}
 	}
 	return h, rest, nil
 }

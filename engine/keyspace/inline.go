@@ -18,11 +18,12 @@ const (
 // Inline elements, one after the other:
 //
 //	hash:        uvarint(len field)   field   uvarint(len value)  value
-//	set:         uvarint(len member)  member
+//	set, list:   uvarint(len member)  member
 //	sorted set:  uvarint(len member)  member  score's bits 8
 //
 // Hashes and sets keep the order in which elements came, except that sets of
-// integers stand in the order of numbers; sorted sets are in the order of scores.
+// integers stand in the order of numbers; sorted sets are in the order of scores,
+// lists in their own.
 type inlineEntry struct {
 	element, value []byte
 	// start and end are where the entry stands.
@@ -45,7 +46,7 @@ func nextInline(t Type, b []byte, at int) (e inlineEntry, ok bool, err error) {
 			if ok = len(rest) >= scoreBytes; ok {
 				e.value, rest = rest[:scoreBytes:scoreBytes], rest[scoreBytes:]
 			}
-		case TypeSet:
+		case TypeSet, TypeList:
 		default:
 			ok = false
 		}

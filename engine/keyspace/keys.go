@@ -34,7 +34,8 @@ type physical uint8
 //	expiry:  'x'  expireAt ms 8  db 1  slot 2  key
 //	state:   's'  name                               see state.go
 //
-// A slot of a database is one key range; keys stand in it in the order of their
+// expireAt is the key's, or a time before which none of a hash's fields expires (see
+// field.go). A slot of a database is one key range; keys stand in it in the order of their
 // bytes. The slot is part of the expiry record so that a reaper can find the Meta
 // record without hashing, and so that both can be moved with the slot.
 const (

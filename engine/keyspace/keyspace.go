@@ -37,6 +37,8 @@ type Keyspace struct {
 	reaped      int64   // the expiry index has been walked up to this time, ms
 	popped      popQueue
 
+	notifier *Notifier // nil: nothing is noted
+
 	// foreign is held while the published state follows what was not evaluated
 	// here: another leader's batch, or Reload.
 	foreign sync.Mutex
@@ -219,6 +221,9 @@ func (ks *Keyspace) Changed(db int, key []byte, since uint64) bool {
 func (ks *Keyspace) ResetChanges(floor uint64) {
 	ks.changes.floor = floor
 }
+
+// Hash returns the number that an Observer knows a key by.
+func (ks *Keyspace) Hash(key []byte) uint64 { return ks.hash(key) }
 
 func (ks *Keyspace) hash(key []byte) uint64 {
 	return maphash.Bytes(ks.seed, key)

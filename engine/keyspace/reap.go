@@ -56,6 +56,7 @@ func (ks *Keyspace) Reap(tx *Tx, from []byte, limit int) (n int, next []byte, mo
 		return 0, nil, false, err
 	}
 	start, done := 0, 0
+	tx.reapAgain = noReapBehind
 	for _, end := range tx.reapEnds {
 		if done > 0 && tx.ov.Batch().Len() >= maxReapBytes {
 			more = true
@@ -73,6 +74,10 @@ func (ks *Keyspace) Reap(tx *Tx, from []byte, limit int) (n int, next []byte, mo
 	}
 	tx.reapedFrom = min(tx.reapedFrom, ks.reapBehind.Swap(noReapBehind))
 	ks.reaped = max(ks.reaped, tx.now)
+	if tx.reapAgain != noReapBehind { // behind what is walked by now
+		ks.reapBehind.Store(tx.reapAgain)
+		more = true
+	}
 	if !more {
 		return n, o.Upper, false, nil
 	}
@@ -144,12 +149,18 @@ func (tx *Tx) reapOne(indexKey []byte) (deleted bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !e.stored || e.was.ExpireAt != expireAt {
-		tx.ov.Delete(indexKey) // stale
-		return false, nil
+	switch {
+	case e.stored && e.was.ExpireAt == expireAt:
+		tx.Note(ClassExpired, "expired", logical, key)
+		tx.remove(&e)
+		return true, nil
+	case e.Exists() && e.wasHead.nextExpiry == expireAt:
+		return false, tx.reapFields(e)
+	case e.stored && e.wasHead.nextExpiry == expireAt:
+		return false, nil // the key itself has expired, and comes too
 	}
-	tx.remove(&e)
-	return true, nil
+	tx.ov.Delete(indexKey) // stale
+	return false, nil
 }
 
 // noteExpiry keeps track of expiries that are written behind what the reaper has

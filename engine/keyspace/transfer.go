@@ -18,7 +18,19 @@ func (tx *Tx) dropElements(e *Entry) {
 	if e.wasHead.away {
 		slot = e.wasHead.home
 	}
-	tx.dropRecords(e.was.Type, e.db, slot, e.was.Version, e.wasHead.size+e.wasHead.dead)
+	tx.dropIncarnation(e.was.Type, e.db, slot, e.was.Version, &e.wasHead)
+}
+
+// dropIncarnation deletes all element records of an incarnation with that head.
+func (tx *Tx) dropIncarnation(t Type, db physical, slot Slot, version Version, h *head) {
+	if t == TypeList {
+		tx.dropPositions(db, slot, version, h.first, h.size)
+		return
+	}
+	tx.dropRecords(t, db, slot, version, h.size+h.dead)
+	if h.nextExpiry != 0 {
+		tx.dropFieldTimes(db, slot, version, h.size+h.dead)
+	}
 }
 
 // dropRecords deletes all element records of an incarnation; size is how many there
@@ -29,7 +41,7 @@ func (tx *Tx) dropRecords(t Type, db physical, slot Slot, version Version, size 
 		kinds = kinds[:1]
 	}
 	for _, kind := range kinds {
-		if size <= dropByElement {
+		if size <= dropByElement && (t != TypeStream || tx.fewRecords(db, slot, version)) {
 			err := tx.eachRaw(kind, db, slot, version, true, func(key, _ []byte) { tx.ov.Delete(key) })
 			if err == nil {
 				continue
@@ -41,13 +53,31 @@ func (tx *Tx) dropRecords(t Type, db physical, slot Slot, version Version, size 
 	}
 }
 
+// fewRecords reports whether the records of a stream, which are more than its entries,
+// are few enough to be deleted one by one.
+func (tx *Tx) fewRecords(db physical, slot Slot, version Version) bool {
+	n := 0
+	s := Stream{tx: tx}
+	o := engine.IterOptions{
+		Lower:    appendPrefix(nil, kindElement, db, slot, version),
+		Upper:    appendPrefix(nil, kindElement, db, slot, version+1),
+		KeysOnly: true,
+	}
+	err := s.eachRecord(o, false, func(_, _ []byte) (bool, error) {
+		n++
+		return n <= dropByElement, nil
+	})
+	return err == nil && n <= dropByElement
+}
+
 // eachRaw calls f for each record of a kind of an incarnation; f may change them.
 func (tx *Tx) eachRaw(kind byte, db physical, slot Slot, version Version, keysOnly bool, f func(key, value []byte)) error {
-	it, err := tx.r.NewIter(engine.IterOptions{
-		Lower:    appendPrefix(nil, kind, db, slot, version),
-		Upper:    appendPrefix(nil, kind, db, slot, version+1),
-		KeysOnly: keysOnly,
-	})
+	return tx.eachBetween(appendPrefix(nil, kind, db, slot, version), appendPrefix(nil, kind, db, slot, version+1), keysOnly, f)
+}
+
+// eachBetween calls f for each record from lower up to upper; f may change them.
+func (tx *Tx) eachBetween(lower, upper []byte, keysOnly bool, f func(key, value []byte)) error {
+	it, err := tx.r.NewIter(engine.IterOptions{Lower: lower, Upper: upper, KeysOnly: keysOnly})
 	if err != nil {
 		return fmt.Errorf("keyspace: iterate elements: %w", err)
 	}
@@ -68,6 +98,7 @@ func (tx *Tx) eachRaw(kind byte, db physical, slot Slot, version Version, keysOn
 // and come from FindTarget, found after src. The elements of a collection are copied
 // one by one; the error is then the engine's, or wraps engine.ErrBatchTooLarge.
 func (tx *Tx) Copy(src, dst *Entry) error {
+	tx.noteReplaced(dst)
 	m := src.Meta
 	if !src.wasHead.separate {
 		tx.put(dst, &m)
@@ -82,11 +113,15 @@ func (tx *Tx) Copy(src, dst *Entry) error {
 		from = src.slot
 	}
 	m.Version = tx.NextVersion()
-	for _, kind := range [...]byte{kindElement, kindScore} {
-		if kind == kindScore && m.Type != TypeZSet {
-			break
+	for _, kind := range [...]byte{kindElement, kindScore, kindFieldTime} {
+		if kind == kindScore && m.Type != TypeZSet || kind == kindFieldTime && h.nextExpiry == 0 {
+			continue
 		}
-		err := tx.eachRaw(kind, src.db, from, src.Version, false, func(key, value []byte) {
+		lower, upper := appendPrefix(nil, kind, src.db, from, src.Version), appendPrefix(nil, kind, src.db, from, src.Version+1)
+		if m.Type == TypeList { // without the tombstones on either side
+			lower, upper = appendUint64(lower, h.first), appendPosition(nil, src.db, from, src.Version, h.first+h.size)
+		}
+		err := tx.eachBetween(lower, upper, false, func(key, value []byte) {
 			tx.elem = appendPrefix(tx.elem[:0], kind, dst.db, dst.slot, m.Version)
 			tx.elem = append(tx.elem, key[elementPrefixBytes:]...)
 			tx.ov.Put(tx.elem, value)
@@ -113,6 +148,7 @@ func (tx *Tx) Move(src, dst *Entry) error {
 		tx.Delete(src)
 		return nil
 	}
+	tx.noteReplaced(dst)
 	m := src.Meta
 	h, rest, err := parseHead(m.Type, m.Body)
 	if err != nil {
@@ -129,4 +165,12 @@ func (tx *Tx) Move(src, dst *Entry) error {
 	src.wasHead.separate = false // they are dst's now
 	tx.Delete(src)
 	return nil
+}
+
+// noteReplaced notes that a key which takes the place of another one is new: Redis
+// deletes the other one first. put notes it when there is none.
+func (tx *Tx) noteReplaced(dst *Entry) {
+	if dst.Exists() {
+		tx.Note(ClassNew, "new", int(dst.dbNum), dst.key)
+	}
 }

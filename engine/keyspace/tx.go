@@ -23,18 +23,26 @@ type Tx struct {
 	Hits, Misses, Expired uint64
 	// NoTouch leaves the access times of keys alone (CLIENT NO-TOUCH).
 	NoTouch bool
+	// KeepExpired has keys whose time has come be there all the same, as on a source
+	// that has not deleted them yet. Only until the Tx is begun anew.
+	KeepExpired bool
 
 	ks   *Keyspace
 	r    engine.Reader   // what reads see
 	ov   *engine.Overlay // nil when read-only
 	snap engine.Snapshot // closed by Close
 	thaw engine.Reader   // r before Freeze
+	// observer is told what a write Tx changes; see Observe.
+	observer Observer
 	// owner is told by Close.
 	owner Releaser
 	live  bool   // r is the engine itself, which moves on while tx reads
 	now   int64  // Unix time in ms
 	pos   uint64 // position of the batch being built
 	view  dbView // read-only: the database map that reads go by
+	// noting are the classes of events that are noted, notes those of the batch.
+	noting Class
+	notes  []byte
 
 	// Scratch buffers. value holds the record of the latest lookup, aside that
 	// of the latest FindTarget, so that a command can hold two. record and spare
@@ -44,6 +52,8 @@ type Tx struct {
 	// collection's Meta body that is being written.
 	elem, old, body []byte
 	score           []byte // scratch of Score
+	// fieldIn holds a field's value as it was found, fieldOut as it is written.
+	fieldIn, fieldOut []byte
 
 	// The write side: what this batch changes.
 	dbMap       dbMap
@@ -56,6 +66,7 @@ type Tx struct {
 	versionCeil Version // new content of the version record; 0: unchanged
 	firstRecord uint32  // number of records in the batch at BeginWrite
 	reapedFrom  int64   // what reapBehind was before Reap took it
+	reapAgain   int64   // the earliest field expiry that Reap has left
 	reapKeys    []byte  // scratch of Reap
 	reapEnds    []int
 }
@@ -98,7 +109,12 @@ func (ks *Keyspace) BeginWrite(tx *Tx, ov *engine.Overlay, nowMS int64, pos uint
 func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
 	tx.ks, tx.r, tx.now = ks, r, nowMS
 	tx.ov, tx.snap, tx.thaw, tx.live = nil, nil, nil, false
-	tx.view = dbView{}
+	tx.observer = nil
+	tx.view, tx.KeepExpired = dbView{}, false
+	tx.noting = 0
+	if ks.notifier != nil {
+		tx.noting = ks.notifier.Classes()
+	}
 	ks.access.begin(nowMS)
 }
 
@@ -110,6 +126,9 @@ func (tx *Tx) end() {
 	tx.dirty, tx.undo = 0, tx.undo[:0]
 	tx.finished, tx.versionCeil, tx.swaps = false, 0, 0
 	tx.r, tx.ov = nil, nil
+	if tx.notes = tx.notes[:0]; cap(tx.notes) > maxKeptNotes {
+		tx.notes = nil
+	}
 	tx.Trim()
 }
 
@@ -157,7 +176,7 @@ func (tx *Tx) Thaw() error {
 // are invalid after it.
 func (tx *Tx) Trim() {
 	for _, buf := range [...]*[]byte{&tx.key, &tx.value, &tx.aside, &tx.record, &tx.spare,
-		&tx.elem, &tx.old, &tx.body} {
+		&tx.elem, &tx.old, &tx.body, &tx.fieldIn, &tx.fieldOut} {
 		if cap(*buf) > maxScratchBytes {
 			*buf = nil
 		}
@@ -166,6 +185,9 @@ func (tx *Tx) Trim() {
 
 // Now returns the time that the transaction sees, Unix time in ms.
 func (tx *Tx) Now() int64 { return tx.now }
+
+// Past reports whether a key with that expiry is to be deleted at once.
+func (tx *Tx) Past(expireAt int64) bool { return expireAt <= tx.now && !tx.KeepExpired }
 
 // SetNow sets the time that the commands evaluated next see.
 func (tx *Tx) SetNow(nowMS int64) { tx.now = nowMS }
@@ -176,11 +198,12 @@ type Mark struct {
 	dbMap   dbMap
 	swaps   int
 	undo    int
+	notes   int
 }
 
 // Mark returns the present state of a write Tx.
 func (tx *Tx) Mark() Mark {
-	return Mark{overlay: tx.ov.Mark(), dbMap: tx.dbMap, swaps: tx.swaps, undo: len(tx.undo)}
+	return Mark{overlay: tx.ov.Mark(), dbMap: tx.dbMap, swaps: tx.swaps, undo: len(tx.undo), notes: len(tx.notes)}
 }
 
 // Rollback undoes every change since m. Keys that were changed since stay
@@ -195,6 +218,7 @@ func (tx *Tx) Rollback(m Mark) {
 	}
 	tx.undo = tx.undo[:m.undo]
 	tx.dbMap, tx.swaps = m.dbMap, m.swaps
+	tx.notes = tx.notes[:m.notes]
 	tx.ov.Rollback(m.overlay)
 }
 
@@ -224,6 +248,9 @@ func (tx *Tx) Finish() {
 	if tx.versionCeil != 0 {
 		tx.record = appendUint64(tx.record[:0], uint64(tx.versionCeil))
 		tx.ov.Put(versionKey, tx.record)
+	}
+	if len(tx.notes) != 0 {
+		tx.ov.Put(NotesKey, tx.notes)
 	}
 	if tx.swaps != 0 {
 		tx.mapChanged = true
@@ -261,7 +288,30 @@ func (tx *Tx) addCount(db physical, by count) {
 // changed records a change of a key for WATCH.
 func (tx *Tx) changed(db int, hash uint64) {
 	tx.ks.changes.record(db, hash, tx.pos)
+	if tx.observer != nil {
+		tx.observer.KeyChanged(db, hash)
+	}
 }
+
+// databaseChanged is changed for all keys of a database.
+func (tx *Tx) databaseChanged(db int) {
+	tx.ks.changes.recordDatabase(db, tx.pos)
+	if tx.observer != nil {
+		tx.observer.DatabaseChanged(db)
+	}
+}
+
+// Observer is told which keys a write Tx changes, as they are changed: also of those
+// whose change is undone later. Keys are told by what Keyspace.Hash makes of them.
+type Observer interface {
+	KeyChanged(db int, hash uint64)
+	// DatabaseChanged: any key of it may have changed.
+	DatabaseChanged(db int)
+}
+
+// Observe has o told of changes until the batch ends. For write Txs, after
+// BeginWrite.
+func (tx *Tx) Observe(o Observer) { tx.observer = o }
 
 // Changed reports whether another write changed key after position since, see
 // Keyspace.Changed. For write Txs.

@@ -23,6 +23,7 @@ func (tx *Tx) Delete(e *Entry) {
 	}
 	if !e.Exists() {
 		tx.Expired++
+		tx.Note(ClassExpired, "expired", int(e.dbNum), e.key)
 	}
 	tx.remove(e)
 }
@@ -36,9 +37,19 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 	tx.record = m.AppendTo(tx.record[:0])
 	tx.key = appendMetaKey(tx.key[:0], e.db, e.slot, e.key)
 	tx.ov.Put(tx.key, tx.record)
+	var h head
+	if m.Type != TypeString {
+		h, _, _ = parseHead(m.Type, m.Body) // written by this package
+	}
 
 	if !e.Exists() {
 		tx.ks.access.touch(e.hash, tx.now) // a new key; others were noted when found
+		if e.stored {
+			tx.Note(ClassExpired, "expired", int(e.dbNum), e.key)
+		}
+		if !e.replaced {
+			tx.Note(ClassNew, "new", int(e.dbNum), e.key)
+		}
 	}
 	by := count{ttlSum: ttlWeight(m.ExpireAt) - ttlWeight(e.was.ExpireAt)}
 	if !e.stored {
@@ -48,25 +59,20 @@ func (tx *Tx) put(e *Entry, m *Meta) {
 	}
 	if m.ExpireAt != e.was.ExpireAt {
 		if e.was.ExpireAt != 0 {
-			tx.dropExpiry(e)
 			by.expires--
 		}
 		if m.ExpireAt != 0 {
-			tx.key = appendExpiryKey(tx.key[:0], m.ExpireAt, e.db, e.slot, e.key)
-			tx.ov.Put(tx.key, nil)
-			tx.ks.noteExpiry(m.ExpireAt)
 			by.expires++
 		}
 	}
+	tx.indexExpiry(e, m.ExpireAt, h.nextExpiry)
 	tx.addCount(e.db, by)
 	tx.changed(int(e.dbNum), e.hash)
 
 	e.stored = true
 	e.Meta = Meta{Type: m.Type, Form: m.Form, ExpireAt: m.ExpireAt, Version: m.Version}
 	e.was = e.Meta
-	if e.wasHead = (head{}); m.Type != TypeString {
-		e.wasHead, _, _ = parseHead(m.Type, m.Body) // written by this package
-	}
+	e.wasHead = h
 	// Not m.Body: a caller's buffer would then have to be on the heap. The next
 	// record gets the other buffer, since it may be made from this one.
 	e.Body = tx.record[len(tx.record)-len(m.Body):]
@@ -85,15 +91,31 @@ func (tx *Tx) remove(e *Entry) {
 	tx.ov.Delete(tx.key)
 	by := count{keys: -1, ttlSum: -ttlWeight(e.was.ExpireAt)}
 	if e.was.ExpireAt != 0 {
-		tx.dropExpiry(e)
 		by.expires--
 	}
+	tx.indexExpiry(e, 0, 0)
 	tx.addCount(e.db, by)
 	tx.changed(int(e.dbNum), e.hash)
+	e.replaced = e.Exists()
 	e.stored, e.Meta, e.was, e.wasHead = false, Meta{}, Meta{}, head{}
 }
 
-func (tx *Tx) dropExpiry(e *Entry) {
-	tx.key = appendExpiryKey(tx.key[:0], e.was.ExpireAt, e.db, e.slot, e.key)
-	tx.ov.Delete(tx.key)
+// indexExpiry brings the records of the expiry index from what a key's record was to
+// the expiry that it gets, and the one of its fields; 0: none. The two can be the same
+// time, and then are one record.
+func (tx *Tx) indexExpiry(e *Entry, expireAt, fields int64) {
+	was, wasFields := e.was.ExpireAt, e.wasHead.nextExpiry
+	for _, t := range [...]int64{was, wasFields} {
+		if t != 0 && t != expireAt && t != fields {
+			tx.key = appendExpiryKey(tx.key[:0], t, e.db, e.slot, e.key)
+			tx.ov.Delete(tx.key)
+		}
+	}
+	for _, t := range [...]int64{expireAt, fields} {
+		if t != 0 && t != was && t != wasFields {
+			tx.key = appendExpiryKey(tx.key[:0], t, e.db, e.slot, e.key)
+			tx.ov.Put(tx.key, nil)
+			tx.ks.noteExpiry(t)
+		}
+	}
 }

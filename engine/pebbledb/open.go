@@ -154,16 +154,43 @@ func checkFolder(fs vfs.FS, dir string) error {
 		}
 		return fmt.Errorf("%w: %v", engine.ErrDataFormat, err)
 	}
-	if desc.Exists {
-		return nil
-	}
 	names, err := fs.List(dir)
 	if err != nil {
 		return err
 	}
+	if desc.Exists {
+		return forgetHalfMade(fs, dir, desc.ManifestFilename, names)
+	}
 	for _, name := range names {
 		if !leftByFirstOpen(name) {
 			return fmt.Errorf("%w: it holds %q and no store of this engine", engine.ErrDataFormat, name)
+		}
+	}
+	return nil
+}
+
+// forgetHalfMade removes the mark of a MANIFEST that is not there, in a folder that
+// never had a table: a crash in the first Open may leave the one and lose the other,
+// which Pebble makes in one step and syncs together. Nothing was in the store yet.
+func forgetHalfMade(fs vfs.FS, dir, manifest string, names []string) error {
+	_, err := fs.Stat(manifest)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	for _, name := range names {
+		if !leftByFirstOpen(name) {
+			return nil // Pebble says what is missing
+		}
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, "marker.manifest.") {
+			continue
+		}
+		if err := fs.Remove(fs.PathJoin(dir, name)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"dkv/engine"
+	"dkv/engine/enginetest"
 	"dkv/engine/pebbledb"
 )
 
@@ -134,6 +135,7 @@ func TestMissingTable(t *testing.T) {
 
 // A crash in the first Open, at any of its steps, leaves a folder that opens.
 func TestCrashInFirstOpen(t *testing.T) {
+	rng := enginetest.Rand(t)
 	for n := range 1000 {
 		mem := vfs.NewCrashableMem()
 		count, reached := 0, false
@@ -154,11 +156,15 @@ func TestCrashInFirstOpen(t *testing.T) {
 		if !reached {
 			return
 		}
-		db, err = pebbledb.Open("store", pebbledb.Options{FS: mem.CrashClone(vfs.CrashCloneCfg{}), Logger: quiet()})
-		if err != nil {
-			t.Fatalf("after a crash at step %d: %v", n, err)
+		// Of what was not synced any part may be there, in any order.
+		for try := range 20 {
+			left := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: min(try, 1) * 50, RNG: rng})
+			db, err = pebbledb.Open("store", pebbledb.Options{FS: left, Logger: quiet()})
+			if err != nil {
+				t.Fatalf("after a crash at step %d, %d: %v", n, try, err)
+			}
+			mustClose(t, db)
 		}
-		mustClose(t, db)
 	}
 }
 

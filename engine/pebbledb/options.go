@@ -62,6 +62,9 @@ type Options struct {
 	// they fall behind; one runs otherwise. Default: half of GOMAXPROCS, at
 	// least 1, at most 8.
 	MaxConcurrentCompactions int
+	// Idle: the store compacts nothing by itself. It is for one that is opened to be
+	// looked at: what runs in the background would wait for space on a full disk.
+	Idle bool
 	// MaxOpenFiles bounds the tables kept open. Default: a quarter of the
 	// process's limit, at least 256, at most 8192.
 	MaxOpenFiles int
@@ -218,9 +221,11 @@ func (o Options) pebbleOptions(fs vfs.FS, cache *pebble.Cache, listener *pebble.
 		L0StopWritesThreshold:       1 << 20,
 
 		L0CompactionThreshold: l0CompactionSublevels,
-		FlushDelayDeleteRange: deleteRangeFlushDelay,
-		MaxManifestFileSize:   maxManifestBytes,
-		MaxOpenFiles:          o.MaxOpenFiles,
+
+		DisableAutomaticCompactions: o.Idle,
+		FlushDelayDeleteRange:       deleteRangeFlushDelay,
+		MaxManifestFileSize:         maxManifestBytes,
+		MaxOpenFiles:                o.MaxOpenFiles,
 		CompactionConcurrencyRange: func() (lower, upper int) {
 			return 1, o.MaxConcurrentCompactions
 		},

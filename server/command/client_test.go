@@ -19,6 +19,9 @@ type client struct {
 	proto int
 	// maxString is proto-max-bulk-len.
 	maxString int64
+	limits    *Limits // nil: the default
+	sharded   bool
+	reaped    []byte // where the reaper stands
 }
 
 func newClient(tb testing.TB) *client {
@@ -46,7 +49,7 @@ func (c *client) do(args ...string) string {
 		return "-" + resp.ErrWrongArity(spec.Name).Error() + "\r\n"
 	}
 	out := resp.Writer{Proto: c.proto}
-	x := Ctx{Args: raw, DB: c.db, Out: &out, Spec: spec, MaxStringLen: c.maxString}
+	x := Ctx{Args: raw, DB: c.db, Out: &out, Spec: spec, MaxStringLen: c.maxString, Limits: c.limits, Sharded: c.sharded}
 	run := func(tx *keyspace.Tx) {
 		x.Tx = tx
 		var mark keyspace.Mark

@@ -19,6 +19,11 @@ type Limits struct {
 	SetIntsetEntries                       atomic.Int64
 	SetListpackEntries, SetListpackValue   atomic.Int64
 	ZSetListpackEntries, ZSetListpackValue atomic.Int64
+	ListMaxListpackSize                    atomic.Int64
+	// Those of a stream's nodes, by which it is trimmed.
+	StreamNodeBytes, StreamNodeEntries atomic.Int64
+	// HLLSparseBytes is the size above which a HyperLogLog becomes dense.
+	HLLSparseBytes atomic.Int64
 }
 
 // defaultLimits are Redis's.
@@ -31,6 +36,10 @@ var defaultLimits = func() *Limits {
 	l.SetListpackValue.Store(64)
 	l.ZSetListpackEntries.Store(128)
 	l.ZSetListpackValue.Store(64)
+	l.ListMaxListpackSize.Store(-2)
+	l.StreamNodeBytes.Store(4096)
+	l.StreamNodeEntries.Store(100)
+	l.HLLSparseBytes.Store(3000)
 	return &l
 }()
 
@@ -136,6 +145,7 @@ func (c *Ctx) removeAll(t keyspace.Type) error {
 	if err := col.Save(); err != nil {
 		return err
 	}
+	c.notifyRemoved(t, c.Spec.Name, &col, n)
 	c.Out.Int(n)
 	return nil
 }
@@ -254,9 +264,9 @@ func (c *Ctx) replyRandom(t keyspace.Type) error {
 	if err != nil {
 		return err
 	}
-	if !col.Exists() {
+	if live, err := col.Live(); err != nil || live == 0 {
 		c.Out.Null()
-		return nil
+		return err
 	}
 	element, _, err := col.Random(nil, nil)
 	if err != nil {
@@ -273,13 +283,17 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 	if err != nil {
 		return err
 	}
-	if !col.Exists() || o.count == 0 {
+	live, err := col.Live()
+	if err != nil {
+		return err
+	}
+	if live == 0 || o.count == 0 {
 		c.Out.Array(0)
 		return nil
 	}
 	n := -o.count
 	if o.count > 0 {
-		n = min(o.count, col.Len())
+		n = min(o.count, live)
 	}
 	switch pairs := o.withWord && c.Out.Proto >= 3; {
 	case n > math.MaxInt32:
@@ -301,7 +315,7 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 		return value(v)
 	}
 	if o.count > 0 {
-		return sample(&col, n, reply)
+		return sample(&col, live, n, reply)
 	}
 	var e, v []byte
 	for range n {
@@ -315,9 +329,10 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 	return nil
 }
 
-// sample calls emit for n different elements of a collection that has as many.
-func sample(col *keyspace.Collection, n int64, emit func(element, value []byte) error) error {
-	if n == col.Len() {
+// sample calls emit for n different elements of a collection that has as many, of live
+// ones.
+func sample(col *keyspace.Collection, live, n int64, emit func(element, value []byte) error) error {
+	if n == live {
 		var failed error
 		err := col.Each(func(e, v []byte) bool {
 			failed = emit(e, v)
@@ -325,7 +340,7 @@ func sample(col *keyspace.Collection, n int64, emit func(element, value []byte) 
 		})
 		return errors.Join(err, failed)
 	}
-	if col.Inline() || n > col.Len()/3 {
+	if col.Inline() || n > live/3 {
 		return sampleAll(col, n, emit)
 	}
 	seen := make(map[string]struct{}, n)

@@ -50,7 +50,7 @@ func TestSortedSets(t *testing.T) {
 		"zadd z 1 a 2 b 3 c", "3", "zadd z XX CH 5 a 9 x", "1", "zadd z NX 7 a 4 d", "1", "zadd z GT CH 1 a 6 b", "1", "zadd z LT 9 a", "0", "zrange z 0 -1 WITHSCORES", "[c 3 d 4 a 5 b 6]",
 		"zadd z INCR 1.5 c", "4.5", "zadd z NX INCR 1 c", "nil", "zadd z XX INCR 1 none", "nil", "zadd z NX XX 1 a", "-ERR XX and NX options at the same time are not compatible",
 		"zadd z GT LT 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible", "zadd z INCR 1 a 2 b", "-ERR INCR option supports a single increment-element pair",
-		"zadd z 1 a 2", "-ERR syntax error", "zadd z x a", "-ERR value is not a valid float", "zadd i inf a", "1", "zincrby i -inf a", "-ERR resulting score is not a number (NaN)",
+		"zadd z 1 a 2", "-ERR syntax error", "zadd z x a", "-ERR value is not a valid float", "zadd i inf a", "1", "zincrby i XX a", "-ERR syntax error", "zincrby i -inf a", "-ERR resulting score is not a number (NaN)",
 		"zscore z c", "4.5", "zscore z none", "nil", "zmscore z a none", "[5 nil]", "zcard z", "4", "zrank z a", "2", "zrevrank z a", "1", "zrank z none", "nil",
 		"zcount z 4 (5", "2", "zcount z x 1", "-ERR min or max is not a float", "zrem z d none", "1", "zrangebyscore z -inf +inf LIMIT 1 1", "[a]",
 		"zrevrangebyscore z 6 (4.5 WITHSCORES", "[b 6 a 5]", "zrange z 6 0 BYSCORE REV LIMIT 0 2", "[b a]", "zrevrange z 0 0", "[b]", "zrange z -2 -1", "[a b]",

@@ -81,6 +81,9 @@ func shape(_ []string, reply string) string {
 // knownEncoding reports whether a reply is the name that Redis has since 7.2 for a
 // small set, or for the result of SINTERSTORE when it has nothing but integers.
 func (c *client) knownEncoding(args []string, got, want string) bool {
+	if args[0] == "object" && got == "$8\r\nlistpack\r\n" && want == "$9\r\nquicklist\r\n" {
+		return true // since 7.2 small lists are listpacks
+	}
 	return args[0] == "object" && (got == "$8\r\nlistpack\r\n" || got == "$6\r\nintset\r\n") && want == "$9\r\nhashtable\r\n" &&
 		c.do("type", args[2]) == "+set\r\n"
 }

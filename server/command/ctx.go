@@ -22,8 +22,21 @@ type Ctx struct {
 	Spec *Spec
 	// MaxStringLen is proto-max-bulk-len; 0: the default.
 	MaxStringLen int64
+	// Sharded: there are several shards, and Tx sees the keys of one.
+	Sharded bool
 	// Limits are those of compact encodings; nil: the default.
 	Limits *Limits
+	// MayWait: the handler may return ErrWait, and has then set Wishes, whose keys are
+	// some of Args.
+	MayWait bool
+	Wishes  []Wish
+	// Again, when a handler has set it beside ErrWait, are the arguments to be called
+	// with from then on: what "$" meant at first.
+	Again [][]byte
+	// Scripts evaluates scripts; nil: there are none, as within a script.
+	Scripts Scripter
+	// Shard is the number of the shard that Tx is of.
+	Shard int
 
 	scratch []byte // of get
 }

@@ -45,6 +45,10 @@ func cas(c *Ctx) error {
 		expireAt = e.ExpireAt
 	}
 	c.Tx.SetString(&e, value, expireAt, keyspace.FormAuto)
+	c.notify(keyspace.ClassString, "set", c.Args[1])
+	if expiryArg != 0 {
+		c.notify(keyspace.ClassGeneric, "expire", c.Args[1])
+	}
 	c.Out.Int(1)
 	return nil
 }

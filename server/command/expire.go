@@ -32,10 +32,12 @@ func (c *Ctx) setExpiry(kind expiryKind) error {
 		c.Out.Int(0)
 		c.Tx.Trim()
 		return nil
-	case when <= c.Tx.Now():
+	case c.Tx.Past(when):
 		c.Tx.Delete(&e)
+		c.notifyDeleted(c.Args[1])
 	default:
-		c.Tx.SetExpireAt(&e, when)
+		c.Tx.SetExpireAt(&e, max(when, 1))
+		c.notify(keyspace.ClassGeneric, "expire", c.Args[1])
 	}
 	c.Out.Int(1)
 	c.Tx.Trim()
@@ -148,6 +150,7 @@ func persist(c *Ctx) error {
 		return nil
 	}
 	c.Tx.SetExpireAt(&e, 0)
+	c.notify(keyspace.ClassGeneric, "persist", c.Args[1])
 	c.Out.Int(1)
 	c.Tx.Trim()
 	return nil

@@ -16,7 +16,18 @@ const (
 
 // putField sets a field and keeps the encoding up.
 func (c *Ctx) putField(h *keyspace.Collection, field, value []byte) (added bool, err error) {
-	added, err = h.Put(field, value)
+	return c.putFieldBy(h, field, value, func() (bool, error) { return h.Put(field, value) })
+}
+
+// keepField is putField, and leaves the field's expiry as it is.
+func (c *Ctx) keepField(h *keyspace.Collection, field, value []byte) error {
+	_, err := c.putFieldBy(h, field, value, func() (bool, error) { return h.PutKeeping(field, value) })
+	return err
+}
+
+// putFieldBy sets a field by put and keeps the encoding up.
+func (c *Ctx) putFieldBy(h *keyspace.Collection, field, value []byte, put func() (bool, error)) (added bool, err error) {
+	added, err = put()
 	l := c.limits()
 	if int64(len(field)) > l.HashListpackValue.Load() || int64(len(value)) > l.HashListpackValue.Load() || h.Len() > l.HashListpackEntries.Load() {
 		h.Encode(keyspace.HashTable)
@@ -55,7 +66,11 @@ func (c *Ctx) setFields() (added int64, err error) {
 		}
 		added += boolInt(fresh)
 	}
-	return added, h.Save()
+	if err := h.Save(); err != nil {
+		return 0, err
+	}
+	c.notify(keyspace.ClassHash, "hset", c.Args[1])
+	return added, nil
 }
 
 func hsetnx(c *Ctx) error {
@@ -74,6 +89,7 @@ func hsetnx(c *Ctx) error {
 		if err := h.Save(); err != nil {
 			return err
 		}
+		c.notify(keyspace.ClassHash, "hset", c.Args[1])
 	}
 	c.Out.Int(boolInt(!found))
 	return nil
@@ -151,7 +167,11 @@ func (c *Ctx) replyHash(begin func(int), emit func(field, value []byte)) error {
 	if err != nil {
 		return err
 	}
-	begin(int(h.Len()))
+	n, err := h.Live()
+	if err != nil {
+		return err
+	}
+	begin(int(n))
 	return h.Each(func(field, value []byte) bool {
 		emit(field, value)
 		return true
@@ -181,12 +201,13 @@ func hincrby(c *Ctx) error {
 		return resp.ErrOverflow
 	}
 	n += by
-	if _, err := c.putField(&h, c.Args[2], strconv.AppendInt(nil, n, 10)); err != nil {
+	if err := c.keepField(&h, c.Args[2], strconv.AppendInt(nil, n, 10)); err != nil {
 		return err
 	}
 	if err := h.Save(); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassHash, "hincrby", c.Args[1])
 	c.Out.Int(n)
 	return nil
 }
@@ -217,12 +238,13 @@ func hincrbyfloat(c *Ctx) error {
 		return resp.ErrNaNOrInf
 	}
 	text := value.appendTo(nil)
-	if _, err := c.putField(&h, c.Args[2], text); err != nil {
+	if err := c.keepField(&h, c.Args[2], text); err != nil {
 		return err
 	}
 	if err := h.Save(); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassHash, "hincrbyfloat", c.Args[1])
 	c.Out.Bulk(text)
 	return nil
 }

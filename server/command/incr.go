@@ -48,6 +48,7 @@ func (c *Ctx) addInteger(by int64) error {
 	n += by
 	var digits [20]byte
 	c.Tx.SetString(&e, strconv.AppendInt(digits[:0], n, 10), e.ExpireAt, keyspace.FormAuto)
+	c.notify(keyspace.ClassString, "incrby", c.Args[1])
 	c.Out.Int(n)
 	return nil
 }
@@ -73,6 +74,7 @@ func incrbyfloat(c *Ctx) error {
 	}
 	text := value.appendTo(nil)
 	c.Tx.SetString(&e, text, e.ExpireAt, keyspace.FormText)
+	c.notify(keyspace.ClassString, "incrbyfloat", c.Args[1])
 	c.Out.Bulk(text)
 	return nil
 }

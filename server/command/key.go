@@ -15,10 +15,12 @@ func del(c *Ctx) error {
 		if err != nil {
 			return err
 		}
-		if e.Exists() {
-			deleted++
-		}
+		there := e.Exists()
 		c.Tx.Delete(&e)
+		if there {
+			deleted++
+			c.notifyDeleted(key)
+		}
 	}
 	c.Out.Int(int64(deleted))
 	c.Tx.Trim()
@@ -99,7 +101,12 @@ func (c *Ctx) rename(replace bool) (renamed bool, err error) {
 	if dst.Exists() && !replace {
 		return false, nil
 	}
-	return true, c.Tx.Move(&src, &dst)
+	if err := c.Tx.Move(&src, &dst); err != nil {
+		return false, err
+	}
+	c.notify(keyspace.ClassGeneric, "rename_from", c.Args[1])
+	c.notify(keyspace.ClassGeneric, "rename_to", c.Args[2])
+	return true, nil
 }
 
 func copyKey(c *Ctx) error {
@@ -140,6 +147,7 @@ func copyKey(c *Ctx) error {
 	if err := c.Tx.Copy(&src, &dst); err != nil {
 		return err
 	}
+	c.Tx.Note(keyspace.ClassGeneric, "copy_to", db, c.Args[2])
 	c.Out.Int(1)
 	return nil
 }
@@ -171,6 +179,8 @@ func move(c *Ctx) error {
 	if err := c.Tx.Move(&src, &dst); err != nil {
 		return err
 	}
+	c.notify(keyspace.ClassGeneric, "move_from", c.Args[1])
+	c.Tx.Note(keyspace.ClassGeneric, "move_to", db, c.Args[1])
 	c.Out.Int(1)
 	return nil
 }

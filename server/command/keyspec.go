@@ -115,7 +115,7 @@ func (s *Spec) Keys(args [][]byte) (positions []int, err error) {
 
 // KeyPositions is Keys with what the command does with each key.
 func (s *Spec) KeyPositions(args [][]byte) (keys []KeyPosition, err error) {
-	if len(s.KeySpecs) == 0 {
+	if len(s.KeySpecs) == 0 || len(s.KeySpecs) == 1 && s.KeySpecs[0].Flags&KeyNotKey != 0 {
 		return nil, ErrNoKeyArguments
 	}
 	if !s.GoodArity(len(args)) {
@@ -125,6 +125,9 @@ func (s *Spec) KeyPositions(args [][]byte) (keys []KeyPosition, err error) {
 		if keys, err = s.KeySpecs[i].appendKeys(keys, args); err != nil {
 			return nil, err
 		}
+	}
+	if s.MoreKeys != nil {
+		keys = append(keys, s.MoreKeys(args)...)
 	}
 	if len(keys) == 0 && s.Flags&FlagNoMandatoryKeys == 0 {
 		return nil, ErrBadKeyArguments

@@ -132,7 +132,19 @@ func memoryUsage(c *Ctx) error {
 		return nil
 	}
 	size := int64(recordOverhead + len(c.Args[2]) + len(e.Body))
-	if e.Type != keyspace.TypeString {
+	switch e.Type {
+	case keyspace.TypeString:
+	case keyspace.TypeStream:
+		s, err := c.Tx.Stream(e)
+		if err != nil {
+			return err
+		}
+		records, err := streamBytes(s, samples)
+		if err != nil {
+			return err
+		}
+		size += records
+	default:
 		col, err := c.Tx.Collection(e, e.Type)
 		if err != nil {
 			return err

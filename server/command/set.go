@@ -99,6 +99,7 @@ func set(c *Ctx) error {
 			return err
 		}
 		c.Tx.SetString(&e, c.Args[2], 0, keyspace.FormAuto)
+		c.notify(keyspace.ClassString, "set", c.Args[1])
 		c.Out.OK()
 		return nil
 	}
@@ -135,6 +136,10 @@ func set(c *Ctx) error {
 			expireAt = e.ExpireAt
 		}
 		c.Tx.SetString(&e, c.Args[2], expireAt, keyspace.FormAuto)
+		c.notify(keyspace.ClassString, "set", c.Args[1])
+		if o.expiry != noExpiry {
+			c.notify(keyspace.ClassGeneric, "expire", c.Args[1])
+		}
 	}
 	return nil
 }
@@ -149,6 +154,7 @@ func setnx(c *Ctx) error {
 		return nil
 	}
 	c.Tx.SetString(&e, c.Args[2], 0, keyspace.FormAuto)
+	c.notify(keyspace.ClassString, "set", c.Args[1])
 	c.Out.Int(1)
 	return nil
 }
@@ -166,6 +172,8 @@ func (c *Ctx) setWithExpiry(kind expiryKind) error {
 		return err
 	}
 	c.Tx.SetString(&e, c.Args[3], expireAt, keyspace.FormAuto)
+	c.notify(keyspace.ClassString, "set", c.Args[1])
+	c.notify(keyspace.ClassGeneric, "expire", c.Args[1])
 	c.Out.OK()
 	return nil
 }
@@ -191,10 +199,15 @@ func getex(c *Ctx) error {
 	}
 	c.Out.Bulk(e.Body)
 	switch {
-	case o.expiry != noExpiry && expireAt <= c.Tx.Now():
+	case o.expiry != noExpiry && c.Tx.Past(expireAt):
 		c.Tx.Delete(&e)
-	case o.expiry != noExpiry || o.persist && e.ExpireAt != 0:
+		c.notifyDeleted(c.Args[1])
+	case o.expiry != noExpiry:
 		c.Tx.SetExpireAt(&e, expireAt)
+		c.notify(keyspace.ClassGeneric, "expire", c.Args[1])
+	case o.persist && e.ExpireAt != 0:
+		c.Tx.SetExpireAt(&e, expireAt)
+		c.notify(keyspace.ClassGeneric, "persist", c.Args[1])
 	}
 	return nil
 }

@@ -53,6 +53,9 @@ func sadd(c *Ctx) error {
 	if err := s.Save(); err != nil {
 		return err
 	}
+	if n > 0 {
+		c.notify(keyspace.ClassSet, "sadd", c.Args[1])
+	}
 	c.Out.Int(n)
 	return nil
 }
@@ -138,9 +141,16 @@ func spop(c *Ctx) error {
 			return err
 		}
 		c.Out.Bulk(member)
-		return s.Save()
+		if err := s.Save(); err != nil {
+			return err
+		}
+	default:
+		if err := c.popMembers(&s, min(count, s.Len())); err != nil {
+			return err
+		}
 	}
-	return c.popMembers(&s, min(count, s.Len()))
+	c.notifyRemoved(keyspace.TypeSet, "spop", &s, 1)
+	return nil
 }
 
 func (c *Ctx) popMembers(s *keyspace.Collection, n int64) error {
@@ -202,11 +212,16 @@ func smove(c *Ctx) error {
 		if err := from.Save(); err != nil {
 			return err
 		}
-		if _, err := c.addMember(&to, member); err != nil {
+		c.notifyRemoved(keyspace.TypeSet, "srem", &from, 1)
+		added, err := c.addMember(&to, member)
+		if err != nil {
 			return err
 		}
 		if err := to.Save(); err != nil {
 			return err
+		}
+		if added {
+			c.notify(keyspace.ClassSet, "sadd", c.Args[2])
 		}
 	}
 	c.Out.Int(boolInt(removed))
@@ -280,6 +295,7 @@ func (c *Ctx) storeSets(op setOperation) error {
 	if err := s.Save(); err != nil {
 		return err
 	}
+	c.notifyStored(keyspace.TypeSet, &s, len(members))
 	c.Out.Int(int64(len(members)))
 	return nil
 }

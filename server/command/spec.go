@@ -1,5 +1,7 @@
 package command
 
+import "time"
+
 // Spec is a row of the command table. Rows are never changed after start.
 type Spec struct {
 	// ID is dense: an index for arrays of statistics.
@@ -15,6 +17,9 @@ type Spec struct {
 	// from them, as older clients know the keys; 0 when there are none.
 	KeySpecs                   []KeySpec
 	FirstKey, LastKey, KeyStep int
+	// MoreKeys finds the keys of specifications that are Unknown, as far as the
+	// arguments tell them; nil: there are none.
+	MoreKeys func(args [][]byte) []KeyPosition
 	// Snapshot: a read that looks at more than one key, see WantsSnapshot.
 	Snapshot bool
 	// Elements: a read that looks at several elements of a collection. Its handler
@@ -22,9 +27,15 @@ type Spec struct {
 	Elements bool
 	// Slow: its time grows with the collection, although Redis has it flagged fast.
 	Slow bool
+	// MayWrite: a script, of which only its text says whether it writes.
+	MayWrite bool
 	// A write's arguments from ElementArg on, ElementStep apart, are elements of the
 	// collections in its keys; those that are not there do not matter. 0: unknown.
 	ElementArg, ElementStep int
+	// Timeout, for commands that may wait for keys (see ErrWait), returns for how long
+	// at most, 0: for ever. ok is false when they do not wait with these arguments, or
+	// do not parse.
+	Timeout func(args [][]byte) (d time.Duration, ok bool)
 	// Handler is nil for rows that package server serves, and for containers
 	// that do nothing themselves.
 	Handler     Handler
@@ -71,6 +82,9 @@ func (s *Spec) Quick() bool { return s.Flags&FlagFast != 0 && !s.Slow }
 // WantsSnapshot reports whether a read with these arguments must see one state of
 // the data, because it looks at more than one key of it.
 func (s *Spec) WantsSnapshot(args [][]byte) bool {
+	if s.MayWrite {
+		return true // a script that is run as a read
+	}
 	return s.Snapshot && !(s.FirstKey == 1 && s.LastKey == -1 && len(args) == 2)
 }
 
@@ -108,8 +122,9 @@ var flagNames = []string{
 	"no_async_loading", "no_multi", "movablekeys", "allow_busy",
 }
 
-// Names returns the names of the flags that are set.
-func (f Flags) Names() []string { return bitNames(uint32(f), flagNames) }
+// Names returns the names of the flags that are set. That a command may replicate is
+// not told, as in Redis.
+func (f Flags) Names() []string { return bitNames(uint32(f&^FlagMayReplicate), flagNames) }
 
 // Categories are the sets of commands that permissions are given by.
 type Categories uint32
@@ -190,13 +205,20 @@ func bitNames(bits uint32, names []string) []string {
 type Group string
 
 const (
+	GroupBitmap       Group = "bitmap"
 	GroupCluster      Group = "cluster"
 	GroupConnection   Group = "connection"
 	GroupGeneric      Group = "generic"
+	GroupGeo          Group = "geo"
 	GroupHash         Group = "hash"
+	GroupList         Group = "list"
+	GroupPubSub       Group = "pubsub"
+	GroupHyperLogLog  Group = "hyperloglog"
+	GroupScripting    Group = "scripting"
 	GroupServer       Group = "server"
 	GroupSet          Group = "set"
 	GroupSortedSet    Group = "sorted-set"
+	GroupStream       Group = "stream"
 	GroupString       Group = "string"
 	GroupTransactions Group = "transactions"
 	GroupDKV          Group = "dkv" // dkv's own

@@ -21,6 +21,7 @@ func getset(c *Ctx) error {
 	}
 	c.bulkOrNull(&e)
 	c.Tx.SetString(&e, c.Args[2], 0, keyspace.FormAuto)
+	c.notify(keyspace.ClassString, "set", c.Args[1])
 	return nil
 }
 
@@ -33,6 +34,7 @@ func getdel(c *Ctx) error {
 	c.bulkOrNull(&e)
 	if exists {
 		c.Tx.Delete(&e)
+		c.notifyDeleted(c.Args[1])
 	}
 	return nil
 }
@@ -93,6 +95,7 @@ func setPairs(c *Ctx) error {
 			return err
 		}
 		c.Tx.SetString(&e, c.Args[i+1], 0, keyspace.FormAuto)
+		c.notify(keyspace.ClassString, "set", c.Args[i])
 	}
 	return nil
 }
@@ -114,6 +117,7 @@ func appendTo(c *Ctx) error {
 	}
 	if !e.Exists() {
 		c.Tx.SetString(&e, c.Args[2], 0, keyspace.FormAuto)
+		c.notify(keyspace.ClassString, "append", c.Args[1])
 		c.Out.Int(int64(len(c.Args[2])))
 		return nil
 	}
@@ -122,6 +126,7 @@ func appendTo(c *Ctx) error {
 	}
 	value := append(e.Body, c.Args[2]...)
 	c.Tx.SetString(&e, value, e.ExpireAt, keyspace.FormRaw)
+	c.notify(keyspace.ClassString, "append", c.Args[1])
 	c.Out.Int(int64(len(value)))
 	return nil
 }
@@ -192,6 +197,7 @@ func setrange(c *Ctx) error {
 	}
 	copy(value[offset:], data)
 	c.Tx.SetString(&e, value, e.ExpireAt, keyspace.FormRaw)
+	c.notify(keyspace.ClassString, "setrange", c.Args[1])
 	c.Out.Int(int64(len(value)))
 	return nil
 }

@@ -11,18 +11,29 @@ var groups = []struct {
 	rows  []*Spec
 }{
 	{GroupString, stringTable},
+	{GroupBitmap, bitmapTable},
+	{GroupHyperLogLog, hyperloglogTable},
+	{GroupGeo, geoTable},
 	{GroupGeneric, genericTable},
+	{GroupGeneric, sortTable},
 	{GroupHash, hashTable},
+	{GroupList, listTable},
+	{GroupList, blockingListTable},
+	{GroupHash, hashExpireTable},
 	{GroupSet, setTable},
 	{GroupSortedSet, zsetTable},
+	{GroupSortedSet, blockingZSetTable},
+	{GroupStream, streamTable},
 	{GroupConnection, connectionTable},
 	{GroupConnection, clientTable},
 	{GroupServer, serverTable},
 	{GroupServer, adminTable},
 	{GroupServer, replicationTable},
 	{GroupTransactions, transactionTable},
+	{GroupPubSub, pubsubTable},
 	{GroupCluster, clusterTable},
 	{GroupCluster, clusterConnTable},
+	{GroupScripting, scriptingTable},
 	{GroupDKV, dkvTable},
 }
 
@@ -56,6 +67,9 @@ func add(s *Spec, g Group) {
 		s.Group = g
 	}
 	s.Categories |= s.Flags.implied()
+	if s.Categories&CatScripting != 0 {
+		s.Categories &^= CatRead // a script that must not write is not a command that reads
+	}
 	s.FirstKey, s.LastKey, s.KeyStep = legacyKeys(s.KeySpecs)
 	all = append(all, s)
 }

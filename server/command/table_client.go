@@ -110,6 +110,12 @@ var clientTable = []*Spec{
 				Args: []Arg{str("connection-name")},
 			},
 			{
+				Name: "client|unblock", Arity: -3, Flags: FlagAdmin | FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,
+				Since: "5.0.0", Summary: "Ends the wait of a client in a blocking command.",
+				Complexity: "O(log N) for N clients",
+				Args:       []Arg{integer("client-id"), oneOf("unblock-type", token("TIMEOUT"), token("ERROR")).opt()},
+			},
+			{
 				Name: "client|unpause", Arity: 2, Flags: FlagAdmin | FlagNoScript | FlagLoading | FlagStale, Categories: CatConnection,
 				Since: "6.2.0", Summary: "Ends CLIENT PAUSE.", Complexity: "O(N) for N held back clients",
 			},

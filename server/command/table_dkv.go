@@ -18,4 +18,18 @@ var dkvTable = []*Spec{
 			token("ABSENT").opt(), integer("milliseconds").after("PX").opt(),
 		},
 	},
+	{
+		// DKV.BACKUP dir
+		Name: "dkv.backup", Arity: 2, Flags: FlagAdmin | FlagNoScript | FlagNoAsyncLoading | FlagNoMulti,
+		Summary:    "Makes a backup of this node in a new folder on its machine, while it serves, and tells what is in it.",
+		Complexity: "O(N) for N bytes of data, of which most are linked and read, not copied",
+		Args:       []Arg{str("dir")},
+	},
+	{
+		// DKV.CHECKSUM [shard] [AT index]
+		Name: "dkv.checksum", Arity: -1, Flags: FlagAdmin | FlagNoScript | FlagStale | FlagNoMulti,
+		Summary:    "Digests of this node's shards, each at an entry of its log: nodes and replicas whose digests at one entry are the same hold the same. AT waits for an entry.",
+		Complexity: "O(N) for N bytes of data, read beside what clients do",
+		Args:       []Arg{integer("shard").opt(), integer("index").after("AT").opt()},
+	},
 }

@@ -23,7 +23,7 @@ var replicationTable = []*Spec{
 	},
 	{
 		Name: "sync", Arity: 1, Flags: FlagAdmin | FlagNoScript | FlagNoAsyncLoading | FlagNoMulti,
-		Since: "1.0.0", Summary: "How an old Redis replica begins; refused, since dkv's replicas use DKV.SYNC.",
+		Since: "1.0.0", Summary: "Sends an RDB file to redis-cli --rdb; an old Redis replica is refused, since dkv's replicas use DKV.SYNC.",
 	},
 	{
 		Name: "waitaof", Arity: 4, Flags: FlagNoScript, Categories: CatConnection, Group: GroupGeneric,

@@ -46,18 +46,18 @@ var serverTable = []*Spec{
 	},
 	{
 		Name: "lastsave", Arity: 1, Flags: FlagLoading | FlagStale | FlagFast, Categories: CatAdmin | CatDangerous,
-		Since: "1.0.0", Summary: "Returns when the data was last flushed to disk by SAVE, BGSAVE or at shutdown.",
+		Since: "1.0.0", Summary: "Returns when the data was last flushed to disk or backed up, by SAVE, BGSAVE, DKV.BACKUP or at shutdown.",
 		Complexity: "O(1)",
 		Tips:       []string{"nondeterministic_output"},
 	},
 	{
 		Name: "save", Arity: 1, Flags: FlagAdmin | FlagNoScript | FlagNoAsyncLoading | FlagNoMulti,
-		Since: "1.0.0", Summary: "Flushes everything to the data files and waits for it.",
+		Since: "1.0.0", Summary: "Flushes everything to the data files, or makes a backup where backup-dir is set, and waits for it.",
 		Complexity: "O(N) for N bytes not flushed yet",
 	},
 	{
 		Name: "bgsave", Arity: -1, Flags: FlagAdmin | FlagNoScript | FlagNoAsyncLoading,
-		Since: "1.0.0", Summary: "Flushes everything to the data files in the background.", Complexity: "O(1)",
+		Since: "1.0.0", Summary: "Flushes everything to the data files, or makes a backup where backup-dir is set, in the background.", Complexity: "O(1)",
 		History: []Change{{"3.2.2", "Option SCHEDULE."}},
 		Args:    []Arg{token("SCHEDULE").opt().since("3.2.2")},
 	},

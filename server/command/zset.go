@@ -8,11 +8,10 @@ import (
 )
 
 const (
-	errZaddXXNX   resp.Error = "ERR XX and NX options at the same time are not compatible"
-	errZaddGTLT   resp.Error = "ERR GT, LT, and/or NX options at the same time are not compatible"
-	errZaddIncr   resp.Error = "ERR INCR option supports a single increment-element pair"
-	errScoreNaN   resp.Error = "ERR resulting score is not a number (NaN)"
-	errZmpopCount resp.Error = "ERR count should be greater than 0"
+	errZaddXXNX resp.Error = "ERR XX and NX options at the same time are not compatible"
+	errZaddGTLT resp.Error = "ERR GT, LT, and/or NX options at the same time are not compatible"
+	errZaddIncr resp.Error = "ERR INCR option supports a single increment-element pair"
+	errScoreNaN resp.Error = "ERR resulting score is not a number (NaN)"
 )
 
 // putScore sets the score of a member, which is fresh or not, and keeps the encoding
@@ -76,8 +75,15 @@ func zadd(c *Ctx) error {
 	return c.addScores(o, pairs)
 }
 
+// zincrby is ZADD with INCR, whose options it therefore knows: a word of theirs in
+// the increment's place is one, and then something is missing.
 func zincrby(c *Ctx) error {
-	return c.addScores(zaddOptions{incr: true}, c.Args[2:])
+	o, pairs, err := c.parseZadd()
+	if err != nil {
+		return err
+	}
+	o.incr = true
+	return c.addScores(o, pairs)
 }
 
 // addScores is ZADD, given pairs of scores and members.
@@ -108,6 +114,13 @@ func (c *Ctx) addScores(o zaddOptions, pairs [][]byte) error {
 	}
 	if err := z.Save(); err != nil {
 		return err
+	}
+	switch {
+	case added+updated == 0:
+	case o.incr:
+		c.notify(keyspace.ClassZSet, "zincr", c.Args[1])
+	default:
+		c.notify(keyspace.ClassZSet, "zadd", c.Args[1])
 	}
 	switch {
 	case o.incr && !done:
@@ -306,6 +319,11 @@ func (c *Ctx) replyPop(z *keyspace.Collection, highest bool, n int64, pairs bool
 	} else {
 		c.Out.Array(int(2 * n))
 	}
+	return c.takeScores(z, highest, n, pairs)
+}
+
+// takeScores is replyPop without the head of the array.
+func (c *Ctx) takeScores(z *keyspace.Collection, highest bool, n int64, pairs bool) error {
 	err := z.Pop(highest, n, func(member []byte, score float64) {
 		if pairs {
 			c.Out.Array(2)
@@ -316,44 +334,41 @@ func (c *Ctx) replyPop(z *keyspace.Collection, highest bool, n int64, pairs bool
 	if err != nil {
 		return err
 	}
-	return z.Save()
+	if err := z.Save(); err != nil {
+		return err
+	}
+	event := "zpopmin"
+	if highest {
+		event = "zpopmax"
+	}
+	c.notifyRemoved(keyspace.TypeZSet, event, z, n)
+	return nil
 }
 
 func zmpop(c *Ctx) error {
-	n, ok := keyspace.ParseInt(c.Args[1])
-	if !ok || n < 1 || n > math.MaxInt32 {
-		return errNumkeys
+	p, err := c.parseManyPop(1, "MIN", "MAX")
+	if err != nil {
+		return err
 	}
-	where := int(n) + 2
-	if where >= len(c.Args) {
-		return resp.ErrSyntax
+	popped, err := c.popSets(&p)
+	if err == nil && !popped {
+		c.Out.NullArray()
 	}
-	highest := isWord(c.Args[where], "MAX")
-	if !highest && !isWord(c.Args[where], "MIN") {
-		return resp.ErrSyntax
-	}
-	count := int64(-1)
-	for i := where + 1; i < len(c.Args); i += 2 {
-		if count >= 0 || !isWord(c.Args[i], "COUNT") || i+1 == len(c.Args) {
-			return resp.ErrSyntax
-		}
-		if count, ok = keyspace.ParseInt(c.Args[i+1]); !ok || count < 1 {
-			return errZmpopCount
-		}
-	}
-	count = max(count, 1)
-	for _, key := range c.Args[2:where] {
+	return err
+}
+
+// popSets replies members of the first sorted set that there is, with its name.
+func (c *Ctx) popSets(p *manyPop) (popped bool, err error) {
+	for _, key := range p.keys {
 		z, err := c.findCollection(key, keyspace.TypeZSet)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if !z.Exists() {
-			continue
+		if z.Exists() {
+			c.Out.Array(2)
+			c.Out.Bulk(key)
+			return true, c.replyPop(&z, !p.first, min(p.count, z.Len()), true)
 		}
-		c.Out.Array(2)
-		c.Out.Bulk(key)
-		return c.replyPop(&z, highest, min(count, z.Len()), true)
 	}
-	c.Out.NullArray()
-	return nil
+	return false, nil
 }

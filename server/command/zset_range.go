@@ -317,7 +317,9 @@ func zrangestore(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.storeScored(members, false)
+	// Redis knows beforehand how long a range of ranks is, of the others not.
+	known := q.by == byRank && int64(len(members)) > c.limits().ZSetListpackEntries.Load()
+	return c.storeScored(members, known)
 }
 
 func collectRange(z *keyspace.Collection, q *zrangeQuery) (members []scoredMember, err error) {
@@ -347,6 +349,7 @@ func (c *Ctx) storeScored(members []scoredMember, atOnce bool) error {
 	if err := z.Save(); err != nil {
 		return err
 	}
+	c.notifyStored(keyspace.TypeZSet, &z, len(members))
 	c.Out.Int(int64(len(members)))
 	return nil
 }
@@ -407,6 +410,7 @@ func (c *Ctx) removeRange(by zrangeBy) error {
 	if err := z.Save(); err != nil {
 		return err
 	}
+	c.notifyRemoved(keyspace.TypeZSet, c.Spec.Name, &z, int64(len(members)))
 	c.Out.Int(int64(len(members)))
 	return nil
 }

@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"strconv"
 	"strings"
 )
 
@@ -66,7 +67,27 @@ DBSIZE
 !dbsize
 FLUSHDB [ASYNC|SYNC]
 FLUSHALL [ASYNC|SYNC]
-SCAN <number> [MATCH <pattern>] [COUNT <count>] [TYPE (string|hash|<odd>)]
+SCAN <number> [MATCH <pattern>] [COUNT <count>] [TYPE (string|hash|list|<odd>)]
+(LPUSH|RPUSH|LPUSHX|RPUSHX) <key> {<field>}
+(LPUSH|RPUSH) <key> {<field>}
+(LPOP|RPOP) <key> [<count>]
+LRANGE <key> <index> <index>
+LLEN <key>
+LINDEX <key> <index>
+LSET <key> <index> <field>
+LTRIM <key> <index> <index>
+LREM <key> <number> <field>
+LINSERT <key> (BEFORE|AFTER) <field> <field>
+LPOS <key> <field> [RANK <number>] [COUNT <count>] [MAXLEN <count>]
+LMOVE <key> <key> (LEFT|RIGHT) (LEFT|RIGHT)
+RPOPLPUSH <key> <key>
+(BLPOP|BRPOP|BZPOPMIN|BZPOPMAX) <key> 0.001
+(BLPOP|BRPOP) <key> <key> 0.001
+BLMOVE <key> <key> (LEFT|RIGHT) (LEFT|RIGHT) 0.001
+BRPOPLPUSH <key> <key> 0.001
+BLMPOP 0.001 2 <key> <key> (LEFT|RIGHT) [COUNT 2]
+BZMPOP 0.001 2 <key> <key> (MIN|MAX) [COUNT 2]
+LMPOP (1|2) <key> <key> (LEFT|RIGHT) [COUNT <count>]
 HSET <key> {<field> <value>}
 HSET <key> {<field> <value>}
 HMSET <key> {<field> <value>}
@@ -118,6 +139,60 @@ ZDIFFSTORE <key> 2 <key> <key>
 ZINTERCARD 2 <key> <key> [LIMIT <index>]
 ZRANDMEMBER <key> [(<count>|-2|0) [WITHSCORES]]
 ZSCAN <key> 0 COUNT 10000
+XADD <skey> <id> {<field> <value>}
+XADD <skey> <id> {<field> <value>}
+XADD <skey> <id> {<field> <value>}
+XADD <skey> [NOMKSTREAM] [MAXLEN (=|~) <count>|MINID (=|~) <id>] <id> <field> <value>
+XADD <skey> [NOMKSTREAM] [MAXLEN <count>|MINID <id>] [LIMIT <count>] <id> <field> <value>
+(XLEN|TYPE) <skey>
+XDEL <skey> {<id>}
+XTRIM <skey> (MAXLEN|MINID) [=|~] (3|10|<id>) [LIMIT <count>]
+(XRANGE|XREVRANGE) <skey> (-|+|<id>) (-|+|<id>) [COUNT <count>]
+XREAD [COUNT <count>] [BLOCK 1] STREAMS <skey> (<id>|0|$)
+XREAD [COUNT <count>] STREAMS <skey> <skey> <id> (<id>|0|$)
+XGROUP CREATE <skey> (g|h) (<id>|0|$) [MKSTREAM] [ENTRIESREAD <count>]
+XGROUP CREATE <skey> g 0 MKSTREAM
+XGROUP SETID <skey> (g|h) (<id>|0|$) [ENTRIESREAD <count>]
+XGROUP (DESTROY|CREATE|<odd>) <skey> (g|h)
+XGROUP (CREATECONSUMER|DELCONSUMER) <skey> (g|h) (c|d)
+XREADGROUP GROUP (g|h) (c|d) [COUNT <count>] [BLOCK 1] [NOACK] STREAMS <skey> (>|>|>|0|<id>)
+XREADGROUP GROUP g c COUNT 3 STREAMS <skey> <skey> > >
+XACK <skey> (g|h) {<id>}
+XCLAIM <skey> (g|h) (c|d) (0|1000000000) <id> <id> [TIME 1000] [RETRYCOUNT 5] [FORCE] [JUSTID]
+XAUTOCLAIM <skey> (g|h) (c|d) (0|1000000000) (<id>|-) [COUNT <count>] [JUSTID]
+XPENDING <skey> (g|h)
+XPENDING <skey> (g|h) [IDLE 1000000000] - + <count> [c|d]
+XINFO (STREAM|GROUPS) <skey>
+XINFO STREAM <skey> FULL [COUNT <count>]
+XINFO CONSUMERS <skey> (g|h)
+XSETID <skey> 60-0 [ENTRIESADDED <count>]
+(RENAME|COPY) <skey> <skey>
+DEL <skey>
+SETBIT <key> <bit> (0|1|1|<odd>)
+SETBIT <key> <bit> 1
+GETBIT <key> <bit>
+BITCOUNT <key> [<index> <index> [BYTE|BIT]]
+BITPOS <key> (0|1) [<index> [<index> [BYTE|BIT]]]
+BITOP (AND|OR|XOR|NOT) <key> {<key>}
+BITOP NOT <key> <key>
+BITFIELD <key> {(GET <bitfield> <bit>|SET <bitfield> <bit> <number>|OVERFLOW (WRAP|SAT|FAIL) INCRBY <bitfield> <bit> <number>)}
+BITFIELD_RO <key> {GET <bitfield> <bit>}
+PFADD <hll> {<value>}
+PFADD <hll> {<value>}
+PFCOUNT {<hll>}
+PFMERGE <hll> {<hll>}
+PFDEBUG (DECODE|ENCODING|TODENSE|<odd>) <hll>
+GEOADD <key> [NX|XX] [CH] {<longitude> <latitude> <field>}
+GEOADD <key> {<longitude> <latitude> <field>}
+GEODIST <key> <field> <field> [<unit>]
+(GEOPOS|GEOHASH) <key> {<field>}
+GEOSEARCH <key> (FROMMEMBER <field>|FROMLONLAT <longitude> <latitude>) (BYRADIUS <length> <unit>|BYBOX <length> <length> <unit>) [ASC|DESC] [COUNT <count> [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]
+GEOSEARCHSTORE <key> <key> (FROMMEMBER <field>|FROMLONLAT <longitude> <latitude>) (BYRADIUS <length> <unit>|BYBOX <length> <length> <unit>) [ASC|DESC] [COUNT <count> [ANY]]
+(GEORADIUS|GEORADIUS_RO) <key> <longitude> <latitude> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count> [ANY]] [ASC|DESC]
+(GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) <key> <field> <length> <unit> [WITHDIST] [COUNT <count>] [ASC|DESC] [STORE <key>]
+(SORT|SORT_RO) <key> [ALPHA] [ASC|DESC] [LIMIT <index> <index>] [GET #]
+(SORT|SORT_RO) <key> BY (foo:*|*|*->f) [ASC|DESC] [LIMIT <index> <index>] [GET #] [GET foo:*] [GET *->f]
+SORT <key> ALPHA GET (foo:*|*->f|*)
 PING [<value>]
 ECHO <value>
 SELECT <db>
@@ -170,13 +245,16 @@ NOSUCHCOMMAND {<odd>}
 `), "\n")
 
 // fragile commands are never spoiled: one argument too few or another number
-// and they would block, or stop the server, or take a member at random. (HELLO: 7.0 does what stands before
-// a wrong word, 7.2 does nothing.)
-var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true}
+// and they would block, or stop the server, or take a member at random, or the time. (HELLO: 7.0 does what stands before
+// a wrong word, 7.2 does nothing. ZRANK, ZREVRANK: 7.2 has WITHSCORE, so what is a word too many for 7.0, which then
+// aborts a transaction, may be none.)
+var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true, "ZRANK": true, "ZREVRANK": true,
+	"XADD": true, "XREAD": true, "XREADGROUP": true, "XCLAIM": true, "XAUTOCLAIM": true, "XPENDING": true, "XSETID": true,
+	"BLPOP": true, "BRPOP": true, "BZPOPMIN": true, "BZPOPMAX": true, "BLMOVE": true, "BRPOPLPUSH": true, "BLMPOP": true, "BZMPOP": true}
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
-	if kind != "odd" && kind != "key" && kind != "value" && g.rng.IntN(25) == 0 {
+	if kind != "odd" && kind != "key" && kind != "value" && kind != "id" && kind != "hll" && g.rng.IntN(25) == 0 {
 		kind = "odd"
 	}
 	switch kind {
@@ -199,6 +277,21 @@ func (g *generator) token(kind string) string {
 		return pick(g, "0", "1", "2", "3", "5", "-1", "-2", "-3", "-100", "100", "44", "9223372036854775807", "-9223372036854775808")
 	case "offset":
 		return pick(g, "0", "0", "1", "2", "5", "10", "100", "-1", "536870912", "9223372036854775807", "4294967296")
+	case "bit":
+		return pick(g, "0", "1", "7", "8", "30", "100", "1000", "#0", "#3", "4294967296", "-1")
+	case "bitfield":
+		return pick(g, "u1", "u8", "i8", "i5", "u7", "i16", "u32", "i64", "u63", "u64", "i65", "u0")
+	case "hll":
+		// Apart from other keys: PFCOUNT leaves other bytes in Redis.
+		return pick(g, "hll:1", "hll:2", "{tag}hll")
+	case "longitude":
+		return pick(g, "13.361389", "15.087269", "13", "-122.4194", "179.99", "-180", "180", "0", "181")
+	case "latitude":
+		return pick(g, "38.115556", "37.502669", "37.7749", "-33.8688", "85.05112878", "-85", "0", "66.5", "86")
+	case "length":
+		return pick(g, "1", "0", "100", "200", "5000", "20000", "1e7", "-1")
+	case "unit":
+		return pick(g, "m", "km", "km", "FT", "mi")
 	case "count":
 		return pick(g, "1", "2", "5", "10", "100", "1000")
 	case "db":
@@ -213,6 +306,16 @@ func (g *generator) token(kind string) string {
 		return pick(g, "4102444800", "4102444801", "5000000000", "1", "0", "-1", "9223372036854775807", "9223372036854776", "-9223372036854775808")
 	case "atms":
 		return pick(g, "4102444800000", "4102444800001", "5000000000999", "1", "0", "-1", "9223372036854775807", "-9223372036854775808")
+	case "skey": // few, so that streams are not always of another type
+		if g.rng.IntN(12) == 0 {
+			return g.token("key")
+		}
+		return pick(g, "stream1", "stream1", "{tag}stream")
+	case "id":
+		if g.rng.IntN(20) == 0 {
+			return pick(g, "", "x", "1-", "0-0", "7-*", "18446744073709551616", "(5", "1-x")
+		}
+		return strconv.Itoa(1+g.rng.IntN(50)) + "-" + strconv.Itoa(g.rng.IntN(3))
 	case "odd":
 		return pick(g, odd...)
 	}

@@ -32,6 +32,14 @@ sunionstore sdiff sdiffstore sscan
 zadd zrem zscore zmscore zcard zcount zlexcount zincrby zrank zrevrank zrange zrangestore zrangebyscore zrangebylex
 zrevrange zrevrangebyscore zrevrangebylex zremrangebyrank zremrangebyscore zremrangebylex zpopmin zpopmax zmpop
 zunion zunionstore zinter zinterstore zintercard zdiff zdiffstore zrandmember zscan
+xadd xlen xdel xtrim xsetid xrange xrevrange xread xreadgroup xack xclaim xautoclaim xpending xgroup xinfo
+xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|setid xgroup|help
+xinfo|stream xinfo|groups xinfo|consumers xinfo|help
+lpush rpush lpushx rpushx lpop rpop llen lrange lindex lset ltrim lrem linsert lpos lmove rpoplpush lmpop
+blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop client|unblock
+eval eval_ro evalsha evalsha_ro script script|load script|exists script|flush script|kill script|debug script|help
+fcall fcall_ro function function|load function|delete function|flush function|list function|stats function|kill function|dump
+function|restore function|help
 `)
 
 // rowDiffers are fields of COMMAND INFO that 7.2 has otherwise than 7.0, as
@@ -39,6 +47,9 @@ zunion zunionstore zinter zinterstore zintercard zdiff zdiffstore zrandmember zs
 var rowDiffers = map[string]string{
 	"zrank arity":    "WITHSCORE is new in 7.2",
 	"zrevrank arity": "WITHSCORE is new in 7.2",
+	// Since 7.2 scripts may use them, and do not wait.
+	"blpop flags": "no noscript", "brpop flags": "no noscript", "blmove flags": "no noscript", "brpoplpush flags": "no noscript",
+	"bzpopmin flags": "no noscript", "bzpopmax flags": "no noscript",
 }
 
 // rowFields are the places in a row of COMMAND INFO. The sets are unordered.

@@ -150,7 +150,7 @@ func writeSome(c *harness.Conn, rng *rand.Rand, answered *atomic.Int64) error {
 	c.SetDeadline(time.Now().Add(patience))
 	key := func() string { return "k" + strconv.Itoa(rng.IntN(2000)) }
 	for range pipeline {
-		switch rng.IntN(12) {
+		switch rng.IntN(14) {
 		case 0:
 			c.Queue("DEL", key(), key())
 		case 1:
@@ -161,6 +161,10 @@ func writeSome(c *harness.Conn, rng *rand.Rand, answered *atomic.Int64) error {
 			c.Queue("MSET", key(), "a", key(), "b")
 		case 4:
 			c.Queue("APPEND", "log"+strconv.Itoa(rng.IntN(20)), "x")
+		case 5:
+			c.Queue("XADD", "stream"+strconv.Itoa(rng.IntN(5)), "MAXLEN", "~", "500", "*", "field", key())
+		case 6:
+			c.Queue("XTRIM", "stream"+strconv.Itoa(rng.IntN(5)), "MAXLEN", strconv.Itoa(rng.IntN(400)))
 		default:
 			c.Queue("SET", key(), strconv.FormatUint(rng.Uint64(), 36))
 		}

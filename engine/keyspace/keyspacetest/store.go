@@ -129,3 +129,19 @@ func (s *Store) check(err error) {
 		s.tb.Fatal(err)
 	}
 }
+
+// Records counts the engine's records but for the shard's own, and returns the first
+// byte of each.
+func (s *Store) Records() (n int, kinds string) {
+	it, err := s.db.NewIter(engine.IterOptions{KeysOnly: true})
+	s.check(err)
+	for ok := it.First(); ok; ok = it.Next() {
+		if it.Key()[0] != 's' {
+			n++
+			kinds += string(it.Key()[:1])
+		}
+	}
+	s.check(it.Err())
+	s.check(it.Close())
+	return n, kinds
+}

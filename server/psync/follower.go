@@ -1,0 +1,156 @@
+package psync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"dkv/cluster/replica"
+	"dkv/cluster/shard"
+	"dkv/server/command"
+)
+
+// Errors of a source. Their texts are shown to users.
+var (
+	// ErrShards: what Redis does at once would not be at once over several shards.
+	ErrShards = errors.New("the source is a Redis server, which only a node with one shard can follow: start with an empty folder and without -shards")
+	// ErrUnsupported: the source has what dkv does not have.
+	ErrUnsupported = errors.New("the source has what dkv does not have")
+	errProtocol    = errors.New("the source does not speak Redis's replication protocol")
+)
+
+const (
+	// historyPrefix begins the history of a place in a Redis server's stream; its
+	// replication id follows. The place's index is the offset, its term the selected
+	// database.
+	historyPrefix = "redis "
+	replIDBytes   = 40
+	// unsupportedPause is how long nothing is tried after ErrUnsupported: each time
+	// costs the source a copy of its data.
+	unsupportedPause = 30 * time.Second
+)
+
+// Options configures a Follower.
+type Options struct {
+	// Folder is where files are put while they are received; "": that of the system.
+	Folder string
+	// Limits are those of compact encodings, for OBJECT ENCODING; nil: the default.
+	Limits *command.Limits
+	// Pause is for tests; 0: unsupportedPause.
+	Pause time.Duration
+}
+
+// Follower follows Redis servers.
+type Follower struct{ o Options }
+
+// New returns a Follower.
+func New(o Options) *Follower {
+	if o.Pause == 0 {
+		o.Pause = unsupportedPause
+	}
+	return &Follower{o: o}
+}
+
+// ReplID returns the replication id of a Redis server whose history a place is in.
+func ReplID(history string) (id string, ok bool) { return strings.CutPrefix(history, historyPrefix) }
+
+// Follow follows the Redis server of a link until something fails. It is a
+// replica.Foreign.
+func (f *Follower) Follow(ctx context.Context, l *replica.ForeignLink) (began bool, err error) {
+	if err = f.removeStale(); err == nil && l.Shards != 1 {
+		err = ErrShards
+	}
+	if err == nil {
+		began, err = f.follow(ctx, l)
+	}
+	if (errors.Is(err, ErrUnsupported) || errors.Is(err, ErrShards)) && ctx.Err() == nil {
+		l.Logger.Warn("cannot follow the source", "addr", l.Addr, "err", err, "tried_again_after", f.o.Pause)
+		l.Update(func(st *replica.LinkStatus) {
+			st.Up, st.Copying, st.Err = false, false, err.Error()
+			if st.DownAt.IsZero() {
+				st.DownAt = l.Clock()
+			}
+		})
+		t := time.NewTimer(f.o.Pause)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	return began, err
+}
+
+func (f *Follower) follow(ctx context.Context, l *replica.ForeignLink) (began bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	nc, err := l.Dial(ctx, l.Addr)
+	if err != nil {
+		return false, err
+	}
+	defer nc.Close()
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	defer stop()
+	c := &conversation{f: f, l: l, nc: nc}
+	if err := c.introduce(); err != nil {
+		return false, err
+	}
+	full, err := c.begin()
+	if err != nil {
+		return false, err
+	}
+	return true, c.run(ctx, full)
+}
+
+// Names of the files that things are received into.
+const (
+	dataFile   = "redis-source.rdb"
+	streamFile = "redis-stream.spool"
+)
+
+// removeStale removes what a crash has left.
+func (f *Follower) removeStale() error {
+	if f.o.Folder == "" {
+		return nil
+	}
+	for _, name := range []string{dataFile, streamFile} {
+		if err := os.Remove(filepath.Join(f.o.Folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("psync: %w", err)
+		}
+	}
+	return nil
+}
+
+// openFile opens a file for what is received.
+func (f *Follower) openFile(name string) (*os.File, func() error, error) {
+	folder := f.o.Folder
+	if folder == "" {
+		temp, err := os.CreateTemp("", "dkv-"+name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("psync: %w", err)
+		}
+		return temp, func() error { return errors.Join(temp.Close(), os.Remove(temp.Name())) }, nil
+	}
+	path := filepath.Join(folder, name)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("psync: %w", err)
+	}
+	return file, func() error { return errors.Join(file.Close(), os.Remove(path)) }, nil
+}
+
+// place returns where the shard is in a Redis server's stream; ok is false when it is
+// in none.
+func place(l *replica.ForeignLink) (at shard.SourcePosition, replID string, ok bool) {
+	at, there := l.Local.Source()
+	if !there {
+		return at, "", false
+	}
+	replID, ok = ReplID(at.History)
+	return at, replID, ok
+}

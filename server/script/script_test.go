@@ -1,0 +1,112 @@
+package script
+
+import (
+	"strings"
+	"testing"
+)
+
+// What the interpreter would do otherwise than Lua, or without a bound. What Redis's
+// libraries do is compared with a redis-server in tests/differential.
+func TestLua(t *testing.T) {
+	s := testState(t, false)
+	for _, tc := range []struct{ source, want string }{
+		{"return 0.1 + 0.2", "0.3"},
+		{"return 2^53 .. ''", "9.007199254741e+15"},
+		{"return 1e15 .. ''", "1e+15"},
+		{"local a, b = 1, 2 a, b = b, a return a .. b", "21"},
+		{"local i, t = 1, {} i, t[i] = i + 1, 20 return i .. t[1]", "220"},
+		{"local t = {1, 2, 3} t[#t] = nil t[#t] = nil return #t", "1"},
+		{"local n = 0 local function inc() n = n + 1 end inc() pcall(error) inc() return n", "2"},
+		{"local f pcall(function() local z = 5 f = function() z = z + 1 return z end error('y') end) local function g(a, b) return f() end return g(1, 2) + g(1, 2)", "13"},
+		{"local function f(...) return select('#', ...) end return f(nil, nil)", "2"},
+		{"local function f() return 1, 2 end return 'a' .. f()", "a1"},
+		{"local function f(...) return 'a' .. ... end return f('b', 'c')", "ab"},
+		{"local x = 5 if x == 1 then x = 2 elseif x == 5 then x = 9 else x = 0 end return x", "9"},
+		{"return select(2, pcall(function() coroutine.yield(1) end))", "attempt to yield across metamethod/C-call boundary"},
+		{"local t = {} for w in ('a b'):gmatch('%a') do t[#t + 1] = w end return #t", "2"},
+		{"return type(next(redis))", "string"},
+		{"local t = redis t.x = 1", "ERR user_script:1: Attempt to modify a readonly table"},
+		{"for k in pairs(redis) do redis[k] = nil end", "ERR Attempt to modify a readonly table"},
+		{"rawset(getmetatable('').__index, 'len', 1)", "ERR Attempt to modify a readonly table"},
+		{"getmetatable('').__index = {}", "ERR user_script:1: Attempt to modify a readonly table"},
+		{"string = 1", "ERR user_script:1: Attempt to modify a readonly table"},
+		{"a = 1", "ERR user_script:1: Attempt to modify a readonly table"},
+		{"return a", "ERR user_script:1: Script attempted to access nonexistent global variable 'a'"},
+		{"return loadstring(string.char(27) .. 'Lua')", "nil"},
+		{"return os or 1", "ERR user_script:1: Script attempted to access nonexistent global variable 'os'"},
+		{"local t = {} t[nil] = 1", "ERR user_script:1: table index is nil"},
+		{"return {} .. 1", "ERR user_script:1: attempt to concatenate a table value"},
+		{"local x return x.y", "ERR user_script:1: attempt to index a nil value"},
+		{"local x x.y = 1", "ERR user_script:1: attempt to index a nil value"},
+		{"local x x[1] = 1", "ERR user_script:1: attempt to index a nil value"},
+		{"return 1 + {}", "ERR user_script:1: attempt to perform arithmetic on a table value"},
+		{"return ('x') + 1", "ERR user_script:1: attempt to perform arithmetic on a string value"},
+	} {
+		v, failed := s.eval(t, tc.source)
+		got := failed
+		if failed == "" {
+			got = text(v)
+		}
+		if got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.source, got, tc.want)
+		}
+	}
+}
+
+// What one script sets the next one does not see.
+func TestScriptsAreApart(t *testing.T) {
+	s := testState(t, false)
+	for range 2 {
+		v, failed := s.eval(t, "local d = cjson.decode_max_depth() cjson.decode_max_depth(5) return d")
+		if failed != "" || text(v) != "1000" {
+			t.Fatal(v, failed)
+		}
+	}
+}
+
+func TestSyntaxErrors(t *testing.T) {
+	for _, tc := range []struct{ source, want string }{
+		{"return 1 +", "user_script:1: unexpected symbol near '<eof>'"},
+		{"\n\nx = = 1", "user_script:3: unexpected symbol near '='"},
+		{"return " + strings.Repeat("{", 3000) + strings.Repeat("}", 3000), "user_script:1: chunk has too many syntax levels"},
+		{strings.Repeat("do ", 300) + strings.Repeat("end ", 300), "user_script:1: chunk has too many syntax levels"},
+		{strings.Repeat("x", maxScriptBytes+1), "user_script:1: a script of 1048577 bytes is larger than the limit of 1048576"},
+	} {
+		if _, err := compile(tc.source, "user_script"); err == nil || err.Error() != tc.want {
+			t.Errorf("%.40q: %v", tc.source, err)
+		}
+	}
+	for _, good := range []string{
+		"return 1" + strings.Repeat(" + 1", 3000), "x = 1" + strings.Repeat(" or 1", 3000),
+		"if a then b()" + strings.Repeat(" elseif a then b()", 1000) + " end",
+	} {
+		if _, err := compile(good, "user_script"); err != nil {
+			t.Errorf("%.40q: %v", good, err)
+		}
+	}
+}
+
+// The cache keeps what was used last.
+func TestCacheIsBounded(t *testing.T) {
+	var c cache
+	c.init()
+	source := strings.Repeat("x", maxKnownBytes/4)
+	for i := range 10 {
+		c.put(&script{sha: string(rune('a' + i)), source: source}, true)
+		c.get("a")
+	}
+	if c.order.Len() != 4 || c.get("a") == nil || c.get("b") != nil || c.get("j") == nil {
+		t.Error(c.order.Len())
+	}
+	c.put(&script{sha: "new"}, false)
+	if c.get("new") != nil || c.compiled("new") == nil {
+		t.Error("what was only compiled is known")
+	}
+}
+
+// Sums are Redis's: this is the check value of its crc64.c.
+func TestCRC(t *testing.T) {
+	if got := crc([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
+		t.Errorf("%x", got)
+	}
+}
