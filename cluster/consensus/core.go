@@ -34,6 +34,8 @@ type core struct {
 	reads   readQueue
 	elect   eagerElection
 	lease   lease
+	heard   heard
+	brief   bool // see storage
 	heavy   heavy
 	// beat is called while work is heavy.
 	beat func()
@@ -86,15 +88,14 @@ func newCore(o Options) (*core, error) {
 	if o.ConfState != nil {
 		cs = o.ConfState
 	}
-	rn, err := o.rawNode(o.Applied, cs)
-	if err != nil {
-		return nil, err
-	}
 	c := &core{
-		o: o, rn: rn, conf: raftConfState(cs),
+		o: o, conf: raftConfState(cs),
 		applied: o.Applied, term: raftlog.Term(hs.GetTerm()),
 		pause: func() bool { return false },
 		beat:  func() {},
+	}
+	if c.rn, err = o.rawNode(o.Applied, cs, &c.brief); err != nil {
+		return nil, err
 	}
 	c.reads.init(o.Seed)
 	if o.Lease {
@@ -107,7 +108,8 @@ func newCore(o Options) (*core, error) {
 // state machine keeps it with its data, so both are of one moment after a crash.
 type storage struct {
 	Log
-	conf *pb.ConfState
+	conf  *pb.ConfState
+	brief *bool // no large messages now
 }
 
 func (s storage) InitialState() (*pb.HardState, *pb.ConfState, error) {
@@ -144,6 +146,7 @@ func (c *core) isVoter(id NodeID) bool {
 // tick passes one TickInterval.
 func (c *core) tick() {
 	c.rn.Tick()
+	c.heard.tick()
 	c.young = max(c.young-1, 0)
 	c.elect.dead.tick()
 	if c.reads.tick(c.o.ElectionTicks) {
@@ -172,6 +175,11 @@ func (c *core) step(m *pb.Message) {
 	case pb.MsgReadIndex:
 		if c.leading {
 			c.readFor(m)
+			return
+		}
+	case pb.MsgHeartbeatResp:
+		if c.leading && m.GetTerm() == uint64(c.term) {
+			c.stepHeard(m)
 			return
 		}
 	case pb.MsgHeartbeat:

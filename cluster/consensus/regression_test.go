@@ -263,3 +263,74 @@ func TestCommitGoesAlong(t *testing.T) {
 		}
 	}
 }
+
+// A member that lacks entries answers thousands of heartbeats at once, before it
+// says what it has. The leader does not send it a megabyte for each.
+func TestAnswersOfALateMemberCostLittle(t *testing.T) {
+	c, sent := newTestCore(t, Options{}, 1, 2, 3)
+	if err := c.rn.Campaign(); err != nil {
+		t.Fatal(err)
+	}
+	c.mustSettle(t)
+	for _, answer := range []pb.MessageType{pb.MsgPreVoteResp, pb.MsgVoteResp} {
+		term := sent.msgs[len(sent.msgs)-1].GetTerm()
+		c.step(&pb.Message{Type: answer.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(term)})
+		c.mustSettle(t)
+	}
+	if !c.leading {
+		t.Fatal("no leader")
+	}
+	for range 2000 {
+		if err := c.propose(&Proposal{Term: c.term, Data: make([]byte, 1000), done: make(chan error, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		c.mustSettle(t)
+		last, err := c.o.Log.LastIndex()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.step(&pb.Message{Type: pb.MsgAppResp.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(c.term)), Index: new(last)})
+		c.mustSettle(t)
+	}
+	heartbeat := func(from uint64, context []byte) {
+		c.step(&pb.Message{Type: pb.MsgHeartbeatResp.Enum(), From: new(from), To: new(uint64(1)), Term: new(uint64(c.term)), Context: context})
+		c.mustSettle(t)
+	}
+	sentBytes := func() (n int64) {
+		for _, m := range sent.msgs {
+			n += entryBytes(m.GetEntries())
+		}
+		return n
+	}
+	sent.msgs = nil
+	for range 1000 {
+		heartbeat(3, []byte("a round of long ago"))
+	}
+	if n := sentBytes(); n == 0 || n > 2*maxSizePerMsg {
+		t.Errorf("1000 old answers made the leader send %d bytes", n)
+	}
+	// Those that reads wait for count, each of them.
+	sent.msgs = nil
+	served := 0
+	for range 100 {
+		w := &readWait{done: make(chan error, 1)}
+		c.reads.add(w)
+		c.startRead()
+		c.mustSettle(t)
+		heartbeat(3, append([]byte(nil), c.reads.context[:]...))
+		select {
+		case err := <-w.done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			served++
+		default:
+		}
+	}
+	if served != 100 {
+		t.Errorf("%d of 100 reads were served", served)
+	}
+	if n := sentBytes(); n > 100*2*briefBytes {
+		t.Errorf("100 reads made the leader send %d bytes", n)
+	}
+}

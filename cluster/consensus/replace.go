@@ -71,7 +71,7 @@ func (c *core) replace(snap *pb.Snapshot) error {
 	c.term = raftlog.Term(hs.GetTerm())
 	c.lease.committed.Store(uint64(c.applied))
 	c.lease.applied.Store(uint64(c.applied))
-	if c.rn, err = c.o.rawNode(c.applied, c.conf); err != nil {
+	if c.rn, err = c.o.rawNode(c.applied, c.conf, &c.brief); err != nil {
 		return err
 	}
 	if err := c.rn.Campaign(); err != nil {
@@ -81,12 +81,12 @@ func (c *core) replace(snap *pb.Snapshot) error {
 }
 
 // rawNode makes raft's part of a group on what its log holds.
-func (o *Options) rawNode(applied raftlog.Index, cs *pb.ConfState) (*raft.RawNode, error) {
+func (o *Options) rawNode(applied raftlog.Index, cs *pb.ConfState, brief *bool) (*raft.RawNode, error) {
 	rn, err := raft.NewRawNode(&raft.Config{
 		ID:                        uint64(o.ID),
 		ElectionTick:              o.ElectionTicks,
 		HeartbeatTick:             o.HeartbeatTicks,
-		Storage:                   storage{o.Log, cs},
+		Storage:                   storage{o.Log, cs, brief},
 		Applied:                   uint64(applied),
 		MaxSizePerMsg:             maxSizePerMsg,
 		MaxCommittedSizePerReady:  maxCommittedSize,

@@ -166,7 +166,7 @@ var simMutants = []struct {
 	{mutantNoBarrier, "reads do not ask", 40},
 	{mutantUnconfirmed, "tasks that write nothing do not ask", 2000},
 	{mutantEarlyAck, "acknowledged when proposed", 40},
-	{mutantNoTermCheck, "proposed in another term", 400},
+	{mutantNoTermCheck, "proposed in another term", 2000},
 	{mutantEarlyLead, "evaluates before its term's entry is applied", 400},
 	{mutantNoPosition, "flushed without position", 40},
 	{mutantOldConf, "flushed without membership", 40},
