@@ -151,7 +151,7 @@ func TestBackupCrashAnywhere(t *testing.T) {
 	mem := enginetest.NewCrashFS()
 	c := &crasher{mem: mem, rng: rand.New(rand.NewPCG(rng.Uint64(), 3)), every: 1 << 30}
 	fs := errorfs.Wrap(mem, c)
-	n, err := openCrashNode(fs, raftlog.FsyncAlways)
+	n, err := openCrashNode(fs, raftlog.FsyncAlways, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestBackupCrashAnywhere(t *testing.T) {
 	}
 	// The next one after a crash removes what was left of it.
 	p := points[len(points)/2]
-	again, err := openCrashNode(p.fs, raftlog.FsyncAlways)
+	again, err := openCrashNode(p.fs, raftlog.FsyncAlways, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func checkRestored(t *testing.T, fs vfs.FS, op string, want int) {
 func TestRestoreCrashAnywhere(t *testing.T) {
 	rng := seedOf(t)
 	mem := enginetest.NewCrashFS()
-	n, err := openCrashNode(mem, raftlog.FsyncAlways)
+	n, err := openCrashNode(mem, raftlog.FsyncAlways, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

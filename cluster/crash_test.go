@@ -75,12 +75,16 @@ func checkChain(t *testing.T, n *Node) int {
 	return last
 }
 
-func openCrashNode(fs vfs.FS, mode raftlog.FsyncMode) (*Node, error) {
+// heldBack is a write buffer that is written down all the time.
+const heldBack = 64 << 10
+
+func openCrashNode(fs vfs.FS, mode raftlog.FsyncMode, writeBytes int64) (*Node, error) {
 	n, err := Open(Options{
 		Dir: "data", FS: fs, Fsync: mode,
 		// Small, so that flushes, compactions and cuts of the log take part.
 		MemtableBytes: 64 << 10, LogSegmentBytes: 32 << 10, LogRetainBytes: -1, MaxLogBytes: 64 << 10,
 		BlockCacheBytes:  1 << 20,
+		HotWriteBytes:    writeBytes,
 		ReserveDiskBytes: -1,
 	})
 	if err == nil {
@@ -164,12 +168,23 @@ func (c *crasher) take() []crashPoint {
 // back must be a prefix of history, and under `always` hold everything that was
 // acknowledged.
 func TestCrashAnywhere(t *testing.T) {
-	for _, mode := range []raftlog.FsyncMode{raftlog.FsyncAlways, raftlog.FsyncEverySec, raftlog.FsyncNo} {
-		t.Run(mode.String(), func(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		mode       raftlog.FsyncMode
+		writeBytes int64
+	}{
+		{"always", raftlog.FsyncAlways, heldBack},
+		{"everysec", raftlog.FsyncEverySec, heldBack},
+		{"no", raftlog.FsyncNo, heldBack},
+		{"always, much held back", raftlog.FsyncAlways, 64 << 20},
+		{"always, nothing held back", raftlog.FsyncAlways, -1},
+	} {
+		mode := test.mode
+		t.Run(test.name, func(t *testing.T) {
 			rng := seedOf(t)
 			mem := enginetest.NewCrashFS()
 			c := &crasher{mem: mem, rng: rand.New(rand.NewPCG(rng.Uint64(), 3)), every: 1}
-			n, err := openCrashNode(errorfs.Wrap(mem, c), mode)
+			n, err := openCrashNode(errorfs.Wrap(mem, c), mode, test.writeBytes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,15 +215,15 @@ func TestCrashAnywhere(t *testing.T) {
 				if len(points) > most && i != 0 && i != len(points)-1 && rng.IntN(len(points)) >= most {
 					continue
 				}
-				checkCrashPoint(t, p, mode)
+				checkCrashPoint(t, p, mode, test.writeBytes)
 			}
 		})
 	}
 }
 
-func checkCrashPoint(t *testing.T, p crashPoint, mode raftlog.FsyncMode) {
+func checkCrashPoint(t *testing.T, p crashPoint, mode raftlog.FsyncMode, writeBytes int64) {
 	t.Helper()
-	n, err := openCrashNode(p.fs, mode)
+	n, err := openCrashNode(p.fs, mode, writeBytes)
 	if err != nil {
 		t.Fatalf("crash before %s: restart: %v", p.op, err)
 	}
@@ -227,7 +242,7 @@ func checkCrashPoint(t *testing.T, p crashPoint, mode raftlog.FsyncMode) {
 	if err := n.Close(); err != nil {
 		t.Fatalf("crash before %s: close: %v", p.op, err)
 	}
-	again, err := openCrashNode(p.fs, mode)
+	again, err := openCrashNode(p.fs, mode, writeBytes)
 	if err != nil {
 		t.Fatalf("crash before %s: second restart: %v", p.op, err)
 	}
@@ -246,7 +261,7 @@ func TestCrashUnderLoad(t *testing.T) {
 	mem := enginetest.NewCrashFS()
 	var acked, begun [clients]atomic.Int64
 	for round := range rounds {
-		n, err := openCrashNode(mem, raftlog.FsyncAlways)
+		n, err := openCrashNode(mem, raftlog.FsyncAlways, heldBack)
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -328,7 +343,7 @@ func TestFailedSyncStopsTheNode(t *testing.T) {
 		}
 		return nil
 	}))
-	n, err := openCrashNode(fs, raftlog.FsyncAlways)
+	n, err := openCrashNode(fs, raftlog.FsyncAlways, heldBack)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +362,7 @@ func TestFailedSyncStopsTheNode(t *testing.T) {
 	if err := chainStep(n, 3); err == nil {
 		t.Fatal("a write was acknowledged after a failed sync")
 	}
-	after, err := openCrashNode(mem.Crash(vfs.CrashCloneCfg{}), raftlog.FsyncAlways)
+	after, err := openCrashNode(mem.Crash(vfs.CrashCloneCfg{}), raftlog.FsyncAlways, heldBack)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func (n *Node) shardsDir() (string, error) {
 
 // openEngine opens one shard's engine, with its share of the node's memory.
 // current says that it serves; otherwise it is one that receives a raft
-// snapshot, of which nobody needs to be told.
+// snapshot, of which nobody needs to be told, and which holds nothing back.
 func (n *Node) openEngine(id raftlog.ShardID, dir string, current bool) (engine.Engine, error) {
 	shards := int64(n.identity().Shards)
 	memtable, records := n.o.MemtableBytes, n.o.HotCacheBytes
@@ -182,10 +182,14 @@ func (n *Node) openEngine(id raftlog.ShardID, dir string, current bool) (engine.
 	if err != nil {
 		return nil, fmt.Errorf("cluster: open engine: %w", err)
 	}
-	if n.o.HotCacheBytes < 0 {
+	o := hot.Options{Bytes: max(records, 0), WriteBytes: max(n.o.HotWriteBytes/max(shards, 1), 1), Logger: n.o.Logger}
+	switch {
+	case current && n.o.HotWriteBytes > 0:
+		return hot.NewLayer(db, o), nil
+	case n.o.HotCacheBytes < 0:
 		return db, nil
 	}
-	return hot.Wrap(db, hot.Options{Bytes: records}), nil
+	return hot.Wrap(db, o), nil
 }
 
 // create gives the engine and the log of a new shard their first position. A

@@ -166,7 +166,7 @@ func openReplicating(sn *sourceNet, fs vfs.FS, mode raftlog.FsyncMode, addrs ...
 	return Open(Options{
 		Dir: "data", FS: fs, Fsync: mode, Shards: 1,
 		MemtableBytes: 64 << 10, LogSegmentBytes: 32 << 10, LogRetainBytes: 64 << 10, MaxLogBytes: 256 << 10,
-		BlockCacheBytes: 1 << 20, ReserveDiskBytes: -1,
+		BlockCacheBytes: 1 << 20, HotWriteBytes: heldBack, ReserveDiskBytes: -1,
 		Follow: FollowOptions{Addrs: addrs, Dial: sn.dial},
 	})
 }
@@ -414,7 +414,7 @@ func TestReplicaTakesTheNumberOfShards(t *testing.T) {
 	sn := newSourceNet()
 	options := func(shards int, addrs ...string) Options {
 		return Options{
-			Dir: "data", FS: vfs.NewMem(), Shards: shards, BlockCacheBytes: 1 << 20, ReserveDiskBytes: -1,
+			Dir: "data", FS: vfs.NewMem(), Shards: shards, BlockCacheBytes: 1 << 20, HotWriteBytes: heldBack, ReserveDiskBytes: -1,
 			Follow: FollowOptions{Addrs: addrs, Dial: sn.dial},
 		}
 	}

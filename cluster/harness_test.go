@@ -129,7 +129,7 @@ func (c *testCluster) options(i int, change func(*Options)) Options {
 	o := Options{
 		Dir: "data", PeerAddr: addr, PeerListen: "127.0.0.1:0",
 		TickInterval: 10 * time.Millisecond, ElectionTicks: 30,
-		BlockCacheBytes: 4 << 20, MemtableBytes: 4 << 20, HotCacheBytes: 1 << 20,
+		BlockCacheBytes: 4 << 20, MemtableBytes: 4 << 20, HotCacheBytes: 1 << 20, HotWriteBytes: 1 << 20,
 		LogSegmentBytes: 256 << 10, LogRetainBytes: -1, MaxLogBytes: 1 << 20, ReserveDiskBytes: -1,
 		Timeout: 10 * time.Second,
 		Logger:  slog.New(c.log).With("at", addr),

@@ -393,14 +393,8 @@ func (n *Node) Warms() bool { return n.o.HotCacheBytes >= 0 }
 // hotMetrics adds up what the shards' tables of hot records say.
 func (n *Node) hotMetrics() (sum hot.Metrics) {
 	for i := range n.list() {
-		if db, ok := n.list()[i].store.Engine().(*hot.DB); ok {
-			m := db.HotMetrics()
-			sum.Hits += m.Hits
-			sum.Misses += m.Misses
-			sum.Evictions += m.Evictions
-			sum.Records += m.Records
-			sum.Bytes += m.Bytes
-			sum.Capacity += m.Capacity
+		if e, ok := n.list()[i].store.Engine().(interface{ HotMetrics() hot.Metrics }); ok {
+			sum.Add(e.HotMetrics())
 		}
 	}
 	return sum

@@ -97,6 +97,9 @@ type Options struct {
 	// HotCacheBytes bounds the table of hot records, see package hot; default
 	// 192 MiB, taken as records come. Negative: no table.
 	HotCacheBytes int64
+	// HotWriteBytes bounds what was written and is held back from the engines, see
+	// hot.Layer. Zero or less: engines get writes at once.
+	HotWriteBytes int64
 	// LogRetainBytes of log are kept beyond what a restart needs, for replicas;
 	// default 64 MiB.
 	LogRetainBytes int64

@@ -36,6 +36,19 @@ func infoDKV(w *infoWriter) {
 	w.line("hot_cache_hits", n.Hot.Hits)
 	w.line("hot_cache_misses", n.Hot.Misses)
 	w.line("hot_cache_evictions", n.Hot.Evictions)
+	if h := n.Hot; h.DirtyCapacity > 0 {
+		w.line("hot_dirty_bytes", h.DirtyBytes)
+		w.line("hot_dirty_records", h.DirtyRecords)
+		w.line("hot_dirty_capacity", h.DirtyCapacity)
+		w.line("hot_views", h.Views)
+		w.line("hot_checkpoints", h.Checkpoints)
+		w.line("hot_checkpoint_bytes", h.WrittenBytes)
+		w.line("hot_checkpoint_msec_avg", average(h.CheckpointDuration, h.Checkpoints)/1000)
+		w.line("hot_checkpoint_msec_last", h.LastCheckpoint.Milliseconds())
+		w.line("hot_checkpoint_failures", h.Failures)
+		w.line("hot_write_stalls", h.WriteStalls)
+		w.line("hot_write_stall_msec", h.WriteStallDuration.Milliseconds())
+	}
 	for i, s := range n.Shards {
 		e := s.Engine
 		shard := fmt.Sprintf("shard%d_", i)

@@ -16,7 +16,7 @@ import (
 // writes, and nobody is woken for it but the loop.
 //
 // A connection that has to wait, for another node, a disk, a pause, keeps the
-// goroutine that it is on, and a new one leads the loop on (Schmidt et al.,
+// goroutine that it is on, and another one leads the loop on (Schmidt et al.,
 // "Leader/Followers", 2000). So the code of a session may wait wherever it likes,
 // as long as it says so before: see Conn.leave.
 type loop struct {
@@ -24,6 +24,9 @@ type loop struct {
 	poll *poller
 	done chan struct{}
 	pace atomic.Int64 // see took
+
+	spare  chan struct{} // calls a goroutine that waits to lead the loop
+	spares atomic.Int32  // how many wait
 
 	mu struct {
 		sync.Mutex
@@ -47,10 +50,10 @@ func (s *Server) startLoops(n int) error {
 		if err != nil {
 			return err
 		}
-		l := &loop{srv: s, poll: p, done: make(chan struct{})}
+		l := &loop{srv: s, poll: p, done: make(chan struct{}), spare: make(chan struct{})}
 		l.mu.conns = make(map[int]*Conn)
 		s.loops = append(s.loops, l)
-		go l.lead()
+		go l.serve()
 	}
 	return nil
 }
@@ -131,8 +134,36 @@ func (l *loop) lead() {
 	}
 }
 
-// goOn is host's.
-func (l *loop) goOn() { go l.lead() }
+// maxSpare is how many goroutines that have led a loop wait to lead it again.
+const maxSpare = 4
+
+// goOn is host's. A goroutine that has led before has a stack of the size that it
+// takes; those of new ones grow, some copies each.
+func (l *loop) goOn() {
+	select {
+	case l.spare <- struct{}{}:
+	default:
+		go l.serve()
+	}
+}
+
+// serve leads the loop, and again when it is called to, unless enough others wait
+// to be called.
+func (l *loop) serve() {
+	for {
+		l.lead()
+		if l.spares.Add(1) > maxSpare {
+			l.spares.Add(-1)
+			return
+		}
+		select {
+		case <-l.spare:
+			l.spares.Add(-1)
+		case <-l.done:
+			return
+		}
+	}
+}
 
 // look waits for news of connections.
 func (l *loop) look() error {

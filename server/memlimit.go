@@ -40,7 +40,7 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 		limitToMaxMemory(ctx, c, m)
 		return
 	}
-	base := c.Int("log-cache-size") + c.Int("hot-cache-size") + workingMemory
+	base := c.Int("log-cache-size") + c.Int("hot-cache-size") + c.Int("hot-write-buffer-size") + workingMemory
 	if !cgoEnabled {
 		for _, s := range m.Shards {
 			base += int64(s.Engine.BlockCacheCapacity)

@@ -89,6 +89,15 @@ var (
 	mHotMisses    = counter("hot_cache_misses", "Point reads that went to the engine.")
 	mHotEvictions = counter("hot_cache_evictions", "Records that made room for others.")
 
+	mHotDirty         = gauge("hot_dirty_bytes", "Memory of writes that the engine does not have yet.")
+	mHotDirtyRecords  = gauge("hot_dirty_records", "Keys that were written and the engine does not have yet.")
+	mHotCheckpoints   = counter("hot_checkpoints", "Times that held back writes were written down.")
+	mHotWritten       = counter("hot_checkpoint_bytes", "Bytes of batches that were written down.")
+	mHotCheckpointSec = counter("hot_checkpoint_seconds", "Time that writing down took.")
+	mHotFailures      = counter("hot_checkpoint_failures", "Tries to write down that failed.")
+	mHotStalls        = counter("hot_write_stalls", "Batches that waited for writing down.")
+	mHotStallSec      = counter("hot_write_stall_seconds", "Time that batches waited for writing down.")
+
 	mLogBytes    = gauge("log_bytes", "Bytes of log records.")
 	mLogSegments = gauge("log_segments", "Files of the log.")
 	mLogEntries  = counter("log_entries", "Entries appended to the log.")
@@ -131,6 +140,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s.put(mHotHits, float64(m.Hot.Hits))
 	s.put(mHotMisses, float64(m.Hot.Misses))
 	s.put(mHotEvictions, float64(m.Hot.Evictions))
+	s.put(mHotDirty, float64(m.Hot.DirtyBytes))
+	s.put(mHotDirtyRecords, float64(m.Hot.DirtyRecords))
+	s.put(mHotCheckpoints, float64(m.Hot.Checkpoints))
+	s.put(mHotWritten, float64(m.Hot.WrittenBytes))
+	s.put(mHotCheckpointSec, m.Hot.CheckpointDuration.Seconds())
+	s.put(mHotFailures, float64(m.Hot.Failures))
+	s.put(mHotStalls, float64(m.Hot.WriteStalls))
+	s.put(mHotStallSec, m.Hot.WriteStallDuration.Seconds())
 	collectLog(s, &m.Log)
 }
 

@@ -68,6 +68,7 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		BlockCacheBytes:  config.Int("block-cache-size"),
 		MemtableBytes:    config.Int("memtable-size"),
 		HotCacheBytes:    orNone(config.Int("hot-cache-size")),
+		HotWriteBytes:    orNone(config.Int("hot-write-buffer-size")),
 		Compression:      config.String("compression"),
 		LogRetainBytes:   config.Int("repl-log-size"),
 		LogRetainTime:    config.Duration("repl-log-ttl"),
@@ -102,7 +103,7 @@ func sizedByMaxMemory(config *server.Config, o *cluster.Options) {
 		return
 	}
 	for name, size := range map[string]*int64{
-		"hot-cache-size": &o.HotCacheBytes, "log-cache-size": &o.LogCacheBytes,
+		"hot-cache-size": &o.HotCacheBytes, "hot-write-buffer-size": &o.HotWriteBytes, "log-cache-size": &o.LogCacheBytes,
 		"repl-log-size": &o.LogRetainBytes, "max-log-size": &o.MaxLogBytes,
 	} {
 		if !config.Given(name) {

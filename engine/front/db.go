@@ -165,7 +165,7 @@ func (db *DB) Apply(repr []byte) error {
 	if err != nil {
 		return err // validate has seen to it
 	}
-	m.ranges.publish()
+	m.ranges.Publish()
 	db.seq.Store(seq)
 	if db.full(m) && db.hasRoom() {
 		db.freezeLocked()
@@ -190,7 +190,7 @@ func validate(repr []byte) (uint32, error) {
 func (db *DB) newest() *memtable { return db.current.Load().mems[0] }
 
 func (db *DB) full(m *memtable) bool {
-	return m.size() >= db.o.MemtableBytes || m.ranges.count >= maxRanges
+	return m.size() >= db.o.MemtableBytes || m.ranges.Count() >= maxRanges
 }
 
 // hasRoom reports whether there may be one more memtable.

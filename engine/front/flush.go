@@ -69,7 +69,7 @@ func (db *DB) flushOldest() bool {
 		return false
 	}
 	m := v.mems[len(v.mems)-1]
-	change := &Change{mem: m, ranges: m.ranges.merged()}
+	change := &Change{mem: m, ranges: m.ranges.Merged()}
 	for synced := false; ; {
 		err := db.tryFlush(change, &synced)
 		if err == nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"dkv/engine"
+	"dkv/engine/layer"
 )
 
 // memtable is a skiplist of records, changed by one goroutine and read by any
@@ -21,7 +22,7 @@ import (
 type memtable struct {
 	head   node
 	height atomic.Int32
-	ranges rangeSet
+	ranges layer.Ranges
 	bytes  atomic.Int64
 	number uint64 // of the memtable
 
@@ -117,7 +118,7 @@ func (m *memtable) add(kind engine.Kind, seq uint64, key, value []byte) {
 
 // addRange inserts a delete-range. publishRanges makes it visible.
 func (m *memtable) addRange(seq uint64, start, end []byte) {
-	m.ranges.add(seq, m.copy(start), m.copy(end))
+	m.ranges.Add(seq, m.copy(start), m.copy(end))
 	m.bytes.Add(int64(len(start) + len(end) + nodeBytes))
 }
 
@@ -191,7 +192,7 @@ func (m *memtable) get(key []byte, seq uint64) (n *node, known bool) {
 	if n != nil && !bytes.Equal(n.key, key) {
 		n = nil
 	}
-	deletedAt, deleted := m.ranges.covers(key, seq)
+	deletedAt, deleted := m.ranges.Covers(key, seq)
 	switch {
 	case n == nil && !deleted:
 		return nil, false
@@ -212,7 +213,13 @@ type memIter struct {
 
 func (it *memIter) Valid() bool   { return it.n != nil }
 func (it *memIter) Key() []byte   { return it.n.key }
-func (it *memIter) deleted() bool { return it.gone }
+func (it *memIter) Value() []byte { return it.n.value }
+func (it *memIter) Deleted() bool { return it.gone }
+
+func (it *memIter) Covering(key []byte) *layer.Piece {
+	p, _, _ := it.m.ranges.Covering(key, it.seq)
+	return p
+}
 
 // SeekGE moves to the first key that is not below key.
 func (it *memIter) SeekGE(key []byte) {
@@ -256,6 +263,6 @@ func (it *memIter) settle(n *node) {
 	if n == nil {
 		return
 	}
-	deletedAt, deleted := it.m.ranges.covers(n.key, it.seq)
+	deletedAt, deleted := it.m.ranges.Covers(n.key, it.seq)
 	it.gone = n.kind != engine.KindPut || deleted && deletedAt > n.seq
 }

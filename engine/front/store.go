@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"dkv/engine"
+	"dkv/engine/layer"
 )
 
 // Store holds sorted tables on disk. Write is called by one goroutine at a time;
@@ -52,9 +53,7 @@ type Change struct {
 }
 
 // Range is what a delete-range deleted: keys from Start on, below End.
-type Range struct {
-	Start, End []byte
-}
+type Range = layer.Range
 
 // Bytes is about how large the change is.
 func (c *Change) Bytes() int64 { return c.mem.size() }
@@ -90,7 +89,7 @@ func (r *Records) Next() bool {
 		if !r.it.Valid() {
 			return false
 		}
-		if !r.it.deleted() || !r.inRange(r.it.Key()) {
+		if !r.it.Deleted() || !r.inRange(r.it.Key()) {
 			return true
 		}
 	}
@@ -101,7 +100,7 @@ func (r *Records) Key() []byte { return r.it.Key() }
 
 // Value returns what it is set to; ok is false when it is deleted.
 func (r *Records) Value() (value []byte, ok bool) {
-	if r.it.deleted() {
+	if r.it.Deleted() {
 		return nil, false
 	}
 	return r.it.n.value, true
@@ -111,7 +110,7 @@ func (r *Records) Value() (value []byte, ok bool) {
 func (r *Records) SeekGE(key []byte) bool {
 	r.started, r.at = true, 0
 	r.it.SeekGE(key)
-	if r.it.Valid() && r.it.deleted() && r.inRange(r.it.Key()) {
+	if r.it.Valid() && r.it.Deleted() && r.inRange(r.it.Key()) {
 		return r.Next()
 	}
 	return r.it.Valid()

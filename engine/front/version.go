@@ -1,11 +1,13 @@
 package front
 
 import (
+	"bytes"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"dkv/engine"
+	"dkv/engine/layer"
 )
 
 // version is what there is to read: memtables, newest first, over a view of the
@@ -55,6 +57,25 @@ func (v *version) unref() error {
 		return v.view.unref()
 	}
 	return nil
+}
+
+// newIter returns an iterator over the state of seq; release is called when it is
+// closed, and when there is an error.
+func newIter(v *version, seq uint64, o engine.IterOptions, release func()) (engine.Iterator, error) {
+	// A view may keep them.
+	o.Lower, o.Upper = bytes.Clone(o.Lower), bytes.Clone(o.Upper)
+	base, err := v.view.NewIter(o)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	iters := make([]memIter, len(v.mems))
+	sources := make([]layer.Source, len(v.mems))
+	for i, m := range v.mems {
+		iters[i] = memIter{m: m, seq: seq}
+		sources[i] = &iters[i]
+	}
+	return layer.NewIter(sources, base, o, release), nil
 }
 
 // get reads a key in the state of seq.

@@ -8,20 +8,7 @@ import (
 )
 
 // stripes is the number of parts of the table, each with a lock. A power of two.
-const stripes = 256
-
-// Options configures a DB.
-type Options struct {
-	// Bytes bounds the memory of the records, keys and overhead included.
-	Bytes int64
-}
-
-// Metrics are the table's figures since Wrap.
-type Metrics struct {
-	Hits, Misses, Evictions uint64
-	Records                 uint64
-	Bytes, Capacity         uint64
-}
+const stripes = 1 << (32 - tagBits)
 
 // DB is an engine with a table of hot records over it.
 type DB struct {
@@ -51,7 +38,7 @@ func (db *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
 		return dst, false, engine.ErrClosed
 	}
 	h := maphash.Bytes(db.seed, key)
-	s := &db.table[h%stripes]
+	s := &db.table[stripeOf(tagOf(h))]
 	ranges := db.ranges.Load()
 	value, state, gone := s.get(dst, key, h)
 	if state != unknown {
@@ -59,7 +46,7 @@ func (db *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
 	}
 	value, found, err = db.Engine.Get(dst, key)
 	if err == nil && ranges%2 == 0 {
-		s.fill(key, value[len(dst):], found, h, gone, func() bool { return db.ranges.Load() == ranges })
+		s.fill(key, value[len(dst):], found, tagOf(h), gone, nil, func() bool { return db.ranges.Load() == ranges })
 	}
 	return value, found, err
 }
@@ -104,7 +91,7 @@ func (db *DB) stage(records engine.BatchReader) (hasRange bool, err error) {
 			continue
 		}
 		h := maphash.Bytes(db.seed, key)
-		db.table[h%stripes].stage(key, value, kind == engine.KindPut, h)
+		db.table[stripeOf(tagOf(h))].stage(key, value, kind == engine.KindPut, h)
 	}
 }
 
@@ -117,7 +104,7 @@ func (db *DB) reveal(records engine.BatchReader) error {
 		}
 		if kind != engine.KindDeleteRange {
 			h := maphash.Bytes(db.seed, key)
-			db.table[h%stripes].reveal(key, h)
+			db.table[stripeOf(tagOf(h))].reveal(key, h)
 		}
 	}
 }

@@ -37,6 +37,9 @@ type stripe struct {
 	tail  int    // the oldest record; what lies from head to tail is free
 	live  int    // bytes from tail to head
 	limit int    // bytes that ring and slots may take
+	// through is the number of the last generation of a Layer that was written down
+	// and whose records of this stripe are not looked for any more.
+	through uint64
 	// gone counts records taken out, and versions that were not taken in. While
 	// it stays the same, a key without a record was not written.
 	gone uint64
@@ -44,8 +47,20 @@ type stripe struct {
 	hits, misses, evictions uint64
 }
 
-// slot points at a record; pos is its offset in units of recordAlign, plus one.
+// slot points at a record. The upper byte of tag says where that lies, the others
+// are of the hash. pos, which is not zero, is the place: in the ring its offset in
+// units of recordAlign, plus one; in a generation its ref.
 type slot struct{ tag, pos uint32 }
+
+const (
+	kindRing = 0
+	kindEven = 1 // generations of even numbers, and after it those of odd ones
+
+	tagBits = 24
+	tagMask = 1<<tagBits - 1
+)
+
+func (n slot) kind() uint32 { return n.tag >> tagBits }
 
 const (
 	recordHeader = 12
@@ -64,47 +79,58 @@ const (
 	maxKeyBytes       = 1<<24 - 1
 )
 
-// tagOf takes the hash bits that choosing the stripe did not use.
+// tagOf takes the bits of a hash that are used. The upper byte chooses the stripe.
 func tagOf(h uint64) uint32 { return uint32(h >> 32) }
 
-type record struct{ b []byte }
+func stripeOf(tag uint32) int { return int(tag >> tagBits) }
 
-func (r record) tag() uint32   { return binary.LittleEndian.Uint32(r.b) }
-func (r record) keyLen() int   { return int(binary.LittleEndian.Uint32(r.b[4:]) & 0xffffff) }
-func (r record) flags() byte   { return r.b[7] }
-func (r record) valueLen() int { return int(binary.LittleEndian.Uint32(r.b[8:])) }
-func (r record) key() []byte   { return r.b[recordHeader : recordHeader+r.keyLen()] }
-func (r record) value() []byte {
+type cached struct{ b []byte }
+
+func (r cached) tag() uint32   { return binary.LittleEndian.Uint32(r.b) }
+func (r cached) keyLen() int   { return int(binary.LittleEndian.Uint32(r.b[4:]) & 0xffffff) }
+func (r cached) flags() byte   { return r.b[7] }
+func (r cached) valueLen() int { return int(binary.LittleEndian.Uint32(r.b[8:])) }
+func (r cached) key() []byte   { return r.b[recordHeader : recordHeader+r.keyLen()] }
+func (r cached) value() []byte {
 	n := recordHeader + r.keyLen()
 	return r.b[n : n+r.valueLen()]
 }
-func (r record) size() int { return recordSize(r.keyLen(), r.valueLen()) }
+func (r cached) size() int { return cachedSize(r.keyLen(), r.valueLen()) }
 
-func recordSize(key, value int) int {
+func cachedSize(key, value int) int {
 	return (recordHeader + key + value + recordAlign - 1) &^ (recordAlign - 1)
 }
 
-func (s *stripe) at(pos uint32) record { return record{s.ring[int(pos-1)*recordAlign:]} }
+func (s *stripe) at(pos uint32) cached { return cached{s.ring[int(pos-1)*recordAlign:]} }
 
-// find returns the index of the slot of key, or -1.
-func (s *stripe) find(key []byte, tag uint32) int {
+// find returns the index of the slot of key, or -1. in are the generations that
+// slots may point into; a table that is written through has none.
+func (s *stripe) find(key []byte, tag uint32, in *epoch) int {
 	if s.used == 0 {
 		return -1
 	}
+	tag &= tagMask
 	mask := uint32(len(s.slots) - 1)
 	for i := tag & mask; s.slots[i].pos != 0; i = (i + 1) & mask {
-		if s.slots[i].tag == tag && bytes.Equal(s.at(s.slots[i].pos).key(), key) {
+		if n := s.slots[i]; n.tag&tagMask == tag && bytes.Equal(s.keyOf(n, in), key) {
 			return int(i)
 		}
 	}
 	return -1
 }
 
+func (s *stripe) keyOf(n slot, in *epoch) []byte {
+	if n.kind() == kindRing {
+		return s.at(n.pos).key()
+	}
+	return in.of(n.kind()).record(ref(n.pos)).key()
+}
+
 // get appends the value of key to dst when the table knows it.
 func (s *stripe) get(dst, key []byte, h uint64) (value []byte, st state, gone uint64) {
 	s.mu.Lock()
-	i := s.find(key, tagOf(h))
-	var r record
+	i := s.find(key, tagOf(h), nil)
+	var r cached
 	if i >= 0 {
 		r = s.at(s.slots[i].pos)
 	}
@@ -127,11 +153,10 @@ func (s *stripe) get(dst, key []byte, h uint64) (value []byte, st state, gone ui
 
 // fill stores what the engine said after a miss, unless the key has a record by
 // now, or may have had one since (then gone has changed).
-func (s *stripe) fill(key, value []byte, found bool, h, gone uint64, still func() bool) {
-	tag := tagOf(h)
-	size := recordSize(len(key), len(value))
+func (s *stripe) fill(key, value []byte, found bool, tag uint32, gone uint64, in *epoch, still func() bool) {
+	size := cachedSize(len(key), len(value))
 	s.mu.Lock()
-	if s.gone == gone && s.fits(key, size) && s.find(key, tag) < 0 && still() {
+	if s.gone == gone && s.fits(key, size) && s.find(key, tag, in) < 0 && still() {
 		s.insert(tag, presence(found), key, value, size)
 	}
 	s.mu.Unlock()
@@ -141,10 +166,10 @@ func (s *stripe) fill(key, value []byte, found bool, h, gone uint64, still func(
 // one where that fits.
 func (s *stripe) stage(key, value []byte, found bool, h uint64) {
 	tag := tagOf(h)
-	size := recordSize(len(key), len(value))
+	size := cachedSize(len(key), len(value))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := s.find(key, tag); i >= 0 {
+	if i := s.find(key, tag, nil); i >= 0 {
 		r := s.at(s.slots[i].pos)
 		if r.valueLen() == len(value) {
 			copy(r.value(), value)
@@ -165,7 +190,7 @@ func (s *stripe) stage(key, value []byte, found bool, h uint64) {
 // reveal lets reads see what stage stored, if it is still there.
 func (s *stripe) reveal(key []byte, h uint64) {
 	s.mu.Lock()
-	if i := s.find(key, tagOf(h)); i >= 0 {
+	if i := s.find(key, tagOf(h), nil); i >= 0 {
 		s.at(s.slots[i].pos).b[7] &^= flagHidden
 	}
 	s.mu.Unlock()
@@ -197,7 +222,7 @@ func (s *stripe) insert(tag uint32, flags byte, key, value []byte, size int) {
 		return
 	}
 	pos := s.append(tag, flags, key, value)
-	s.addSlot(slot{tag, pos})
+	s.addSlot(slot{tag & tagMask, pos})
 }
 
 // append writes a record at the head, where reserve has made room.
@@ -209,7 +234,7 @@ func (s *stripe) append(tag uint32, flags byte, key, value []byte) (pos uint32) 
 	n := copy(b[recordHeader:], key)
 	copy(b[recordHeader+n:], value)
 	pos = uint32(s.head/recordAlign) + 1
-	s.advance(recordSize(len(key), len(value)))
+	s.advance(cachedSize(len(key), len(value)))
 	return pos
 }
 
@@ -284,7 +309,7 @@ func (s *stripe) filler(n int) {
 // round, if its copy fits in the place that it leaves.
 func (s *stripe) evict() {
 	left := len(s.ring) - s.tail
-	r := record{s.ring[s.tail:]}
+	r := cached{s.ring[s.tail:]}
 	if left < recordHeader || r.flags()&flagFiller != 0 {
 		s.live -= left
 		s.tail = 0
@@ -324,17 +349,27 @@ func (s *stripe) moveToHead(i, size int) {
 	s.advance(size)
 }
 
-// slotOf returns the slot that points at pos.
+// slotOf returns the slot that points at pos of the ring.
 func (s *stripe) slotOf(tag, pos uint32) int {
+	i := s.slotAt(slot{tag & tagMask, pos})
+	if i < 0 {
+		panic("hot: invariant: a live record has no slot")
+	}
+	return i
+}
+
+// slotAt returns where n stands, or -1.
+func (s *stripe) slotAt(n slot) int {
+	if s.used == 0 {
+		return -1
+	}
 	mask := uint32(len(s.slots) - 1)
-	for i := tag & mask; ; i = (i + 1) & mask {
-		if s.slots[i].pos == pos {
+	for i := n.tag & mask; s.slots[i].pos != 0; i = (i + 1) & mask {
+		if s.slots[i] == n {
 			return int(i)
 		}
-		if s.slots[i].pos == 0 {
-			panic("hot: invariant: a live record has no slot")
-		}
 	}
+	return -1
 }
 
 // deleteSlot empties slot i and closes the gap in its run.
@@ -377,6 +412,20 @@ func (s *stripe) growSlots() {
 		if n.pos != 0 {
 			s.place(n)
 		}
+	}
+}
+
+// sweep takes the records out whose keys are covered.
+func (s *stripe) sweep(covered func(key []byte) bool) {
+	var hit []slot
+	for _, n := range s.slots {
+		if n.pos != 0 && n.kind() == kindRing && covered(s.at(n.pos).key()) {
+			hit = append(hit, n)
+		}
+	}
+	for _, n := range hit {
+		s.at(n.pos).b[7] |= flagDead
+		s.deleteSlot(s.slotAt(n))
 	}
 }
 

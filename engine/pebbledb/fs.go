@@ -1,6 +1,7 @@
 package pebbledb
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -107,6 +108,9 @@ func (fs *guardFS) callBeforeFlush(category vfs.DiskWriteCategory) error {
 func (fs *guardFS) createOther(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	var f vfs.File
 	err := fs.patiently(name, func() (err error) {
+		if err := fs.beforeMark(name); err != nil {
+			return err
+		}
 		f, err = fs.FS.Create(name, category)
 		return err
 	})
@@ -181,7 +185,25 @@ func (fs *guardFS) Remove(name string) error {
 	if err := fs.g.stopped(); err != nil {
 		return err
 	}
+	if err := fs.beforeMark(name); err != nil {
+		return err
+	}
 	return fs.FS.Remove(name)
+}
+
+// beforeMark makes durable what the folder lists, before a marker file is made or
+// removed. Pebble makes a MANIFEST, the mark that names it, and removes the old
+// mark, and syncs the folder once at the end; so a crash could leave a mark whose
+// MANIFEST is lost, or no mark at all. It happens at each Open, and then seldom.
+func (fs *guardFS) beforeMark(name string) error {
+	if !strings.HasPrefix(fs.PathBase(name), "marker.") {
+		return nil
+	}
+	d, err := fs.FS.OpenDir(fs.PathDir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func (fs *guardFS) RemoveAll(name string) error {

@@ -26,7 +26,8 @@ func killRounds(t *testing.T, fsync string, rounds int) {
 	seed := rand.Uint64()
 	t.Logf("seed %d, %d rounds", seed, rounds)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	srv := harness.Dkv(t, "-fsync", fsync)
+	// A small write buffer, so that it dies during checkpoints as well.
+	srv := harness.Dkv(t, "-fsync", fsync, "-hot-write-buffer-size", "256kb")
 	var all []*writer
 	var slowest time.Duration
 	for round := range rounds {

@@ -11,7 +11,7 @@ import (
 )
 
 // smallLog makes the log forget soon.
-var smallLog = []string{"-fsync", "no", "-repl-log-size", "1mb", "-max-log-size", "2mb", "-log-cache-size", "1mb", "-memtable-size", "1mb"}
+var smallLog = []string{"-fsync", "no", "-repl-log-size", "1mb", "-max-log-size", "2mb", "-log-cache-size", "1mb", "-memtable-size", "1mb", "-hot-write-buffer-size", "1mb"}
 
 // TestCopyUnderLoad: a full copy while clients write all the time ends, the replica
 // catches up though the log is small, and it is not copied again.

@@ -1,4 +1,4 @@
-package front
+package layer
 
 import (
 	"bytes"
@@ -6,13 +6,30 @@ import (
 	"dkv/engine"
 )
 
-// iter merges the memtables of a version and its view: of each key the newest
-// record counts, and a deleted one hides those below. It holds a use of its DB,
-// and the version, until it is closed.
-type iter struct {
+// Source walks the keys of a layer in one state, those included that were deleted,
+// which hide what lies below. It has no bounds. Keys and values stay valid and
+// unchanged until the Iter is closed.
+type Source interface {
+	// SeekGE moves to the first key that is not below key, SeekLT to the last key
+	// below key; for SeekLT an empty key is above all.
+	SeekGE(key []byte)
+	SeekLT(key []byte)
+	Next()
+	Prev()
+	Valid() bool
+	Key() []byte
+	Value() []byte
+	// Deleted says that the key was.
+	Deleted() bool
+	// Covering returns the deleted range that key lies in; nil: none.
+	Covering(key []byte) *Piece
+}
+
+// Iter merges sources and a base: of each key the newest record counts, and a
+// deleted one hides those below.
+type Iter struct {
 	lower, upper []byte
-	seq          uint64
-	mems         []memIter // newest first
+	mems         []Source // newest first
 	base         engine.Iterator
 	backward     bool
 	at           int // source of the current key; len(mems) is base, -1 none
@@ -22,30 +39,26 @@ type iter struct {
 	closed       bool
 }
 
-func newIter(v *version, seq uint64, o engine.IterOptions, close func()) (engine.Iterator, error) {
-	it := &iter{seq: seq, at: -1, close: close}
-	it.lower, it.upper = bytes.Clone(o.Lower), bytes.Clone(o.Upper)
-	base, err := v.view.NewIter(engine.IterOptions{Lower: it.lower, Upper: it.upper, KeysOnly: o.KeysOnly})
-	if err != nil {
-		close()
-		return nil, err
+var _ engine.Iterator = (*Iter)(nil)
+
+// NewIter returns an iterator over sources, newest first, and base, which has the
+// bounds of o and is closed with the iterator. release is called then. The bounds
+// are copied.
+func NewIter(sources []Source, base engine.Iterator, o engine.IterOptions, release func()) *Iter {
+	return &Iter{
+		lower: bytes.Clone(o.Lower), upper: bytes.Clone(o.Upper),
+		mems: sources, base: base, at: -1, close: release,
 	}
-	it.base = base
-	it.mems = make([]memIter, 0, len(v.mems))
-	for _, m := range v.mems {
-		it.mems = append(it.mems, memIter{m: m, seq: seq})
-	}
-	return it, nil
 }
 
-func (it *iter) empty() bool {
+func (it *Iter) empty() bool {
 	return len(it.upper) != 0 && bytes.Compare(it.lower, it.upper) >= 0
 }
 
-func (it *iter) First() bool { return it.SeekGE(nil) }
-func (it *iter) Last() bool  { return it.seekLT(nil) }
+func (it *Iter) First() bool { return it.SeekGE(nil) }
+func (it *Iter) Last() bool  { return it.seekLT(nil) }
 
-func (it *iter) SeekGE(key []byte) bool {
+func (it *Iter) SeekGE(key []byte) bool {
 	if bytes.Compare(key, it.lower) < 0 {
 		key = it.lower
 	}
@@ -57,7 +70,7 @@ func (it *iter) SeekGE(key []byte) bool {
 	return it.findForward()
 }
 
-func (it *iter) SeekLT(key []byte) bool {
+func (it *Iter) SeekLT(key []byte) bool {
 	if len(key) == 0 {
 		return it.stop() // nothing is below
 	}
@@ -65,7 +78,7 @@ func (it *iter) SeekLT(key []byte) bool {
 }
 
 // seekLT is SeekLT; no key means the end.
-func (it *iter) seekLT(key []byte) bool {
+func (it *Iter) seekLT(key []byte) bool {
 	if len(it.upper) != 0 && (len(key) == 0 || bytes.Compare(key, it.upper) > 0) {
 		key = it.upper
 	}
@@ -81,7 +94,7 @@ func (it *iter) seekLT(key []byte) bool {
 	return it.findBackward()
 }
 
-func (it *iter) Next() bool {
+func (it *Iter) Next() bool {
 	if it.at < 0 {
 		return false
 	}
@@ -100,7 +113,7 @@ func (it *iter) Next() bool {
 	return it.findForward()
 }
 
-func (it *iter) Prev() bool {
+func (it *Iter) Prev() bool {
 	if it.at < 0 {
 		return false
 	}
@@ -114,9 +127,9 @@ func (it *iter) Prev() bool {
 
 // pass moves all sources that stand on key beyond it. key may be a source's own:
 // base goes last, and the memtables' do not change.
-func (it *iter) pass(key []byte) {
+func (it *Iter) pass(key []byte) {
 	for i := range it.mems {
-		if m := &it.mems[i]; m.Valid() && bytes.Equal(m.Key(), key) {
+		if m := it.mems[i]; m.Valid() && bytes.Equal(m.Key(), key) {
 			if it.backward {
 				m.Prev()
 			} else {
@@ -135,7 +148,7 @@ func (it *iter) pass(key []byte) {
 
 // findForward settles on the first key that is there, from where the sources
 // stand.
-func (it *iter) findForward() bool {
+func (it *Iter) findForward() bool {
 	for !it.empty() {
 		at, key := it.nearest(func(a, b []byte) bool { return bytes.Compare(a, b) < 0 })
 		if at < 0 || len(it.upper) != 0 && bytes.Compare(key, it.upper) >= 0 {
@@ -143,7 +156,7 @@ func (it *iter) findForward() bool {
 		}
 		if i, p := it.hidden(at, key); p != nil {
 			it.skip(i, p)
-		} else if at < len(it.mems) && it.mems[at].deleted() {
+		} else if at < len(it.mems) && it.mems[at].Deleted() {
 			it.pass(key)
 		} else {
 			it.at = at
@@ -153,7 +166,7 @@ func (it *iter) findForward() bool {
 	return it.stop()
 }
 
-func (it *iter) findBackward() bool {
+func (it *Iter) findBackward() bool {
 	for !it.empty() {
 		at, key := it.nearest(func(a, b []byte) bool { return bytes.Compare(a, b) > 0 })
 		if at < 0 || bytes.Compare(key, it.lower) < 0 {
@@ -161,7 +174,7 @@ func (it *iter) findBackward() bool {
 		}
 		if i, p := it.hidden(at, key); p != nil {
 			it.skip(i, p)
-		} else if at < len(it.mems) && it.mems[at].deleted() {
+		} else if at < len(it.mems) && it.mems[at].Deleted() {
 			it.pass(key)
 		} else {
 			it.at = at
@@ -172,10 +185,10 @@ func (it *iter) findBackward() bool {
 }
 
 // nearest returns the source whose key comes first, the newest of several.
-func (it *iter) nearest(before func(a, b []byte) bool) (at int, key []byte) {
+func (it *Iter) nearest(before func(a, b []byte) bool) (at int, key []byte) {
 	at = -1
 	for i := range it.mems {
-		if m := &it.mems[i]; m.Valid() && (at < 0 || before(m.Key(), key)) {
+		if m := it.mems[i]; m.Valid() && (at < 0 || before(m.Key(), key)) {
 			at, key = i, m.Key()
 		}
 	}
@@ -192,9 +205,9 @@ func (it *iter) nearest(before func(a, b []byte) bool) (at int, key []byte) {
 
 // hidden returns a deleted range over key in a memtable newer than the key's
 // source.
-func (it *iter) hidden(at int, key []byte) (newer int, p *piece) {
+func (it *Iter) hidden(at int, key []byte) (newer int, p *Piece) {
 	for i := range min(at, len(it.mems)) {
-		if p, _, ok := it.mems[i].m.ranges.covering(key, it.seq); ok {
+		if p := it.mems[i].Covering(key); p != nil {
 			return i, p
 		}
 	}
@@ -203,9 +216,9 @@ func (it *iter) hidden(at int, key []byte) (newer int, p *piece) {
 
 // skip takes the sources that are older than a deleted range out of it at once: it
 // may have millions of keys.
-func (it *iter) skip(newer int, p *piece) {
+func (it *Iter) skip(newer int, p *Piece) {
 	for i := newer + 1; i < len(it.mems); i++ {
-		m := &it.mems[i]
+		m := it.mems[i]
 		switch {
 		case !m.Valid() || bytes.Compare(m.Key(), p.start) < 0 || bytes.Compare(m.Key(), p.end) >= 0:
 		case it.backward:
@@ -223,30 +236,30 @@ func (it *iter) skip(newer int, p *piece) {
 	}
 }
 
-func (it *iter) stop() bool {
+func (it *Iter) stop() bool {
 	it.at = -1
 	return false
 }
 
-func (it *iter) Valid() bool { return it.at >= 0 }
+func (it *Iter) Valid() bool { return it.at >= 0 }
 
-func (it *iter) Key() []byte {
+func (it *Iter) Key() []byte {
 	if it.at == len(it.mems) {
 		return it.base.Key()
 	}
 	return it.mems[it.at].Key()
 }
 
-func (it *iter) Value() ([]byte, error) {
+func (it *Iter) Value() ([]byte, error) {
 	if it.at == len(it.mems) {
 		return it.base.Value()
 	}
-	return it.mems[it.at].n.value, nil
+	return it.mems[it.at].Value(), nil
 }
 
-func (it *iter) Err() error { return it.err }
+func (it *Iter) Err() error { return it.err }
 
-func (it *iter) Close() error {
+func (it *Iter) Close() error {
 	if it.closed {
 		return nil
 	}

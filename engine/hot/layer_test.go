@@ -1,0 +1,45 @@
+package hot_test
+
+import (
+	"testing"
+
+	"dkv/engine"
+	"dkv/engine/enginetest"
+	"dkv/engine/hot"
+	"dkv/engine/pebbledb"
+)
+
+// layerFactory opens layers over Pebble; writeBytes is at most the suite's size of
+// a memtable.
+func layerFactory(bytes, writeBytes int64) enginetest.Factory {
+	return enginetest.Factory{
+		Open: func(dir string, o enginetest.Options) (engine.Engine, error) {
+			db, err := pebbledb.Open(dir, pebbledb.Options{
+				FS:               o.FS,
+				MemtableBytes:    o.MemtableBytes,
+				ReserveDiskBytes: o.ReserveDiskBytes,
+				BeforeFlush:      o.BeforeFlush,
+				OnFlush:          o.OnFlush,
+				BlockCacheBytes:  8 << 20,
+				Logger:           quiet(),
+			})
+			if err != nil {
+				return nil, err
+			}
+			write := writeBytes
+			if o.MemtableBytes != 0 {
+				write = min(write, 2*o.MemtableBytes)
+			}
+			return hot.NewLayer(db, hot.Options{Bytes: bytes, WriteBytes: write, Logger: quiet()}), nil
+		},
+		CustomFS: true, Hooks: true,
+	}
+}
+
+// TestLayer runs the suite of all engines with a layer that writes down and evicts
+// all the time, and with one that hardly does.
+func TestLayer(t *testing.T) {
+	t.Run("Small", func(t *testing.T) { enginetest.Run(t, layerFactory(2<<20, 64<<10)) })
+	t.Run("NoCache", func(t *testing.T) { enginetest.Run(t, layerFactory(0, 256<<10)) })
+	t.Run("Large", func(t *testing.T) { enginetest.Run(t, layerFactory(64<<20, 64<<20)) })
+}
