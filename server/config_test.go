@@ -249,7 +249,7 @@ dir '`+dir+`'
 		}
 	}
 	if got, want := strings.Join(warnings, "; "), "unknown parameters were ignored: some-directive-of-tomorrow; "+
-		"parameters without an effect in dkv: save, save; parameters of features that are not built yet: replica-ignore-maxmemory"; got != want {
+		"parameters without an effect in dkv: save, save, replica-ignore-maxmemory"; got != want {
 		t.Errorf("warnings: %s", got)
 	}
 }

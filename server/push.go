@@ -126,6 +126,10 @@ func (c *Conn) flushShared() {
 		c.ws.out.Buf = buf[:0]
 		return
 	}
+	if l := c.outputClass().hard; l > 0 && int64(len(buf)) > l {
+		c.outputLimit()
+		return
+	}
 	claimed := len(buf) > 0 && c.tls == nil && o.claim()
 	n := 0
 	if claimed {

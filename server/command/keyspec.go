@@ -127,7 +127,7 @@ func (s *Spec) AppendKeyPositions(keys []KeyPosition, args [][]byte) (_ []KeyPos
 		return nil, ErrBadKeyArity
 	}
 	if s.AllKeys != nil {
-		if keys = s.AllKeys(args); keys == nil {
+		if keys = s.AllKeys(args); len(keys) == 0 {
 			return nil, ErrBadKeyArguments
 		}
 		return keys, nil
