@@ -337,7 +337,10 @@ func (c *core) sort(rd raft.Ready) {
 			if !c.spared(m, spare) {
 				c.out = append(c.out, m)
 			}
-		case pb.MsgHeartbeat, pb.MsgSnap, pb.MsgReadIndex, pb.MsgReadIndexResp:
+		case pb.MsgHeartbeat:
+			c.reads.beat = m.GetContext()
+			c.out = append(c.out, m)
+		case pb.MsgSnap, pb.MsgReadIndex, pb.MsgReadIndexResp:
 			c.out = append(c.out, m)
 		default:
 			c.late = append(c.late, m)

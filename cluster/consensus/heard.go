@@ -44,9 +44,10 @@ func (c *core) stepHeard(m *pb.Message) {
 	c.brief = false
 }
 
-// awaits says whether reads wait for answers to a request.
+// awaits says whether reads wait for the answers to a heartbeat. Raft numbers in it
+// the requests that it has taken, so only the last ones sent confirm the one under way.
 func (q *readQueue) awaits(context []byte) bool {
-	return len(q.asked) > 0 && string(context) == string(q.context[:])
+	return len(q.asked) > 0 && len(context) > 0 && string(context) == string(q.beat)
 }
 
 // Entries implements raft.Storage.

@@ -31,7 +31,8 @@ type readQueue struct {
 	asked   []*readWait // wait for the answer to context
 	context [16]byte    // seed, count
 	started time.Time
-	age     int // ticks since
+	age     int    // ticks since
+	beat    []byte // what raft's latest heartbeats carry for it
 	ready   []*readWait
 }
 
