@@ -57,8 +57,8 @@ type memory struct {
 const (
 	// headroomFraction of MaxMemory are left to the garbage collector, and
 	// imageBytes to the program itself, its threads and the runtime's own tables.
-	headroomFraction = 8
-	imageBytes       = 20 << 20
+	headroomFraction = 5
+	imageBytes       = 28 << 20
 	// leastDataFraction of MaxMemory are for data, however much the rest takes.
 	leastDataFraction = 4
 	// minMaxMemory is the MaxMemory that a diskless node can keep to.

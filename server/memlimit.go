@@ -68,7 +68,7 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 }
 
 // programMemory is what a process takes beside the memory of the Go runtime.
-const programMemory = 16 << 20
+const programMemory = 28 << 20
 
 // limitToMaxMemory has the collector keep a diskless process within maxmemory, as far as
 // what is live allows.
@@ -87,7 +87,8 @@ func limitToMaxMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 		if bound == 0 {
 			bound = math.MaxInt64
 		}
-		debug.SetMemoryLimit(max(bound-outside, live+live/16+workingMemory/4))
+		// A collection takes its time, while clients go on.
+		debug.SetMemoryLimit(max(bound-bound/16-outside, live+live/16+workingMemory/4))
 		select {
 		case <-ctx.Done():
 			return

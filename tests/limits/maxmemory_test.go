@@ -86,8 +86,8 @@ func TestMaxMemoryFlood(t *testing.T) {
 		value          int
 		over           float64 // of maxmemory
 	}{
-		{"pebble", "allkeys-lru", 500, 1.05},
-		{"pebble", "allkeys-random", 4000, 1.05},
+		{"pebble", "allkeys-lru", 500, 1.1},
+		{"pebble", "allkeys-random", 4000, 1.1},
 		{"badger", "allkeys-lfu", 500, 1.6},
 	} {
 		t.Run(c.engine+" "+c.policy, func(t *testing.T) {
