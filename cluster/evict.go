@@ -153,6 +153,8 @@ func (e *evictor) over(ctx context.Context, m *MaxMemory, data, limit int64) {
 	}
 	mem := &e.n.memory
 	switch {
+	case (m.Policy == keyspace.NoEviction || e.none) && alive > limit:
+		// No compaction can help, however long the one under way takes.
 	case now.Sub(e.idleSince) < patience, mem.compacting.Load():
 		return
 	case m.Policy != keyspace.NoEviction && !e.none && e.allowance < freeAllowance:

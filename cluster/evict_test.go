@@ -42,6 +42,9 @@ func await(t *testing.T, what string, f func() bool) {
 // Data comes down to its limit, in memory and on a disk, with keys left; a bound that
 // is lowered while the node runs is kept too, and one that is taken away evicts no more.
 func TestEvictToTheLimit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes under the race detector, where TestFull does the same on a small scale")
+	}
 	for name, o := range map[string]Options{
 		"pebble in memory": {Diskless: true},
 		"badger in memory": {Diskless: true, Engine: EngineBadger},

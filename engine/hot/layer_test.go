@@ -37,9 +37,10 @@ func layerFactory(bytes, writeBytes int64) enginetest.Factory {
 }
 
 // TestLayer runs the suite of all engines with a layer that writes down and evicts
-// all the time, and with one that hardly does.
+// all the time, and with one that hardly does. None writes one batch of the suite down
+// by itself where that asks for it (Reopen).
 func TestLayer(t *testing.T) {
-	t.Run("Small", func(t *testing.T) { enginetest.Run(t, layerFactory(2<<20, 64<<10)) })
+	t.Run("Small", func(t *testing.T) { enginetest.Run(t, layerFactory(2<<20, 256<<10)) })
 	t.Run("NoCache", func(t *testing.T) { enginetest.Run(t, layerFactory(0, 256<<10)) })
 	t.Run("Large", func(t *testing.T) { enginetest.Run(t, layerFactory(64<<20, 64<<20)) })
 }

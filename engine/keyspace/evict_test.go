@@ -82,7 +82,7 @@ func TestEvictUnused(t *testing.T) {
 					hot++
 				}
 			}
-			if len(gone) != keys/4 || hot > keys/4/20 {
+			if len(gone) != keys/4 || hot > keys/4/10 {
 				t.Fatalf("%d keys went, %d of them in use", len(gone), hot)
 			}
 		})
