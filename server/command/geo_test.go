@@ -78,11 +78,23 @@ func (g generator) unit() string {
 	return g.word("M", "KM", "KM", "FT", "MI", "m", "km")
 }
 
-func (g generator) length() string {
-	if g.IntN(25) == 0 {
-		return pick(g, "-1", "x", "0", "inf", "nan", "1e300", "")
+// extent returns n lengths, and the unit behind them. Lengths that are not mistakes reach
+// half around the earth: of circles beyond, Redis leaves members out at times, the one in
+// the center too.
+func (g generator) extent(n int) (args []string) {
+	unit := g.unit()
+	metres := map[string]float64{"KM": 1000, "km": 1000, "FT": 0.3048, "MI": 1609.34}[unit]
+	if metres == 0 {
+		metres = 1
 	}
-	return strconv.FormatFloat(math.Exp(g.Float64()*18), 'f', g.IntN(4), 64)
+	for range n {
+		if g.IntN(25) == 0 {
+			args = append(args, pick(g, "-1", "x", "0", "nan", ""))
+			continue
+		}
+		args = append(args, strconv.FormatFloat(math.Exp(g.Float64()*math.Log(2e7/metres)), 'f', g.IntN(4), 64))
+	}
+	return append(args, unit)
 }
 
 func (g generator) geoOptions(most int, store bool) []string {
@@ -98,7 +110,7 @@ func (g generator) geoCommand() []string {
 	search := func(prefix ...string) []string {
 		parts := [][]string{
 			pick(g, append([]string{"FROMLONLAT"}, at()...), []string{"FROMMEMBER", g.field()}),
-			pick(g, []string{"BYRADIUS", g.length(), g.unit()}, []string{"BYBOX", g.length(), g.length(), g.unit()}),
+			pick(g, append([]string{"BYRADIUS"}, g.extent(1)...), append([]string{"BYBOX"}, g.extent(2)...)),
 			g.geoOptions(2, false),
 		}
 		if g.IntN(12) == 0 {
@@ -123,11 +135,11 @@ func (g generator) geoCommand() []string {
 		args := []string{"geodist", g.key(), g.field(), g.field(), g.unit(), "x"}
 		return args[:pick(g, 4, 4, 5, 5, 6)]
 	case 6:
-		return append(append(append([]string{"georadius", g.key()}, at()...), g.length(), g.unit()), g.geoOptions(2, true)...)
+		return append(append(append([]string{"georadius", g.key()}, at()...), g.extent(1)...), g.geoOptions(2, true)...)
 	case 7:
-		return append(append(append([]string{"georadius_ro", g.key()}, at()...), g.length(), g.unit()), g.geoOptions(2, g.IntN(10) == 0)...)
+		return append(append(append([]string{"georadius_ro", g.key()}, at()...), g.extent(1)...), g.geoOptions(2, g.IntN(10) == 0)...)
 	case 8:
-		return append([]string{pick(g, "georadiusbymember", "georadiusbymember_ro"), g.key(), g.field(), g.length(), g.unit()}, g.geoOptions(2, true)...)
+		return append(append([]string{pick(g, "georadiusbymember", "georadiusbymember_ro"), g.key(), g.field()}, g.extent(1)...), g.geoOptions(2, true)...)
 	case 9, 10:
 		return search("geosearch", g.key())
 	case 11:
