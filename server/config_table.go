@@ -83,7 +83,7 @@ func dkvParams() []*param {
 			doc: "When an acknowledged write is on disk: always (before the reply), everysec (within a second), no (when the system likes)."},
 		{name: "hot-cache-size", kind: kindMemory, def: fmt.Sprint(defHotCacheSize), flags: imm, group: groupStorage,
 			doc: "Memory for the table of records that were written or read lately; it is taken as they come. 0: no table."},
-		{name: "hot-write-buffer-size", kind: kindMemory, def: "67108864", max: 4 << 30, flags: imm, group: groupStorage,
+		{name: "hot-write-buffer-size", kind: kindMemory, def: "0", max: 4 << 30, flags: imm, group: groupStorage,
 			doc: "Memory for writes that the engine gets later, in sorted batches: the log has them already. A restart replays up to this much more. 0: the engine gets each batch at once."},
 		{name: "block-cache-size", kind: kindMemory, def: "0", flags: imm, group: groupStorage,
 			doc: "Memory for blocks of table files that were read. 0: 32mb on a machine with up to 4gb of memory, otherwise 64mb."},
