@@ -61,7 +61,8 @@ type Node struct {
 		// one that could.
 		failed map[snapshotWay]int
 	}
-	ctx     context.Context // ends when the node closes
+	workers []*consensus.Worker // that drive the shards' groups, never changed
+	ctx     context.Context     // ends when the node closes
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
@@ -100,6 +101,7 @@ func Open(o Options) (_ *Node, err error) {
 		welcomes:  make(chan welcomeRequest),
 		sending:   make(chan struct{}, maxSnapshotsSent),
 	}
+	n.workers = newWorkers()
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.setDown("The node is being opened")
 	n.source = n.newSource()
@@ -248,6 +250,7 @@ func (n *Node) openShard(s *openShard) error {
 		Engine:        s.store.Engine(),
 		Log:           n.log.Shard(s.id),
 		Transport:     out,
+		Worker:        n.workers[int(s.id)%len(n.workers)],
 		Store:         s.store,
 		TickInterval:  n.o.TickInterval,
 		ElectionTicks: n.o.ElectionTicks,

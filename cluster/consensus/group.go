@@ -21,25 +21,28 @@ import (
 const (
 	proposalQueue = 16
 	reportQueue   = 64
+	controlQueue  = 16
 	inboxMessages = 4096
 	inboxBytes    = 64 << 20
-	// burst is how many messages are taken before raft is asked what to do.
-	burst = 64
 	// spaceRetry is the pause between two tries to write to a full disk.
 	spaceRetry = 100 * time.Millisecond
 )
 
-// Group is one member of one Raft group: a core and the goroutine that owns it.
+// Group is one member of one Raft group: a core, and what waits for the goroutine
+// that drives it. That is a worker's, or one of its own while away is set.
 type Group struct {
-	o Options
-	c *core // belongs to the goroutine
+	o    Options
+	c    *core // belongs to the goroutine
+	w    *Worker
+	away atomic.Bool
+	over bool // has ended; belongs to the goroutine
 
 	proposals chan *Proposal
 	inbox     chan *pb.Message
 	queued    atomic.Int64 // bytes of entries in inbox
 	dropped   atomic.Uint64
 	readKick  chan struct{}
-	ctl       chan func(*core) error
+	ctl       chan *command
 	reports   chan func(*core)
 	stop      chan struct{}
 	stopOnce  sync.Once
@@ -86,7 +89,7 @@ func Start(o Options) (*Group, error) {
 		proposals: make(chan *Proposal, proposalQueue),
 		inbox:     make(chan *pb.Message, inboxMessages),
 		readKick:  make(chan struct{}, 1),
-		ctl:       make(chan func(*core) error),
+		ctl:       make(chan *command, controlQueue),
 		reports:   make(chan func(*core), reportQueue),
 		stop:      make(chan struct{}),
 		done:      make(chan struct{}),
@@ -99,7 +102,10 @@ func Start(o Options) (*Group, error) {
 			return nil, fmt.Errorf("consensus: campaign: %w", err)
 		}
 	}
-	go g.run()
+	if g.w = o.Worker; g.w == nil {
+		g.w = NewWorker()
+	}
+	g.w.add(g)
 	return g, nil
 }
 
@@ -108,6 +114,7 @@ func (g *Group) Propose(p *Proposal) {
 	p.done = make(chan error, 1)
 	select {
 	case g.proposals <- p:
+		g.Wake()
 	case <-g.done:
 		p.finish(ErrStopped)
 		return
@@ -124,6 +131,12 @@ func (g *Group) Propose(p *Proposal) {
 // Step hands the group a message of a peer, which must not be changed any more.
 // false: too many wait, it was dropped.
 func (g *Group) Step(m *pb.Message) bool {
+	defer g.Wake()
+	return g.Offer(m)
+}
+
+// Offer is Step without Wake, which must follow when there are no more.
+func (g *Group) Offer(m *pb.Message) bool {
 	g.answerBusy(m)
 	n := entryBytes(m.GetEntries())
 	if n > 0 && g.queued.Load() > inboxBytes {
@@ -140,6 +153,9 @@ func (g *Group) Step(m *pb.Message) bool {
 		return false
 	}
 }
+
+// Wake has the group look at what it was offered.
+func (g *Group) Wake() { g.w.Wake() }
 
 // Install steps the MsgSnap of a raft snapshot that has been received, and returns
 // when the group is through with it: it has switched to it, or did not want it.
@@ -192,6 +208,16 @@ var errChanged = errors.New("consensus: the group has changed")
 
 // barrier is ReadBarrier that can be ended by changed.
 func (g *Group) barrier(ctx context.Context, changed <-chan struct{}) error {
+	w := g.askRead()
+	if w == nil {
+		return nil
+	}
+	g.Wake()
+	return w.wait(ctx, changed)
+}
+
+// askRead queues a read; nil: it needs no barrier. Wake must follow.
+func (g *Group) askRead() *readWait {
 	if g.fast.Load() || g.o.Lease && g.LeaseValid() {
 		return nil
 	}
@@ -199,17 +225,7 @@ func (g *Group) barrier(ctx context.Context, changed <-chan struct{}) error {
 	if g.c.reads.add(w) {
 		kick(g.readKick)
 	}
-	select {
-	case err := <-w.done:
-		readWaits.Put(w)
-		return err
-	case <-ctx.Done():
-		w.gone.Store(true) // it is left to the group
-		return ctx.Err()
-	case <-changed:
-		w.gone.Store(true)
-		return errChanged
-	}
+	return w
 }
 
 // Alone says whether this node is the only member, and leads: there is nobody to ask
@@ -220,16 +236,38 @@ func (g *Group) Alone() bool { return g.fast.Load() }
 // now is all that was ever acknowledged.
 func (g *Group) LeaseValid() bool { return g.c.lease.valid(g.o.Now()) }
 
-// do runs f on the group's goroutine.
+// command is a function for the group's goroutine.
+type command struct {
+	f     func(*core) error
+	taken chan struct{}
+	// claimed decides whether f runs or its caller has gone.
+	claimed atomic.Bool
+}
+
+// do runs f on the group's goroutine. An error means that it never runs.
 func (g *Group) do(ctx context.Context, f func(*core) error) error {
+	cmd := &command{f: f, taken: make(chan struct{})}
 	select {
-	case g.ctl <- f:
-		return nil
+	case g.ctl <- cmd:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-g.done:
 		return ErrStopped
 	}
+	g.Wake()
+	var err error
+	select {
+	case <-cmd.taken:
+		return nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-g.done:
+		err = ErrStopped
+	}
+	if cmd.claimed.CompareAndSwap(false, true) {
+		return err
+	}
+	return nil
 }
 
 // ChangeMembership proposes a change and returns when it is applied here.
@@ -305,6 +343,7 @@ func (g *Group) ReportSnapshot(id NodeID, ok bool) {
 	}
 	select {
 	case g.reports <- func(c *core) { c.rn.ReportSnapshot(uint64(id), status) }:
+		g.Wake()
 	case <-g.done:
 	}
 }
@@ -313,6 +352,7 @@ func (g *Group) ReportSnapshot(id NodeID, ok bool) {
 func (g *Group) report(f func(*core)) {
 	select {
 	case g.reports <- f:
+		g.Wake()
 	default:
 	}
 }
@@ -338,19 +378,19 @@ func (g *Group) Done() <-chan struct{} { return g.done }
 // Err is what stopped the group. Only valid after Done.
 func (g *Group) Err() error { return g.err }
 
-// Stop ends the group and waits for its goroutine.
+// Stop ends the group, and waits until what it is doing is done.
 func (g *Group) Stop() {
 	g.stopOnce.Do(func() { close(g.stop) })
+	g.Wake()
 	<-g.done
 }
 
-func (g *Group) run() {
-	ticker := time.NewTicker(g.o.TickInterval)
-	defer ticker.Stop()
-	err := g.loop(ticker.C)
+// end is the group's last act; err says why, nil: Stop.
+func (g *Group) end(err error) {
 	if errors.Is(err, ErrStopped) || errors.Is(err, engine.ErrNoSpace) && g.stopping() {
 		err = nil // it waited for space, and the next start goes on from there
 	}
+	g.over = true
 	g.err = err
 	g.fast.Store(false)
 	g.c.lease.drop()
@@ -383,47 +423,6 @@ func (g *Group) drain() {
 			return
 		}
 	}
-}
-
-func (g *Group) loop(ticks <-chan time.Time) (err error) {
-	for err == nil {
-		if err = g.c.settle(); err != nil {
-			break
-		}
-		g.publish()
-		select {
-		case <-g.stop:
-			return nil
-		case <-ticks:
-			g.c.tick()
-		case m := <-g.inbox:
-			g.step(m)
-		case <-g.readKick:
-			g.c.startRead()
-		case f := <-g.ctl:
-			err = f(g.c)
-		case f := <-g.reports:
-			f(g.c)
-		case p := <-g.proposals:
-			err = g.c.propose(p)
-		}
-	}
-	return err
-}
-
-// step takes a message, and those that wait behind it.
-func (g *Group) step(m *pb.Message) {
-	for range burst {
-		g.queued.Add(-entryBytes(m.GetEntries()))
-		g.c.step(m)
-		select {
-		case m = <-g.inbox:
-		default:
-			return
-		}
-	}
-	g.queued.Add(-entryBytes(m.GetEntries()))
-	g.c.step(m)
 }
 
 // pause waits for space on the disk.
