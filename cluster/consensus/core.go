@@ -362,7 +362,10 @@ func (c *core) sort(rd raft.Ready) {
 			if !c.spared(m, spare) {
 				c.out = append(c.out, m)
 			}
-		case pb.MsgHeartbeat, pb.MsgSnap, pb.MsgReadIndex, pb.MsgReadIndexResp:
+		case pb.MsgReadIndex:
+			m.LogTerm = new(uint64(c.term)) // which raft leaves open; see core.confirms
+			c.out = append(c.out, m)
+		case pb.MsgHeartbeat, pb.MsgSnap, pb.MsgReadIndexResp:
 			c.out = append(c.out, m)
 		default:
 			c.late = append(c.late, m)

@@ -31,7 +31,8 @@
 //     loses its office waits for the fate of what is in its log, for two election
 //     timeouts, before it says ErrUncertain.
 //   - A read is served by a read index request that was made after it came, and a
-//     request's context is never used twice.
+//     request's context is never used twice. A leader answers when a majority was in
+//     its term after that: by their heartbeats, or by the request itself.
 //   - A failed append is fatal: the group stops and never acknowledges again. A
 //     full disk is not: the member waits, and is like one that is cut off.
 //

@@ -148,6 +148,10 @@ func (c *core) readFor(m *pb.Message) {
 		c.answerRead(w, uint64(c.applied)) // which is all that is committed, see valid
 		return
 	}
+	if c.confirms(m) {
+		c.answerRead(w, c.rn.BasicStatus().GetCommit())
+		return
+	}
 	q := &c.reads
 	q.mu.Lock()
 	// A member has one request at a time: an earlier one was given up.
@@ -155,6 +159,31 @@ func (c *core) readFor(m *pb.Message) {
 	q.mu.next = append(q.mu.next, w)
 	q.mu.Unlock()
 	c.startRead()
+}
+
+// confirms says whether a member's read index request itself confirms that this node
+// leads, so that nobody need be asked: the member was in this term when it sent the
+// request (see core.sort), so after its reads came, and is a majority together with
+// this node. Had another leader committed something before those reads, a majority
+// would have been in a later term by then: this node, or the member.
+//
+// With leases it is not enough, since a round renews them.
+func (c *core) confirms(m *pb.Message) bool {
+	if c.o.Lease || !c.ready || raftlog.Term(m.GetLogTerm()) != c.term {
+		return false
+	}
+	for _, voters := range [][]uint64{c.conf.GetVoters(), c.conf.GetVotersOutgoing()} {
+		n := 0
+		for _, v := range voters {
+			if v == uint64(c.o.ID) || v == m.GetFrom() {
+				n++
+			}
+		}
+		if len(voters) > 0 && n <= len(voters)/2 {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *core) answerRead(w *readWait, index uint64) {
