@@ -26,7 +26,6 @@ const (
 	mutantSameSeed               // read index contexts repeat
 	mutantNoReset                // the log does not follow a raft snapshot
 	mutantLateSnapshot           // a raft snapshot has more than its index says
-	mutantAnyTerm                // a member's read confirms a leader of any term
 	mutantSlowClock              // leases last three times as long as members keep to them
 )
 

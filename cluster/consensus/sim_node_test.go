@@ -350,9 +350,6 @@ func (n *simNode) stepWaiting() {
 		k++
 	}
 	for _, m := range n.inbox[:k] {
-		if n.w.mutant == mutantAnyTerm && m.GetType() == pb.MsgReadIndex {
-			m.LogTerm = new(uint64(n.core.term))
-		}
 		n.core.step(m)
 	}
 	n.inbox = n.inbox[k:]

@@ -175,7 +175,6 @@ var simMutants = []struct {
 	{mutantSameSeed, "read index contexts repeat", 40},
 	{mutantNoReset, "log not reset", 40},
 	{mutantLateSnapshot, "raft snapshot later than its index", 40},
-	{mutantAnyTerm, "a read confirms a leader of another term", 2000},
 	{mutantSlowClock, "leases by a slow clock", 400},
 }
 
