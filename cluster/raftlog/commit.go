@@ -76,12 +76,18 @@ func (l *Log) do(r *request, behind ...*request) error {
 
 	l.lead(batch)
 
+	// Once its caller is told, a request and those behind it are the caller's again.
 	for i, other := range batch {
-		if other != r && !other.behind {
+		if other == r || other.behind {
+			batch[i] = nil
+		}
+	}
+	for i, other := range batch {
+		if other != nil {
 			other.done = true
 			other.wake <- struct{}{}
+			batch[i] = nil
 		}
-		batch[i] = nil
 	}
 	err := r.err
 	l.mu.Lock()
