@@ -67,7 +67,8 @@ type Node struct {
 		// one that could.
 		failed map[snapshotWay]int
 	}
-	ctx     context.Context // ends when the node closes
+	workers []*consensus.Worker // that drive the shards' groups, never changed
+	ctx     context.Context     // ends when the node closes
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
@@ -107,6 +108,7 @@ func Open(o Options) (_ *Node, err error) {
 		sending:   make(chan struct{}, maxSnapshotsSent),
 		files:     o.files,
 	}
+	n.workers = newWorkers()
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.memory.changed = make(chan struct{}, 1)
 	n.SetMaxMemory(o.MaxMemory)
@@ -259,6 +261,7 @@ func (n *Node) openShard(s *openShard) error {
 		Engine:        s.store.Engine(),
 		Log:           n.log.Shard(s.id),
 		Transport:     out,
+		Worker:        n.workers[int(s.id)%len(n.workers)],
 		Store:         s.store,
 		TickInterval:  n.o.TickInterval,
 		ElectionTicks: n.o.ElectionTicks,

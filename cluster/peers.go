@@ -49,16 +49,24 @@ type peerHandler struct{ n *Node }
 var _ transport.Handler = (*peerHandler)(nil)
 
 // Messages implements transport.Handler.
-func (h *peerHandler) Messages(from consensus.NodeID, id raftlog.ShardID, msgs []*pb.Message) {
-	s := h.n.Shard(id)
-	if s == nil {
-		return
+func (h *peerHandler) Messages(from consensus.NodeID, list []transport.Delivery) {
+	for _, d := range list {
+		s := h.n.Shard(d.Shard)
+		if s == nil {
+			continue
+		}
+		g := s.Group()
+		for _, m := range d.Messages {
+			// A raft snapshot comes by Snapshot, with its data.
+			if m.GetFrom() == uint64(from) && m.GetType() != pb.MsgSnap {
+				g.Offer(m)
+			}
+		}
 	}
-	g := s.Group()
-	for _, m := range msgs {
-		// A raft snapshot comes by Snapshot, with its data.
-		if m.GetFrom() == uint64(from) && m.GetType() != pb.MsgSnap {
-			g.Step(m)
+	// Only now: groups of one worker then share a round.
+	for _, d := range list {
+		if s := h.n.Shard(d.Shard); s != nil {
+			s.Group().Wake()
 		}
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"dkv/cluster/raftlog"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -300,7 +298,9 @@ func (l *loop) conclude() {
 		c.enqueueAll()
 	}
 	l.goOn()
-	k.fresh = l.srv.barriers(needs)
+	if needs != 0 {
+		k.fresh = l.srv.node.Barriers(l.srv.work, needs)
+	}
 	k.run()
 }
 
@@ -348,30 +348,6 @@ func (c *Conn) enqueueAll() {
 		}
 		r.enqueue()
 	}
-}
-
-// barriers waits for the read barriers of a set of shards. It returns those that
-// can be read now: a read of another one will find out why it cannot.
-func (s *Server) barriers(needs uint64) (fresh uint64) {
-	var waiting sync.WaitGroup
-	var passed atomic.Uint64
-	for id := raftlog.ShardID(0); needs>>id != 0; id++ {
-		if needs>>id&1 == 0 {
-			continue
-		}
-		pass := func() {
-			if s.node.Barrier(s.work, id) == nil {
-				passed.Or(1 << id)
-			}
-		}
-		if needs>>id == 1 {
-			pass() // the last one needs no goroutine
-			break
-		}
-		waiting.Go(pass)
-	}
-	waiting.Wait()
-	return passed.Load()
 }
 
 // wakeSock makes a connection look up from waiting for its client.

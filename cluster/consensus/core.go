@@ -68,6 +68,8 @@ type core struct {
 	// out and late are reused: messages that may go before an append, and those
 	// that promise what it writes.
 	out, late []*pb.Message
+	// rd is what raft has asked for, between begin and conclude.
+	rd raft.Ready
 
 	counters Counters
 }
@@ -275,51 +277,6 @@ func (c *core) settle() error {
 	return nil
 }
 
-// handleReady does what raft asks for, in its order: what was received as a raft
-// snapshot, then persist, send, apply. A leader's entries leave before its own
-// write of them: a majority of writes counts, whoever's they are.
-func (c *core) handleReady() error {
-	c.beginHeavy(c.unapplied)
-	defer c.heavy.end()
-	rd := c.rn.Ready()
-	c.beginHeavy(entryBytes(rd.Entries))
-	c.observe(rd)
-	if !raft.IsEmptyHardState(rd.HardState) {
-		// Before others are told of it.
-		c.lease.committed.Store(rd.HardState.GetCommit())
-	}
-	c.sort(rd)
-	if len(c.out) > 0 {
-		c.o.Transport.Send(c.out)
-	}
-	if !raft.IsEmptySnap(rd.Snapshot) {
-		if err := c.restore(rd.Snapshot); err != nil {
-			return err
-		}
-	}
-	if len(rd.Entries) > 0 || !raft.IsEmptyHardState(rd.HardState) {
-		if err := c.append(rd); err != nil {
-			return fmt.Errorf("consensus: append: %w", err)
-		}
-	}
-	if len(c.late) > 0 {
-		c.o.Transport.Send(c.late)
-	}
-	if changesMembers(rd.CommittedEntries) {
-		if err := c.persistCommit(); err != nil {
-			return err
-		}
-	}
-	for _, e := range rd.CommittedEntries {
-		if err := c.apply(e); err != nil {
-			return err
-		}
-	}
-	c.confirmReads(rd.ReadStates)
-	c.rn.Advance(rd)
-	return nil
-}
-
 func (c *core) beginHeavy(bytes int64) {
 	c.heavy.begin(bytes, time.Duration(c.o.HeartbeatTicks)*c.o.TickInterval, c.beat)
 }
@@ -340,7 +297,10 @@ func (c *core) sort(rd raft.Ready) {
 		case pb.MsgHeartbeat:
 			c.reads.beat = m.GetContext()
 			c.out = append(c.out, m)
-		case pb.MsgSnap, pb.MsgReadIndex, pb.MsgReadIndexResp:
+		case pb.MsgReadIndex:
+			c.stamp(m)
+			c.out = append(c.out, m)
+		case pb.MsgSnap, pb.MsgReadIndexResp:
 			c.out = append(c.out, m)
 		default:
 			c.late = append(c.late, m)
@@ -381,41 +341,6 @@ func (c *core) append(rd raft.Ready) error {
 	}
 }
 
-func changesMembers(entries []*pb.Entry) bool {
-	for _, e := range entries {
-		if e.GetType() != pb.EntryNormal {
-			return true
-		}
-	}
-	return false
-}
-
-// persistCommit makes durable that what is committed is committed. Usually that
-// need not be: a majority tells it again. But the old majority may be gone for good
-// after a change of the membership. Where one of two members was removed and its
-// process ended, the other one must know that, also after a crash.
-func (c *core) persistCommit() error {
-	hs := c.rn.BasicStatus().HardState
-	if err := c.append(raft.Ready{HardState: hs, MustSync: true}); err != nil {
-		return fmt.Errorf("consensus: persist the commit index: %w", err)
-	}
-	return nil
-}
-
-// restore switches to a raft snapshot.
-func (c *core) restore(snap *pb.Snapshot) error {
-	md := snap.GetMetadata()
-	if err := c.o.StateMachine.Restore(snap); err != nil {
-		return fmt.Errorf("consensus: restore at %d: %w", md.GetIndex(), err)
-	}
-	c.applied, c.unapplied = raftlog.Index(md.GetIndex()), 0
-	c.conf = raftConfState(md.GetConfState())
-	// Whether they are in the snapshot cannot be seen.
-	c.pending.failUpTo(c.applied, ErrUncertain)
-	c.reads.applied(c.applied)
-	return nil
-}
-
 // observe follows changes of term and role.
 func (c *core) observe(rd raft.Ready) {
 	if !raft.IsEmptyHardState(rd.HardState) {
@@ -442,68 +367,4 @@ func (c *core) observe(rd raft.Ready) {
 		c.o.StateMachine.Following(lead)
 	}
 	c.leading, c.ready, c.leaving = leading, false, 0
-}
-
-func (c *core) apply(e *pb.Entry) error {
-	index, term := raftlog.Index(e.GetIndex()), raftlog.Term(e.GetTerm())
-	if index != c.applied+1 {
-		panic(fmt.Sprintf("consensus: invariant: entry %d applied after %d", index, c.applied))
-	}
-	own := c.pending.take(index, term)
-	var err error
-	if e.GetType() != pb.EntryNormal {
-		err = c.applyConf(index, term, e)
-	} else {
-		err = c.o.StateMachine.Apply(index, term, e.GetData(), own)
-	}
-	if err != nil {
-		if own != nil {
-			own.finish(ErrUncertain)
-		}
-		return fmt.Errorf("consensus: apply entry %d: %w", index, err)
-	}
-	c.applied = index
-	c.unapplied = max(c.unapplied-int64(len(e.GetData())), 0)
-	c.lease.applied.Store(uint64(index))
-	if own != nil {
-		own.finish(own.result(e))
-	}
-	if c.leaving <= index {
-		c.leaving = 0
-	}
-	if c.leading && !c.ready && term == c.term {
-		c.ready = true
-		c.o.StateMachine.Leading(term)
-	}
-	c.reads.applied(index)
-	return nil
-}
-
-// result tells a membership change that raft replaced by an empty entry, because
-// another one was under way, from one that was made.
-func (p *Proposal) result(e *pb.Entry) error {
-	if _, ok := p.Context.(*pb.ConfChangeV2); ok && e.GetType() == pb.EntryNormal {
-		return ErrMembershipPending
-	}
-	return nil
-}
-
-// applyConf changes the membership.
-func (c *core) applyConf(index raftlog.Index, term raftlog.Term, e *pb.Entry) error {
-	var change pb.ConfChangeI
-	if e.GetType() == pb.EntryConfChange {
-		cc := &pb.ConfChange{}
-		if err := unmarshal(e.GetData(), cc); err != nil {
-			return err
-		}
-		change = cc
-	} else {
-		cc := &pb.ConfChangeV2{}
-		if err := unmarshal(e.GetData(), cc); err != nil {
-			return err
-		}
-		change = cc
-	}
-	c.conf = c.rn.ApplyConfChange(change)
-	return c.o.StateMachine.ApplyConf(index, term, c.conf)
 }

@@ -1,10 +1,12 @@
 // Package consensus drives one Raft group on go.etcd.io/raft/v3.
 //
-// A Group owns a raft.RawNode and one goroutine, the only one that touches it.
-// Proposals, messages of peers, reads and ticks come in over channels; after each
-// the loop does what raft asks for: it hands messages to the Transport, writes to
-// the group's log (which syncs as its fsync mode says) and applies what is
-// committed to the StateMachine.
+// A Group owns a raft.RawNode, which one goroutine at a time touches: that of the
+// Worker, which drives several groups, or one of the group's own while it does
+// something that takes long. Proposals, messages of peers, reads and ticks come in
+// over channels; in each of its rounds the worker takes what has come and does what
+// raft asks for: it hands messages to the Transport, writes to the groups' logs
+// (which sync once, as their fsync mode says) and applies what is committed to the
+// StateMachines.
 //
 //	g, err := consensus.Start(consensus.Options{ID: 1, Log: log.Shard(0), ...})
 //	p := &consensus.Proposal{Term: term, Data: batch}
@@ -29,7 +31,8 @@
 //     loses its office waits for the fate of what is in its log, for two election
 //     timeouts, before it says ErrUncertain.
 //   - A read is served by a read index request that was made after it came, and a
-//     request's context is never used twice.
+//     request's context is never used twice. A leader answers when a majority was in
+//     its term after that: by their heartbeats, or by the request itself.
 //   - A failed append is fatal: the group stops and never acknowledges again. A
 //     full disk is not: the member waits, and is like one that is cut off.
 //

@@ -13,7 +13,6 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 )
 
 // Bounds of a group's queues. At the bound of the inbox messages are dropped,
@@ -21,25 +20,28 @@ import (
 const (
 	proposalQueue = 16
 	reportQueue   = 64
+	controlQueue  = 16
 	inboxMessages = 4096
 	inboxBytes    = 64 << 20
-	// burst is how many messages are taken before raft is asked what to do.
-	burst = 64
 	// spaceRetry is the pause between two tries to write to a full disk.
 	spaceRetry = 100 * time.Millisecond
 )
 
-// Group is one member of one Raft group: a core and the goroutine that owns it.
+// Group is one member of one Raft group: a core, and what waits for the goroutine
+// that drives it. That is a worker's, or one of its own while away is set.
 type Group struct {
-	o Options
-	c *core // belongs to the goroutine
+	o    Options
+	c    *core // belongs to the goroutine
+	w    *Worker
+	away atomic.Bool
+	over bool // has ended; belongs to the goroutine
 
 	proposals chan *Proposal
 	inbox     chan *pb.Message
 	queued    atomic.Int64 // bytes of entries in inbox
 	dropped   atomic.Uint64
 	readKick  chan struct{}
-	ctl       chan func(*core) error
+	ctl       chan *command
 	reports   chan func(*core)
 	stop      chan struct{}
 	stopOnce  sync.Once
@@ -52,22 +54,6 @@ type Group struct {
 		sync.Mutex
 		c chan struct{}
 	}
-}
-
-// Status is a moment's view of a group.
-type Status struct {
-	ID      NodeID
-	Leader  NodeID // zero when unknown
-	Term    raftlog.Term
-	Commit  raftlog.Index
-	Applied raftlog.Index
-	Leading bool // leads, and has applied an entry of its term
-	// Voters and Learners are the members as of Applied, in ascending order. The
-	// slices are shared.
-	Voters, Learners []NodeID
-	Counters         Counters
-	Inbox            int    // messages that wait
-	Dropped          uint64 // messages dropped because too many waited
 }
 
 // Start opens a group on its log. A group whose only voter is this node
@@ -86,7 +72,7 @@ func Start(o Options) (*Group, error) {
 		proposals: make(chan *Proposal, proposalQueue),
 		inbox:     make(chan *pb.Message, inboxMessages),
 		readKick:  make(chan struct{}, 1),
-		ctl:       make(chan func(*core) error),
+		ctl:       make(chan *command, controlQueue),
 		reports:   make(chan func(*core), reportQueue),
 		stop:      make(chan struct{}),
 		done:      make(chan struct{}),
@@ -99,7 +85,10 @@ func Start(o Options) (*Group, error) {
 			return nil, fmt.Errorf("consensus: campaign: %w", err)
 		}
 	}
-	go g.run()
+	if g.w = o.Worker; g.w == nil {
+		g.w = NewWorker()
+	}
+	g.w.add(g)
 	return g, nil
 }
 
@@ -108,6 +97,7 @@ func (g *Group) Propose(p *Proposal) {
 	p.done = make(chan error, 1)
 	select {
 	case g.proposals <- p:
+		g.Wake()
 	case <-g.done:
 		p.finish(ErrStopped)
 		return
@@ -124,6 +114,12 @@ func (g *Group) Propose(p *Proposal) {
 // Step hands the group a message of a peer, which must not be changed any more.
 // false: too many wait, it was dropped.
 func (g *Group) Step(m *pb.Message) bool {
+	defer g.Wake()
+	return g.Offer(m)
+}
+
+// Offer is Step without Wake, which must follow when there are no more.
+func (g *Group) Offer(m *pb.Message) bool {
 	g.answerBusy(m)
 	n := entryBytes(m.GetEntries())
 	if n > 0 && g.queued.Load() > inboxBytes {
@@ -140,6 +136,9 @@ func (g *Group) Step(m *pb.Message) bool {
 		return false
 	}
 }
+
+// Wake has the group look at what it was offered.
+func (g *Group) Wake() { g.w.Wake() }
 
 // Install steps the MsgSnap of a raft snapshot that has been received, and returns
 // when the group is through with it: it has switched to it, or did not want it.
@@ -192,6 +191,16 @@ var errChanged = errors.New("consensus: the group has changed")
 
 // barrier is ReadBarrier that can be ended by changed.
 func (g *Group) barrier(ctx context.Context, changed <-chan struct{}) error {
+	w := g.askRead()
+	if w == nil {
+		return nil
+	}
+	g.Wake()
+	return w.wait(ctx, changed)
+}
+
+// askRead queues a read; nil: it needs no barrier. Wake must follow.
+func (g *Group) askRead() *readWait {
 	if g.fast.Load() || g.o.Lease && g.LeaseValid() {
 		return nil
 	}
@@ -199,17 +208,7 @@ func (g *Group) barrier(ctx context.Context, changed <-chan struct{}) error {
 	if g.c.reads.add(w) {
 		kick(g.readKick)
 	}
-	select {
-	case err := <-w.done:
-		readWaits.Put(w)
-		return err
-	case <-ctx.Done():
-		w.gone.Store(true) // it is left to the group
-		return ctx.Err()
-	case <-changed:
-		w.gone.Store(true)
-		return errChanged
-	}
+	return w
 }
 
 // Alone says whether this node is the only member, and leads: there is nobody to ask
@@ -219,18 +218,6 @@ func (g *Group) Alone() bool { return g.fast.Load() }
 // LeaseValid says whether this node leads and no other can: what is applied here
 // now is all that was ever acknowledged.
 func (g *Group) LeaseValid() bool { return g.c.lease.valid(g.o.Now()) }
-
-// do runs f on the group's goroutine.
-func (g *Group) do(ctx context.Context, f func(*core) error) error {
-	select {
-	case g.ctl <- f:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-g.done:
-		return ErrStopped
-	}
-}
 
 // ChangeMembership proposes a change and returns when it is applied here.
 // Errors: ErrNotLeader, ErrMembershipPending (nothing happened), ErrUncertain,
@@ -305,6 +292,7 @@ func (g *Group) ReportSnapshot(id NodeID, ok bool) {
 	}
 	select {
 	case g.reports <- func(c *core) { c.rn.ReportSnapshot(uint64(id), status) }:
+		g.Wake()
 	case <-g.done:
 	}
 }
@@ -313,23 +301,9 @@ func (g *Group) ReportSnapshot(id NodeID, ok bool) {
 func (g *Group) report(f func(*core)) {
 	select {
 	case g.reports <- f:
+		g.Wake()
 	default:
 	}
-}
-
-// Status returns the latest published view.
-func (g *Group) Status() Status {
-	st := *g.status.Load()
-	st.Inbox, st.Dropped = len(g.inbox), g.dropped.Load()
-	return st
-}
-
-// LeaderChanged returns a channel that is closed when Status.Leader, Leading or
-// the members next change.
-func (g *Group) LeaderChanged() <-chan struct{} {
-	g.changed.Lock()
-	defer g.changed.Unlock()
-	return g.changed.c
 }
 
 // Done is closed when the group has stopped; Err then says why (nil: Stop).
@@ -338,19 +312,19 @@ func (g *Group) Done() <-chan struct{} { return g.done }
 // Err is what stopped the group. Only valid after Done.
 func (g *Group) Err() error { return g.err }
 
-// Stop ends the group and waits for its goroutine.
+// Stop ends the group, and waits until what it is doing is done.
 func (g *Group) Stop() {
 	g.stopOnce.Do(func() { close(g.stop) })
+	g.Wake()
 	<-g.done
 }
 
-func (g *Group) run() {
-	ticker := time.NewTicker(g.o.TickInterval)
-	defer ticker.Stop()
-	err := g.loop(ticker.C)
+// end is the group's last act; err says why, nil: Stop.
+func (g *Group) end(err error) {
 	if errors.Is(err, ErrStopped) || errors.Is(err, engine.ErrNoSpace) && g.stopping() {
 		err = nil // it waited for space, and the next start goes on from there
 	}
+	g.over = true
 	g.err = err
 	g.fast.Store(false)
 	g.c.lease.drop()
@@ -385,47 +359,6 @@ func (g *Group) drain() {
 	}
 }
 
-func (g *Group) loop(ticks <-chan time.Time) (err error) {
-	for err == nil {
-		if err = g.c.settle(); err != nil {
-			break
-		}
-		g.publish()
-		select {
-		case <-g.stop:
-			return nil
-		case <-ticks:
-			g.c.tick()
-		case m := <-g.inbox:
-			g.step(m)
-		case <-g.readKick:
-			g.c.startRead()
-		case f := <-g.ctl:
-			err = f(g.c)
-		case f := <-g.reports:
-			f(g.c)
-		case p := <-g.proposals:
-			err = g.c.propose(p)
-		}
-	}
-	return err
-}
-
-// step takes a message, and those that wait behind it.
-func (g *Group) step(m *pb.Message) {
-	for range burst {
-		g.queued.Add(-entryBytes(m.GetEntries()))
-		g.c.step(m)
-		select {
-		case m = <-g.inbox:
-		default:
-			return
-		}
-	}
-	g.queued.Add(-entryBytes(m.GetEntries()))
-	g.c.step(m)
-}
-
 // pause waits for space on the disk.
 func (g *Group) pause() bool {
 	select {
@@ -434,48 +367,6 @@ func (g *Group) pause() bool {
 	case <-time.After(spaceRetry):
 		return true
 	}
-}
-
-// publish makes Status show what has changed.
-func (g *Group) publish() {
-	c := g.c
-	b := c.rn.BasicStatus()
-	old := g.status.Load()
-	leader, sameMembers := NodeID(b.Lead), old != nil && c.published == c.conf
-	if sameMembers && old.Leader == leader && old.Leading == c.ready && old.Applied == c.applied &&
-		uint64(old.Commit) == b.GetCommit() && uint64(old.Term) == b.GetTerm() && old.Counters == c.counters {
-		return
-	}
-	st := &Status{
-		ID:       g.o.ID,
-		Leader:   leader,
-		Term:     raftlog.Term(b.GetTerm()),
-		Commit:   raftlog.Index(b.GetCommit()),
-		Applied:  c.applied,
-		Leading:  c.ready,
-		Counters: c.counters,
-	}
-	if sameMembers {
-		st.Voters, st.Learners = old.Voters, old.Learners
-	} else {
-		st.Voters, st.Learners = nodeIDs(c.conf.GetVoters()), nodeIDs(c.conf.GetLearners())
-		c.published = c.conf
-	}
-	g.fast.Store(c.ready && c.solitary())
-	g.status.Store(st)
-	if old != nil && (old.Leader != st.Leader || old.Leading != st.Leading || !sameMembers) {
-		g.changed.Lock()
-		defer g.changed.Unlock()
-		close(g.changed.c)
-		g.changed.c = make(chan struct{})
-	}
-}
-
-func unmarshal(data []byte, m proto.Message) error {
-	if err := proto.Unmarshal(data, m); err != nil {
-		return fmt.Errorf("decode membership change: %w", err)
-	}
-	return nil
 }
 
 // kick makes sure that c's reader wakes up once more.

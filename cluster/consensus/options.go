@@ -74,6 +74,8 @@ type Options struct {
 	StateMachine StateMachine
 	// Transport reaches the other members; nil: there are none.
 	Transport Transport
+	// Worker drives the group, with others; nil: one of its own.
+	Worker *Worker
 	// Applied is the index up to which the state machine has the entries.
 	Applied raftlog.Index
 	// ConfState is the membership at Applied; nil: what the log says.

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -49,6 +50,40 @@ type readWait struct {
 }
 
 var readWaits = sync.Pool{New: func() any { return &readWait{done: make(chan error, 1)} }}
+
+// wait waits for the read's turn, or for changed.
+func (w *readWait) wait(ctx context.Context, changed <-chan struct{}) error {
+	select {
+	case err := <-w.done:
+		readWaits.Put(w)
+		return err
+	case <-ctx.Done():
+		w.gone.Store(true) // it is left to the group
+		return ctx.Err()
+	case <-changed:
+		w.gone.Store(true)
+		return errChanged
+	}
+}
+
+// ReadBarriers is ReadBarrier of several groups, which are asked before the first one
+// is waited for. errs are the groups' own.
+func ReadBarriers(ctx context.Context, groups []*Group) (errs []error) {
+	waits := make([]*readWait, len(groups))
+	for i, g := range groups {
+		waits[i] = g.askRead()
+	}
+	for _, g := range groups {
+		g.Wake()
+	}
+	errs = make([]error, len(groups))
+	for i, w := range waits {
+		if w != nil {
+			errs[i] = w.wait(ctx, nil)
+		}
+	}
+	return errs
+}
 
 func (q *readQueue) init(seed uint64) {
 	binary.BigEndian.PutUint64(q.context[:], seed)
@@ -112,6 +147,10 @@ func (c *core) readFor(m *pb.Message) {
 	w := &readWait{member: NodeID(m.GetFrom()), context: m.GetEntries()[0].GetData()}
 	if c.o.Lease && c.ready && c.lease.valid(c.o.Now()) {
 		c.answerRead(w, uint64(c.applied)) // which is all that is committed, see valid
+		return
+	}
+	if c.confirms(m) {
+		c.answerRead(w, c.rn.BasicStatus().GetCommit())
 		return
 	}
 	q := &c.reads

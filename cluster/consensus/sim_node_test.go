@@ -328,8 +328,7 @@ func (n *simNode) take(m *pb.Message) bool {
 	return true
 }
 
-// drain steps the messages that wait, sometimes several before raft is asked what
-// to do, as Group.step does.
+// drain steps the messages that wait.
 func (n *simNode) drain() {
 	if n.draining || len(n.inbox) == 0 {
 		return
@@ -337,17 +336,23 @@ func (n *simNode) drain() {
 	n.draining = true
 	n.onCore(0, func() error {
 		n.draining = false
-		k := 1
-		for k < len(n.inbox) && k < burst && n.w.chance(0.7) {
-			k++
-		}
-		for _, m := range n.inbox[:k] {
-			n.core.step(m)
-		}
-		n.inbox = n.inbox[k:]
+		n.stepWaiting()
 		n.drain()
 		return nil
 	})
+}
+
+// stepWaiting steps messages that wait, sometimes several before raft is asked what
+// to do, as Group.takeMessages does.
+func (n *simNode) stepWaiting() {
+	k := min(1, len(n.inbox))
+	for k < len(n.inbox) && k < burst && n.w.chance(0.7) {
+		k++
+	}
+	for _, m := range n.inbox[:k] {
+		n.core.step(m)
+	}
+	n.inbox = n.inbox[k:]
 }
 
 // readBarrier is Group.ReadBarrier. done may be called at once; cancel gives up.

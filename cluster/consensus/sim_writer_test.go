@@ -106,6 +106,9 @@ func (wr *simWriter) propose(data []byte) {
 		if n.w.mutant == mutantEarlyAck && n.core.leading {
 			n.finishBatch(nil)
 		}
+		if err == nil && n.w.chance(0.5) {
+			n.stepWaiting() // a worker takes both in one round
+		}
 		return err
 	})
 }

@@ -31,6 +31,9 @@ type request struct {
 	err  error
 	done bool          // set before wake is sent to, when the request was done
 	wake chan struct{} // one slot
+	// behind says that the caller waits for the request before it, which is done
+	// with it: it is not told of this one.
+	behind bool
 }
 
 // outRecord is a record to be written.
@@ -48,11 +51,16 @@ type outRecord struct {
 
 func (r *outRecord) bytes() int64 { return recordBytes(int64(r.metaLen), r.dataLen) }
 
-// do gets a request done, by this goroutine or by another one.
-func (l *Log) do(r *request) error {
-	r.done = false
+// do gets a request done, by this goroutine or by another one, and with it those
+// behind it.
+func (l *Log) do(r *request, behind ...*request) error {
+	r.done, r.behind = false, false
 	l.mu.Lock()
 	l.mu.queue = append(l.mu.queue, r)
+	for _, b := range behind {
+		b.behind = true
+		l.mu.queue = append(l.mu.queue, b)
+	}
 	if l.mu.busy {
 		l.mu.Unlock()
 		<-r.wake
@@ -68,12 +76,18 @@ func (l *Log) do(r *request) error {
 
 	l.lead(batch)
 
+	// Once its caller is told, a request and those behind it are the caller's again.
 	for i, other := range batch {
-		if other != r {
+		if other == r || other.behind {
+			batch[i] = nil
+		}
+	}
+	for i, other := range batch {
+		if other != nil {
 			other.done = true
 			other.wake <- struct{}{}
+			batch[i] = nil
 		}
-		batch[i] = nil
 	}
 	err := r.err
 	l.mu.Lock()

@@ -78,8 +78,18 @@ const maxKeptBuffer = 256 << 10
 func (s *ShardLog) Append(hs *raftpb.HardState, entries []*raftpb.Entry, mustSync bool) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if err := s.l.usable(); err != nil {
+	if something, err := s.prepare(hs, entries, mustSync); !something {
 		return err
+	}
+	err := s.l.do(&s.req)
+	s.release()
+	return err
+}
+
+// prepare makes s.req of an append; false: there is nothing to write, or an error.
+func (s *ShardLog) prepare(hs *raftpb.HardState, entries []*raftpb.Entry, mustSync bool) (bool, error) {
+	if err := s.l.usable(); err != nil {
+		return false, err
 	}
 	a := &s.add
 	*a = addition{hasHard: !raft.IsEmptyHardState(hs)}
@@ -87,18 +97,16 @@ func (s *ShardLog) Append(hs *raftpb.HardState, entries []*raftpb.Entry, mustSyn
 		a.hard = hardState{term: hs.GetTerm(), vote: hs.GetVote(), commit: hs.GetCommit()}
 	}
 	if err := s.place(entries); err != nil {
-		return err
+		return false, err
 	}
 	if len(a.entries) == 0 {
 		if !a.hasHard || s.deferHard(mustSync) {
-			return nil
+			return false, nil
 		}
 	}
 	s.encode()
 	s.req.sync = mustSync && s.l.fsync() == FsyncAlways || s.newVote()
-	err := s.l.do(&s.req)
-	s.release()
-	return err
+	return true, nil
 }
 
 // place finds where entries go and fills s.add.

@@ -37,6 +37,8 @@ type Options struct {
 	Log    *raftlog.ShardLog
 	// Transport reaches the other members; nil: there are none.
 	Transport consensus.Transport
+	// Worker drives the shard's group, with those of other shards; nil: one of its own.
+	Worker *consensus.Worker
 	// Store is where Engine comes from, for raft snapshots; nil: none are sent or
 	// received.
 	Store Store
@@ -212,6 +214,7 @@ func Open(o Options) (*Shard, error) {
 		Log:           o.Log,
 		StateMachine:  (*stateMachine)(s),
 		Transport:     o.Transport,
+		Worker:        o.Worker,
 		Applied:       position,
 		ConfState:     s.conf,
 		TickInterval:  o.TickInterval,

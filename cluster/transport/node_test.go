@@ -105,16 +105,18 @@ func (n *node) event(format string, args ...any) {
 	n.change(func() { n.events = append(n.events, fmt.Sprintf(format, args...)) })
 }
 
-func (n *node) Messages(from consensus.NodeID, shard raftlog.ShardID, msgs []*pb.Message) {
-	if n.messages != nil {
-		n.messages(from, shard, msgs)
-		return
-	}
-	n.change(func() {
-		for _, m := range msgs {
-			n.received = append(n.received, received{from, shard, m})
+func (n *node) Messages(from consensus.NodeID, list []Delivery) {
+	for _, d := range list {
+		if n.messages != nil {
+			n.messages(from, d.Shard, d.Messages)
+			continue
 		}
-	})
+		n.change(func() {
+			for _, m := range d.Messages {
+				n.received = append(n.received, received{from, d.Shard, m})
+			}
+		})
+	}
 }
 
 func (n *node) Call(ctx context.Context, from consensus.NodeID, kind CallKind, shard raftlog.ShardID, payload []byte) ([]byte, error) {

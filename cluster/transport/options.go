@@ -87,13 +87,19 @@ type Options struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 }
 
+// Delivery is raft messages for one shard.
+type Delivery struct {
+	Shard    raftlog.ShardID
+	Messages []*pb.Message
+}
+
 // Handler is what a Transport delivers to. Its methods are called concurrently,
 // PeerUp and PeerDown of one peer in order. None may call Transport.Close.
 type Handler interface {
-	// Messages delivers raft messages of a member for one shard, in the order
-	// they were sent, except that MsgApp may be overtaken. It must not block.
-	// The messages are the handler's.
-	Messages(from consensus.NodeID, shard raftlog.ShardID, msgs []*pb.Message)
+	// Messages delivers the raft messages of a member that came together, a
+	// shard's in the order they were sent, except that MsgApp may be overtaken.
+	// It must not block. The messages are the handler's.
+	Messages(from consensus.NodeID, list []Delivery)
 	// Call answers a request from a member. It runs on a goroutine of its own;
 	// ctx ends when the stream breaks or the Transport closes, and Call must
 	// return then. The payload is the handler's; the answer is the transport's.

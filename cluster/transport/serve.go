@@ -191,12 +191,12 @@ func (t *Transport) receiveMessages(in *inbound) error {
 	}
 }
 
-// delivery gathers the messages of a frame that are for the same shard.
+// delivery gathers the messages of a frame by shard: what came together is handed
+// over together, so that the groups can deal with it in one go.
 type delivery struct {
-	t     *Transport
-	in    *inbound
-	shard raftlog.ShardID
-	msgs  []*pb.Message
+	t    *Transport
+	in   *inbound
+	list []Delivery
 }
 
 func (d *delivery) add(r record, owned bool) error {
@@ -211,22 +211,28 @@ func (d *delivery) add(r record, owned bool) error {
 		d.t.unroutable.Add(1)
 		return nil
 	}
-	if r.shard != d.shard {
-		d.flush()
-		d.shard = r.shard
+	for i := range d.list {
+		if d.list[i].Shard == r.shard {
+			d.list[i].Messages = append(d.list[i].Messages, m)
+			return nil
+		}
 	}
-	d.msgs = append(d.msgs, m)
+	d.list = append(d.list, Delivery{r.shard, []*pb.Message{m}})
 	return nil
 }
 
 func (d *delivery) flush() {
-	if len(d.msgs) == 0 {
+	if len(d.list) == 0 {
 		return
 	}
-	msgs := d.msgs
-	d.msgs = nil // they are the handler's
-	d.in.peer.stats.receivedMessages.Add(uint64(len(msgs)))
-	d.t.o.Handler.Messages(d.in.key.from, d.shard, msgs)
+	n := 0
+	for i := range d.list {
+		n += len(d.list[i].Messages)
+	}
+	d.in.peer.stats.receivedMessages.Add(uint64(n))
+	d.t.o.Handler.Messages(d.in.key.from, d.list)
+	clear(d.list) // the messages are the handler's
+	d.list = d.list[:0]
 }
 
 // answerer runs the calls of one stream.

@@ -24,11 +24,13 @@ func TestMessagesInOrder(t *testing.T) {
 		a.Send(shard, []*pb.Message{appendMsg(1, 2, i, make([]byte, i*3))})
 	}
 	b.wait("all messages", func() bool { return len(b.received) == count })
+	next := []uint64{0, 1, 2} // of each shard: they are delivered shard by shard
 	for i, r := range b.received {
-		if r.from != 1 || r.msg.GetIndex() != uint64(i) || r.shard != raftlog.ShardID(i%3) ||
-			len(r.msg.GetEntries()[0].GetData()) != i*3 {
-			t.Fatalf("message %d is %v of shard %d", i, r.msg.GetIndex(), r.shard)
+		index := r.msg.GetIndex()
+		if r.from != 1 || index != next[r.shard] || len(r.msg.GetEntries()[0].GetData()) != int(index)*3 {
+			t.Fatalf("message %d is %v of shard %d, want %d", i, index, r.shard, next[r.shard])
 		}
+		next[r.shard] += 3
 	}
 	m := a.Metrics().Peers[0]
 	if m.ID != 2 || !m.Connected || m.DroppedMessages != 0 || m.QueuedBytes != 0 {

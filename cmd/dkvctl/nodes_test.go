@@ -11,10 +11,11 @@ const (
 	nodesRESP2 = "*2\r\n" +
 		"*14\r\n$2\r\nid\r\n:1\r\n$9\r\npeer-addr\r\n$5\r\nh:101\r\n$11\r\nclient-addr\r\n$3\r\nh:1\r\n$5\r\nstate\r\n$5\r\nvoter\r\n" +
 		"$4\r\nself\r\n:1\r\n$9\r\nconnected\r\n:1\r\n$6\r\nshards\r\n*2\r\n" +
-		"*6\r\n$5\r\nshard\r\n:0\r\n$4\r\nrole\r\n$6\r\nleader\r\n$3\r\nlag\r\n:0\r\n*6\r\n$5\r\nshard\r\n:1\r\n$4\r\nrole\r\n$6\r\nleader\r\n$3\r\nlag\r\n:7\r\n" +
+		"*8\r\n$5\r\nshard\r\n:0\r\n$4\r\nrole\r\n$6\r\nleader\r\n$4\r\nterm\r\n:3\r\n$3\r\nlag\r\n:0\r\n" +
+		"*8\r\n$5\r\nshard\r\n:1\r\n$4\r\nrole\r\n$6\r\nleader\r\n$4\r\nterm\r\n:15\r\n$3\r\nlag\r\n:7\r\n" +
 		"*14\r\n$2\r\nid\r\n:12\r\n$9\r\npeer-addr\r\n$5\r\nh:102\r\n$11\r\nclient-addr\r\n$0\r\n\r\n$5\r\nstate\r\n$7\r\nlearner\r\n" +
 		"$4\r\nself\r\n:0\r\n$9\r\nconnected\r\n:0\r\n$6\r\nshards\r\n*1\r\n*6\r\n$5\r\nshard\r\n:0\r\n$4\r\nrole\r\n$7\r\nlearner\r\n$3\r\nlag\r\n$-1\r\n"
-	nodesRESP3 = "*1\r\n%3\r\n$2\r\nid\r\n:1\r\n$5\r\nstate\r\n$5\r\nvoter\r\n$6\r\nshards\r\n*1\r\n%2\r\n$5\r\nshard\r\n:0\r\n$3\r\nlag\r\n:3\r\n"
+	nodesRESP3 = "*1\r\n%3\r\n$2\r\nid\r\n:1\r\n$5\r\nstate\r\n$5\r\nvoter\r\n$6\r\nshards\r\n*1\r\n%3\r\n$5\r\nshard\r\n:0\r\n$4\r\nterm\r\n:4\r\n$3\r\nlag\r\n:3\r\n"
 )
 
 func TestListNodes(t *testing.T) {
@@ -28,9 +29,9 @@ func TestListNodes(t *testing.T) {
 		return "-ERR unexpected " + strings.Join(words, " ") + "\r\n"
 	})
 	const want = "" +
-		"ID  PEER   CLIENT  STATE    LEADS  LAG  \n" +
-		"1   h:101  h:1     voter    0,1    7    this node\n" +
-		"12  h:102  -       learner  -      -    not connected\n"
+		"ID  PEER   CLIENT  STATE    LEADS  TERM  LAG  \n" +
+		"1   h:101  h:1     voter    0,1    3,15  7    this node\n" +
+		"12  h:102  -       learner  -      -     -    not connected\n"
 	ctl(t, "", "-a", addr, "-listNodes").expect(t, want, exitOK)
 	ctl(t, "", "-a", addr, "-no-raw", "-listNodes").expect(t, want, exitOK)
 	if r := ctl(t, "", "-a", addr, "-json", "-listNodes"); r.code != exitOK || !strings.HasPrefix(r.out, `[["id",1,"peer-addr","h:101",`) {
@@ -44,7 +45,7 @@ func TestListNodes(t *testing.T) {
 		return nodesRESP3
 	})
 	ctl(t, "", "-a", three, "-3", "-listNodes").
-		expect(t, "ID  PEER  CLIENT  STATE  LEADS  LAG  \n1   -     -       voter  -      3    \n", exitOK)
+		expect(t, "ID  PEER  CLIENT  STATE  LEADS  TERM  LAG  \n1   -     -       voter  -      4     3    \n", exitOK)
 }
 
 func TestClusterVerbs(t *testing.T) {
