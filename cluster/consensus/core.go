@@ -63,8 +63,8 @@ type core struct {
 	unresolved int
 	// pause waits a little for space on the disk; false: stop waiting.
 	pause func() bool
-	// sparedFor are the members whom the last message was not sent to.
-	sparedFor []NodeID
+	// withheld are the last messages to members where those were left out: see spared.
+	withheld []*pb.Message
 	// out and late are reused: messages that may go before an append, and those
 	// that promise what it writes.
 	out, late []*pb.Message
@@ -313,16 +313,23 @@ func (c *core) sort(rd raft.Ready) {
 // same, and so does every heartbeat. It never leaves two out in a row, since an
 // empty message may be there for another reason: to find out what a member has.
 func (c *core) spared(m *pb.Message, may bool) bool {
-	to := NodeID(m.GetTo())
-	i := slices.Index(c.sparedFor, to)
-	if len(m.GetEntries()) == 0 && i < 0 && may {
-		c.sparedFor = append(c.sparedFor, to)
+	was := c.takeWithheld(m.GetTo())
+	if len(m.GetEntries()) == 0 && was == nil && may {
+		c.withheld = append(c.withheld, m)
 		return true
 	}
-	if i >= 0 {
-		c.sparedFor = slices.Delete(c.sparedFor, i, i+1)
-	}
 	return false
+}
+
+// takeWithheld returns the last message to a member if it was left out, once.
+func (c *core) takeWithheld(to uint64) *pb.Message {
+	i := slices.IndexFunc(c.withheld, func(m *pb.Message) bool { return m.GetTo() == to })
+	if i < 0 {
+		return nil
+	}
+	m := c.withheld[i]
+	c.withheld = slices.Delete(c.withheld, i, i+1)
+	return m
 }
 
 // append writes what a Ready has for the log. On a full disk it waits: the node
@@ -366,5 +373,5 @@ func (c *core) observe(rd raft.Ready) {
 		c.unresolved = 0
 		c.o.StateMachine.Following(lead)
 	}
-	c.leading, c.ready, c.leaving = leading, false, 0
+	c.leading, c.ready, c.leaving, c.withheld = leading, false, 0, nil
 }

@@ -150,6 +150,10 @@ func (c *core) readFor(m *pb.Message) {
 		return
 	}
 	if c.confirms(m) {
+		if news := c.takeWithheld(m.GetFrom()); news != nil {
+			// No heartbeat goes out that tells the member of the commit it is to wait for.
+			c.send([]*pb.Message{news})
+		}
 		c.answerRead(w, c.rn.BasicStatus().GetCommit())
 		return
 	}
