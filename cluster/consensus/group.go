@@ -35,6 +35,8 @@ type Group struct {
 	w    *Worker
 	away atomic.Bool
 	over bool // has ended; belongs to the goroutine
+	// tickDue says that time has passed which core has not been told of; the worker's.
+	tickDue bool
 
 	proposals chan *Proposal
 	inbox     chan *pb.Message

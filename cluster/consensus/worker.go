@@ -104,13 +104,14 @@ func (w *Worker) pass(ticked bool) (ended bool) {
 	w.mu.Unlock()
 	w.active = w.active[:0]
 	for _, g := range groups {
+		g.tickDue = g.tickDue || ticked
 		if g.away.Load() {
-			continue
+			continue // one tick at most waits for it, as a ticker's does
 		}
 		if !g.over && g.stopping() {
 			g.end(nil)
 		}
-		if !g.over && g.take(ticked) {
+		if !g.over && g.take() {
 			w.active = append(w.active, g)
 		}
 		ended = ended || !g.away.Load() && g.over
@@ -233,7 +234,7 @@ func (g *Group) leave(f func() error) {
 
 // take takes what has come for the group: the one proposal that there may be first,
 // since nothing is left then of what raft asked for before. false: nothing has come.
-func (g *Group) take(ticked bool) (any bool) {
+func (g *Group) take() (any bool) {
 	select {
 	case cmd := <-g.ctl:
 		if cmd.claimed.CompareAndSwap(false, true) {
@@ -265,8 +266,8 @@ func (g *Group) take(ticked bool) (any bool) {
 		g.c.startRead()
 	default:
 	}
-	if ticked {
-		any = true
+	if g.tickDue {
+		any, g.tickDue = true, false
 		g.c.tick()
 	}
 	if len(g.ctl)+len(g.proposals)+len(g.inbox)+len(g.reports) > 0 {

@@ -119,6 +119,28 @@ func TestWorkerGoesOnWithoutBusy(t *testing.T) {
 	}
 }
 
+// TestWorkerKeepsATick: a group that was busy while time went by is told of it once, and
+// not never: its heartbeats and elections go by ticks.
+func TestWorkerKeepsATick(t *testing.T) {
+	c, _ := newTestCore(t, Options{Lease: true}, 1, 2, 3)
+	w := NewWorker()
+	g := &Group{o: c.o, c: c, w: w, stop: make(chan struct{})}
+	g.changed.c = make(chan struct{})
+	g.publish()
+	w.mu.groups = []*Group{g}
+	left := c.young // counts ticks down
+	for _, step := range []struct {
+		away, ticked bool
+		ticks        int
+	}{{false, true, 1}, {true, true, 0}, {true, true, 0}, {true, false, 0}, {false, false, 1}, {false, false, 0}, {false, true, 1}} {
+		g.away.Store(step.away)
+		w.pass(step.ticked)
+		if left -= step.ticks; c.young != left {
+			t.Fatalf("%+v: %d ticks are left, want %d", step, c.young, left)
+		}
+	}
+}
+
 // TestWorkerGoesOnWithoutFailed: a group that has failed ends, and no other.
 func TestWorkerGoesOnWithoutFailed(t *testing.T) {
 	w, broken := NewWorker(), newMemLog(t, 1)
