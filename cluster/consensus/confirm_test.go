@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -357,13 +358,7 @@ func TestNewLeaderAnswersNoMember(t *testing.T) {
 		t.Fatalf("applied up to %d, want %d", c.applied, index+1)
 	}
 	s.cut[1] = true
-	if err := s.core(2).rn.ForgetLeader(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.core(3).rn.ForgetLeader(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.core(2).rn.Campaign(); err != nil {
+	if err := errors.Join(s.core(2).rn.ForgetLeader(), s.core(3).rn.ForgetLeader(), s.core(2).rn.Campaign()); err != nil {
 		t.Fatal(err)
 	}
 	s.core(2).mustSettle(t)
