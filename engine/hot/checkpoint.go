@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"dkv/engine"
+	"dkv/engine/layer"
 )
 
 const (
@@ -24,12 +26,20 @@ const (
 	// unless the active generation is half full by then.
 	paceRecords  = 4096
 	paceMaxPause = 20 * time.Millisecond
+
+	// What nobody has added to for two looks is written down if it is at least
+	// idleBytes, so that a restart need not replay it. Less is not worth a file.
+	idleLook  = 500 * time.Millisecond
+	idleBytes = 8 << 20
 )
 
 // run writes generations down, until Close.
 func (l *Layer) run() {
 	tick := time.NewTicker(l.o.Interval)
 	defer tick.Stop()
+	look := time.NewTicker(idleLook)
+	defer look.Stop()
+	var rest rest
 	for {
 		select {
 		case <-l.kick:
@@ -37,10 +47,33 @@ func (l *Layer) run() {
 		case <-tick.C:
 			l.freeze()
 			l.checkpoint()
+		case <-look.C:
+			if rest.look(l.visible.Load(), l.current.Load().active.size()) {
+				l.freeze()
+				l.checkpoint()
+				// The system gets the memory back, which else would be a matter of
+				// minutes: nothing that is written now needs it.
+				debug.FreeOSMemory()
+			}
 		case <-l.ctx.Done():
 			return
 		}
 	}
+}
+
+// rest notices when nobody writes any more.
+type rest struct {
+	seen  uint64 // the last record's number at the last look
+	still bool   // and at the one before
+}
+
+// look reports whether what is held back, size bytes up to the record seq, should be
+// written down, because there is time for it now.
+func (r *rest) look(seq uint64, size int64) bool {
+	same := seq == r.seen
+	now := same && r.still && size >= idleBytes
+	r.seen, r.still = seq, same && !now
+	return now
 }
 
 // freeze freezes the active generation, if it holds anything and none is frozen.
@@ -62,12 +95,10 @@ func (l *Layer) checkpoint() {
 	}
 	began := time.Now()
 	order := l.order(g)
-	var batch engine.Batch
-	l.fill(&batch, g, order)
-	bytes := batch.Len()
+	give, bytes := l.giver(g, order)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		l.settleViews()
-		err := l.below.Apply(batch.Repr())
+		err := give()
 		if err == nil {
 			break
 		}
@@ -75,11 +106,11 @@ func (l *Layer) checkpoint() {
 			return
 		}
 	}
-	batch = engine.Batch{}
+	give = nil
 	l.written.Store(g.number)
 	l.succeed()
 	l.retire(g, order)
-	l.counts.checkpoint(bytes, time.Since(began))
+	l.counts.checkpoint(*bytes, time.Since(began))
 	if err := l.below.Flush(); err != nil && l.ctx.Err() == nil {
 		// The engine goes on trying, and Writable says so.
 		l.o.Logger.Warn("the engine cannot flush after a checkpoint of the hot layer", "err", err)
@@ -97,36 +128,88 @@ func (l *Layer) order(g *generation) []ref {
 	return all
 }
 
+// giver returns what gives a frozen generation to the engine, as often as it is
+// called, and the number of bytes that it gave last.
+func (l *Layer) giver(g *generation, order []ref) (give func() error, bytes *int) {
+	bytes = new(int)
+	if l.loader != nil {
+		return func() error {
+			c := changes{l: l, g: g, order: order, began: time.Now()}
+			c.ranges = g.ranges.Merged()
+			var ranges []engine.KeyRange
+			for _, r := range c.ranges {
+				ranges = append(ranges, engine.KeyRange{Start: r.Start, End: r.End})
+			}
+			err := l.loader.Load(ranges, c.next)
+			*bytes = c.bytes
+			return err
+		}, bytes
+	}
+	var batch engine.Batch
+	l.fill(&batch, g, order)
+	*bytes = batch.Len()
+	return func() error { return l.below.Apply(batch.Repr()) }, bytes
+}
+
 // fill makes the batch that leads from the state before g to the one after it: the
-// ranges, then the last that each key was set to. Keys in a range that are deleted
-// need not be said.
+// ranges, then the last that each key was set to.
 func (l *Layer) fill(batch *engine.Batch, g *generation, order []ref) {
-	ranges := g.ranges.Merged()
-	for _, r := range ranges {
+	c := changes{l: l, g: g, order: order, ranges: g.ranges.Merged(), began: time.Now()}
+	for _, r := range c.ranges {
 		batch.DeleteRange(r.Start, r.End)
 	}
-	began := time.Now()
-	for i, r := range order {
-		if i%paceRecords == paceRecords-1 {
-			l.pace(began)
-			began = time.Now()
+	for {
+		kind, key, value, ok := c.next()
+		if !ok {
+			break
 		}
-		// Frozen: nothing of it changes any more, so no lock.
-		rec := g.record(r)
-		key, v := rec.key(), g.version(rec.newest())
-		for len(ranges) > 0 && string(ranges[0].End) <= string(key) {
-			ranges = ranges[1:]
-		}
-		switch {
-		case !g.gone(key, v, maxSeq):
-			batch.Put(key, v.value())
-		case len(ranges) == 0 || string(key) < string(ranges[0].Start):
+		if kind == engine.KindPut {
+			batch.Put(key, value)
+		} else {
 			batch.Delete(key)
 		}
 	}
 	if err := batch.Err(); err != nil {
 		panic(fmt.Sprintf("hot: invariant: a generation is larger than a batch: %v", err))
 	}
+}
+
+// changes goes over what a frozen generation did after its ranges: the last that
+// each key was set to, in the order of the keys.
+type changes struct {
+	l      *Layer
+	g      *generation
+	order  []ref
+	ranges []layer.Range // those that may have keys of order
+	at     int
+	bytes  int
+	began  time.Time // when the last pause ended
+}
+
+// next returns the next change. Keys in a range that are deleted need not be said.
+func (c *changes) next() (kind engine.Kind, key, value []byte, ok bool) {
+	for c.at < len(c.order) {
+		if c.at%paceRecords == paceRecords-1 {
+			c.l.pace(c.began)
+			c.began = time.Now()
+		}
+		// Frozen: nothing of it changes any more, so no lock.
+		rec := c.g.record(c.order[c.at])
+		key, v := rec.key(), c.g.version(rec.newest())
+		c.at++
+		for len(c.ranges) > 0 && string(c.ranges[0].End) <= string(key) {
+			c.ranges = c.ranges[1:]
+		}
+		switch {
+		case !c.g.gone(key, v, maxSeq):
+			c.bytes += len(key) + v.valueLen()
+			return engine.KindPut, key, v.value(), true
+		case len(c.ranges) == 0 || string(key) < string(c.ranges[0].Start):
+			c.bytes += len(key)
+			return engine.KindDelete, key, nil, true
+		}
+	}
+	return 0, nil, nil, false
 }
 
 // pace leaves the processor to commands for as long as the work since began took,
@@ -155,7 +238,12 @@ func (l *Layer) sleep(d time.Duration) bool {
 // of the engine's, as far as there is room.
 func (l *Layer) retire(g *generation, order []ref) {
 	l.sweep(g)
-	for _, r := range order {
+	began := time.Now()
+	for i, r := range order {
+		if i%paceRecords == paceRecords-1 {
+			l.pace(began)
+			began = time.Now()
+		}
 		l.keep(g, r)
 	}
 	// Nothing points into it any more.
