@@ -213,9 +213,13 @@ func (c *changes) next() (kind engine.Kind, key, value []byte, ok bool) {
 }
 
 // pace leaves the processor to commands for as long as the work since began took,
-// unless somebody waits for the checkpoint, or writes would soon have to.
+// unless writes would soon have to wait; or unless somebody waits for the checkpoint,
+// and nobody writes.
 func (l *Layer) pace(began time.Time) {
-	if l.waiting.Load() > 0 || l.current.Load().active.size() > l.o.WriteBytes/4 {
+	seq := l.visible.Load()
+	still := seq == l.paced
+	l.paced = seq
+	if l.waiting.Load() > 0 && still || l.current.Load().active.size() > l.o.WriteBytes/4 {
 		runtime.Gosched()
 		return
 	}

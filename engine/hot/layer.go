@@ -96,6 +96,7 @@ type Layer struct {
 	}
 	troubled atomic.Bool  // mu.err is not nil
 	waiting  atomic.Int64 // how many wait for a checkpoint, see writeDown
+	paced    uint64       // visible at the last pause of a checkpoint
 
 	counts counters
 }
