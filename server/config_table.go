@@ -85,7 +85,7 @@ func dkvParams() []*param {
 		{name: "hot-cache-size", kind: kindMemory, def: fmt.Sprint(defHotCacheSize), flags: imm, group: groupStorage,
 			doc: "Memory for the table of records that were written or read lately; it is taken as they come. 0: no table."},
 		{name: "hot-write-buffer-size", kind: kindMemory, def: fmt.Sprint(defHotWriteSize), max: 4 << 30, flags: imm, group: groupStorage,
-			doc: "Memory for writes that the engine gets later, sorted: the log has them already. The default is at most a sixteenth of the machine's memory; engines other than pebble use up to 64mb. 0: the engine gets each batch at once."},
+			doc: "Memory for writes that the engine gets later, sorted: the log has them already. The default is at most a sixteenth of the machine's memory, and of maxmemory; engines other than pebble use up to 64mb. 0: the engine gets each batch at once."},
 		{name: "block-cache-size", kind: kindMemory, def: "0", flags: imm, group: groupStorage,
 			doc: "Memory for blocks of table files that were read. 0: 32mb on a machine with up to 4gb of memory, otherwise 64mb."},
 		{name: "memtable-size", kind: kindMemory, def: "0", max: 1 << 30, flags: imm, group: groupStorage,

@@ -24,15 +24,21 @@ const (
 	memoryInterval = time.Second
 )
 
-// hotWriteShare is the part of the machine's memory that the default of
-// hot-write-buffer-size is at most.
+// hotWriteShare is the part of the machine's memory, and of maxmemory, that the default
+// of hot-write-buffer-size is at most.
 const hotWriteShare = 16
 
-// HotWriteBytes is hot-write-buffer-size, or how much of its default suits the machine.
+// HotWriteBytes is hot-write-buffer-size, or how much of its default suits the machine
+// and what maxmemory was at the start.
 func (c *Config) HotWriteBytes() int64 {
 	n := c.Int("hot-write-buffer-size")
-	if memory := cluster.UsableMemory(); memory > 0 && !c.Given("hot-write-buffer-size") {
-		n = min(n, memory/hotWriteShare)
+	if c.Given("hot-write-buffer-size") {
+		return n
+	}
+	for _, bound := range []int64{cluster.UsableMemory(), c.Int("maxmemory")} {
+		if bound > 0 {
+			n = min(n, bound/hotWriteShare)
+		}
 	}
 	return n
 }
