@@ -56,6 +56,7 @@ const (
 	defMaxLogSize   = 512 << 20
 	defLogCacheSize = 16 << 20
 	defHotCacheSize = 192 << 20
+	defHotWriteSize = 512 << 20
 )
 
 // dkvParams are the parameters that Redis does not have.
@@ -83,8 +84,8 @@ func dkvParams() []*param {
 			doc: "When an acknowledged write is on disk: always (before the reply), everysec (within a second), no (when the system likes)."},
 		{name: "hot-cache-size", kind: kindMemory, def: fmt.Sprint(defHotCacheSize), flags: imm, group: groupStorage,
 			doc: "Memory for the table of records that were written or read lately; it is taken as they come. 0: no table."},
-		{name: "hot-write-buffer-size", kind: kindMemory, def: "0", max: 4 << 30, flags: imm, group: groupStorage,
-			doc: "Memory for writes that the engine gets later, in sorted batches: the log has them already. A restart replays up to this much more. 0: the engine gets each batch at once."},
+		{name: "hot-write-buffer-size", kind: kindMemory, def: fmt.Sprint(defHotWriteSize), max: 4 << 30, flags: imm, group: groupStorage,
+			doc: "Memory for writes that the engine gets later, sorted: the log has them already. The default is at most a sixteenth of the machine's memory, and of maxmemory; engines other than pebble use up to 64mb. 0: the engine gets each batch at once."},
 		{name: "block-cache-size", kind: kindMemory, def: "0", flags: imm, group: groupStorage,
 			doc: "Memory for blocks of table files that were read. 0: 32mb on a machine with up to 4gb of memory, otherwise 64mb."},
 		{name: "memtable-size", kind: kindMemory, def: "0", max: 1 << 30, flags: imm, group: groupStorage,

@@ -132,8 +132,10 @@ func (l *loop) lead() {
 	}
 }
 
-// maxSpare is how many goroutines that have led a loop wait to lead it again.
-const maxSpare = 4
+// maxSpare is how many goroutines that have led a loop wait to lead it again. Where
+// a commit waits for the disk, that many rounds may wait for it; with fewer spare ones
+// each round that comes next would grow a stack anew.
+const maxSpare = 32
 
 // goOn is host's. A goroutine that has led before has a stack of the size that it
 // takes; those of new ones grow, some copies each.

@@ -24,6 +24,25 @@ const (
 	memoryInterval = time.Second
 )
 
+// hotWriteShare is the part of the machine's memory, and of maxmemory, that the default
+// of hot-write-buffer-size is at most.
+const hotWriteShare = 16
+
+// HotWriteBytes is hot-write-buffer-size, or how much of its default suits the machine
+// and what maxmemory was at the start.
+func (c *Config) HotWriteBytes() int64 {
+	n := c.Int("hot-write-buffer-size")
+	if c.Given("hot-write-buffer-size") {
+		return n
+	}
+	for _, bound := range []int64{cluster.UsableMemory(), c.Int("maxmemory")} {
+		if bound > 0 {
+			n = min(n, bound/hotWriteShare)
+		}
+	}
+	return n
+}
+
 // LimitMemory sets the collector of this process up for a node and keeps
 // adjusting it until ctx ends: many clients may need more than is foreseen, and
 // a limit below what is live would make the collector run all the time. It
@@ -40,7 +59,7 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 		limitToMaxMemory(ctx, c, m)
 		return
 	}
-	base := c.Int("log-cache-size") + c.Int("hot-cache-size") + c.Int("hot-write-buffer-size") + workingMemory
+	base := c.Int("log-cache-size") + c.Int("hot-cache-size") + c.HotWriteBytes() + workingMemory
 	if !cgoEnabled {
 		for _, s := range m.Shards {
 			base += int64(s.Engine.BlockCacheCapacity)

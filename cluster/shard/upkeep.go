@@ -28,9 +28,11 @@ func (s *Shard) runUpkeep() {
 	defer check.Stop()
 	var reaper reaper
 	ctx, cancel := context.WithCancel(context.Background())
-	var compacting sync.WaitGroup
+	var compacting, bounding sync.WaitGroup
+	defer bounding.Wait()
 	defer compacting.Wait()
 	defer cancel()
+	flushing := make(chan struct{}, 1) // holds a token while boundLog's flush runs
 	for {
 		select {
 		case <-s.closing:
@@ -44,7 +46,17 @@ func (s *Shard) runUpkeep() {
 			s.logIfErr("cut the log", s.truncate())
 		case <-check.C:
 			s.expirePins(false)
-			s.logIfErr("bound the log", s.boundLog())
+			if s.o.PinnedBytes() < s.o.MaxLogBytes {
+				continue
+			}
+			select {
+			case flushing <- struct{}{}:
+				bounding.Go(func() {
+					defer func() { <-flushing }()
+					s.logIfErr("bound the log", s.boundLog())
+				})
+			default:
+			}
 		}
 	}
 }
@@ -167,13 +179,13 @@ func (s *Shard) truncate() error {
 }
 
 // boundLog flushes the engine when the log that cannot be cut has grown too
-// long: a few hot keys overwritten for ever fill the log but not the memtable.
+// long: a few hot keys overwritten for ever fill the log but not the memtable. A large
+// write buffer takes seconds, so it is not the upkeep's goroutine that waits for it;
+// but that one cuts the log.
 func (s *Shard) boundLog() error {
-	if s.o.PinnedBytes() < s.o.MaxLogBytes {
-		return nil
-	}
 	if err := s.Flush(); err != nil {
 		return fmt.Errorf("shard: flush: %w", err)
 	}
-	return s.truncate()
+	s.Flushed()
+	return nil
 }

@@ -68,7 +68,7 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 		BlockCacheBytes:  config.Int("block-cache-size"),
 		MemtableBytes:    config.Int("memtable-size"),
 		HotCacheBytes:    orNone(config.Int("hot-cache-size")),
-		HotWriteBytes:    orNone(config.Int("hot-write-buffer-size")),
+		HotWriteBytes:    orNone(config.HotWriteBytes()),
 		Compression:      config.String("compression"),
 		LogRetainBytes:   config.Int("repl-log-size"),
 		LogRetainTime:    config.Duration("repl-log-ttl"),

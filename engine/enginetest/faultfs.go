@@ -107,6 +107,16 @@ func (fs *limitedFS) Rename(oldname, newname string) error {
 	return fs.FS.Rename(oldname, newname)
 }
 
+// Link moves what the file takes to its new name: whoever links a file here removes
+// the old one.
+func (fs *limitedFS) Link(oldname, newname string) error {
+	fs.mu.Lock()
+	fs.mu.sizes[newname] = fs.mu.sizes[oldname]
+	fs.mu.sizes[oldname] = 0
+	fs.mu.Unlock()
+	return fs.FS.Link(oldname, newname)
+}
+
 func (fs *limitedFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	if !fs.honest {
 		return vfs.DiskUsage{}, vfs.ErrUnsupported

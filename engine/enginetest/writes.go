@@ -300,7 +300,8 @@ func testMetrics(t *testing.T, f Factory) {
 	for round := range 2 {
 		apply(t, e, m, func(b *engine.Batch) {
 			for i := range 5000 {
-				b.Put(fmt.Appendf(nil, "key:%d:%06d", round, i), make([]byte, 100))
+				// Between those of the other round: there is something to compact.
+				b.Put(fmt.Appendf(nil, "key:%06d:%d", i, round), make([]byte, 100))
 			}
 		})
 		must(t, e.Flush())
@@ -316,9 +317,9 @@ func testMetrics(t *testing.T, f Factory) {
 	// A cache may take in what was read a little later.
 	waitFor(t, "a read from the block cache", func() bool {
 		for i := range 100 {
-			_, _, err := s.Get(nil, fmt.Appendf(nil, "key:1:%06d", i))
+			_, _, err := s.Get(nil, fmt.Appendf(nil, "key:%06d:1", i))
 			must(t, err)
-			if !it.SeekGE(fmt.Appendf(nil, "key:1:%06d", i)) {
+			if !it.SeekGE(fmt.Appendf(nil, "key:%06d:1", i)) {
 				t.Fatal(it.Err())
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"dkv/engine"
@@ -24,12 +25,20 @@ const (
 	// unless the active generation is half full by then.
 	paceRecords  = 4096
 	paceMaxPause = 20 * time.Millisecond
+
+	// What nobody has added to for two looks is written down if it is at least
+	// idleBytes, so that a restart need not replay it. Less is not worth a file.
+	idleLook  = 500 * time.Millisecond
+	idleBytes = 8 << 20
 )
 
 // run writes generations down, until Close.
 func (l *Layer) run() {
 	tick := time.NewTicker(l.o.Interval)
 	defer tick.Stop()
+	look := time.NewTicker(idleLook)
+	defer look.Stop()
+	var rest rest
 	for {
 		select {
 		case <-l.kick:
@@ -37,10 +46,33 @@ func (l *Layer) run() {
 		case <-tick.C:
 			l.freeze()
 			l.checkpoint()
+		case <-look.C:
+			if rest.look(l.visible.Load(), l.current.Load().active.size()) {
+				l.freeze()
+				l.checkpoint()
+				// The system gets the memory back, which else would be a matter of
+				// minutes: nothing that is written now needs it.
+				debug.FreeOSMemory()
+			}
 		case <-l.ctx.Done():
 			return
 		}
 	}
+}
+
+// rest notices when nobody writes any more.
+type rest struct {
+	seen  uint64 // the last record's number at the last look
+	still bool   // and at the one before
+}
+
+// look reports whether what is held back, size bytes up to the record seq, should be
+// written down, because there is time for it now.
+func (r *rest) look(seq uint64, size int64) bool {
+	same := seq == r.seen
+	now := same && r.still && size >= idleBytes
+	r.seen, r.still = seq, same && !now
+	return now
 }
 
 // freeze freezes the active generation, if it holds anything and none is frozen.
@@ -62,12 +94,10 @@ func (l *Layer) checkpoint() {
 	}
 	began := time.Now()
 	order := l.order(g)
-	var batch engine.Batch
-	l.fill(&batch, g, order)
-	bytes := batch.Len()
+	give, bytes := l.giver(g, order)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		l.settleViews()
-		err := l.below.Apply(batch.Repr())
+		err := give()
 		if err == nil {
 			break
 		}
@@ -75,11 +105,11 @@ func (l *Layer) checkpoint() {
 			return
 		}
 	}
-	batch = engine.Batch{}
+	give = nil
 	l.written.Store(g.number)
 	l.succeed()
 	l.retire(g, order)
-	l.counts.checkpoint(bytes, time.Since(began))
+	l.counts.checkpoint(*bytes, time.Since(began))
 	if err := l.below.Flush(); err != nil && l.ctx.Err() == nil {
 		// The engine goes on trying, and Writable says so.
 		l.o.Logger.Warn("the engine cannot flush after a checkpoint of the hot layer", "err", err)
@@ -97,42 +127,14 @@ func (l *Layer) order(g *generation) []ref {
 	return all
 }
 
-// fill makes the batch that leads from the state before g to the one after it: the
-// ranges, then the last that each key was set to. Keys in a range that are deleted
-// need not be said.
-func (l *Layer) fill(batch *engine.Batch, g *generation, order []ref) {
-	ranges := g.ranges.Merged()
-	for _, r := range ranges {
-		batch.DeleteRange(r.Start, r.End)
-	}
-	began := time.Now()
-	for i, r := range order {
-		if i%paceRecords == paceRecords-1 {
-			l.pace(began)
-			began = time.Now()
-		}
-		// Frozen: nothing of it changes any more, so no lock.
-		rec := g.record(r)
-		key, v := rec.key(), g.version(rec.newest())
-		for len(ranges) > 0 && string(ranges[0].End) <= string(key) {
-			ranges = ranges[1:]
-		}
-		switch {
-		case !g.gone(key, v, maxSeq):
-			batch.Put(key, v.value())
-		case len(ranges) == 0 || string(key) < string(ranges[0].Start):
-			batch.Delete(key)
-		}
-	}
-	if err := batch.Err(); err != nil {
-		panic(fmt.Sprintf("hot: invariant: a generation is larger than a batch: %v", err))
-	}
-}
-
 // pace leaves the processor to commands for as long as the work since began took,
-// unless somebody waits for the checkpoint, or writes would soon have to.
+// unless writes would soon have to wait; or unless somebody waits for the checkpoint,
+// and nobody writes.
 func (l *Layer) pace(began time.Time) {
-	if l.waiting.Load() > 0 || l.current.Load().active.size() > l.o.WriteBytes/4 {
+	seq := l.visible.Load()
+	still := seq == l.paced
+	l.paced = seq
+	if l.waiting.Load() > 0 && still || l.current.Load().active.size() > l.o.WriteBytes/4 {
 		runtime.Gosched()
 		return
 	}
@@ -155,7 +157,12 @@ func (l *Layer) sleep(d time.Duration) bool {
 // of the engine's, as far as there is room.
 func (l *Layer) retire(g *generation, order []ref) {
 	l.sweep(g)
-	for _, r := range order {
+	began := time.Now()
+	for i, r := range order {
+		if i%paceRecords == paceRecords-1 {
+			l.pace(began)
+			began = time.Now()
+		}
 		l.keep(g, r)
 	}
 	// Nothing points into it any more.

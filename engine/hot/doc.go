@@ -4,7 +4,7 @@
 // # Main types
 //
 //   - Layer holds writes back: batches are applied in memory and written down later
-//     as one sorted batch of the engine below (docs/adr/0018-hot-layer.md).
+//     as one sorted change of the engine below (docs/adr/0018-hot-layer.md).
 //   - DB writes through: the engine gets each batch at once (docs/adr/0004-hot-table.md).
 //
 // # Use
@@ -33,7 +33,7 @@
 //   - All records of the frozen generation are older than those of the active one,
 //     and all of them are visible.
 //   - A version is changed only when no open view and no point read can ask for
-//     it (generation.addVersion).
+//     it (generation.addVersion, spare).
 //   - A view without a base: the engine has nothing newer than the view's frozen
 //     generation (Layer.settleViews).
 //

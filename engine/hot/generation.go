@@ -234,9 +234,10 @@ func (h horizon) wants(from, to uint64) bool {
 	return h.open && h.highest >= from && h.lowest < to
 }
 
-// addVersion gives a record its next version. The stripe is locked, so a point
-// read sees visible or more.
-func (g *generation) addVersion(r ref, seq uint64, value []byte, deleted bool, h horizon) {
+// addVersion gives a record its next version. The stripe, whose spare room it is, is
+// locked, so a point read sees visible or more.
+func (g *generation) addVersion(r ref, seq uint64, value []byte, deleted bool, h horizon, s *spare) {
+	s.begin(g, h)
 	rec := g.record(r)
 	first := rec.newest()
 	v := g.version(first)
@@ -261,6 +262,12 @@ func (g *generation) addVersion(r ref, seq uint64, value []byte, deleted bool, h
 				return
 			}
 		}
+	}
+	s.hides(r)
+	if at := s.take(len(value)); at != 0 {
+		g.version(at).set(seq, first, value, deleted)
+		rec.setNewest(at)
+		return
 	}
 	rec.setNewest(g.newVersion(seq, first, value, deleted))
 }

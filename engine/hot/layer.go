@@ -20,7 +20,9 @@ type Options struct {
 	// What follows is a Layer's.
 
 	// WriteBytes bounds the memory of what was written and the engine does not have
-	// yet, but for one batch; default 64 MiB. At half of it a checkpoint begins.
+	// yet, but for one batch; default 64 MiB, and no more than that over an engine
+	// that is no engine.Loader: it gets half of it as one batch. At half of it a
+	// checkpoint begins.
 	WriteBytes int64
 	// Interval is the longest that a write waits for a checkpoint; default a
 	// minute.
@@ -33,7 +35,9 @@ const (
 	defaultWriteBytes = 64 << 20
 	minWriteBytes     = 64 << 10
 	maxWriteBytes     = 4 << 30
-	defaultInterval   = time.Minute
+	// maxBatchWriteBytes is the most for an engine that takes batches only.
+	maxBatchWriteBytes = 64 << 20
+	defaultInterval    = time.Minute
 
 	// maxRanges is how many delete-ranges make a generation full: reads look for
 	// them, and each batch that has one copies the others.
@@ -57,10 +61,11 @@ func (o Options) withDefaults() Options {
 // Layer is an engine that takes writes in memory and writes them down to the
 // engine below in batches of its own, see the package comment.
 type Layer struct {
-	below engine.Engine
-	o     Options
-	seed  maphash.Seed
-	table [stripes]stripe
+	below  engine.Engine
+	loader engine.Loader // below, if it is one
+	o      Options
+	seed   maphash.Seed
+	table  [stripes]stripe
 
 	// current is replaced when a generation is frozen and when one has been written
 	// down; the latter while frozen is not nil only, the former while it is.
@@ -91,6 +96,7 @@ type Layer struct {
 	}
 	troubled atomic.Bool  // mu.err is not nil
 	waiting  atomic.Int64 // how many wait for a checkpoint, see writeDown
+	paced    uint64       // visible at the last pause of a checkpoint
 
 	counts counters
 }
@@ -102,6 +108,9 @@ func NewLayer(e engine.Engine, o Options) *Layer {
 	l := &Layer{below: e, o: o.withDefaults(), seed: maphash.MakeSeed(), kick: make(chan struct{}, 1)}
 	for i := range l.table {
 		l.table[i].limit = int(max(o.Bytes, 0) / stripes)
+	}
+	if l.loader, _ = e.(engine.Loader); l.loader == nil {
+		l.o.WriteBytes = min(l.o.WriteBytes, maxBatchWriteBytes)
 	}
 	l.mu.changed = make(chan struct{})
 	l.current.Store(&epoch{active: newGeneration(1, 0)})
@@ -253,7 +262,7 @@ func (l *Layer) write(e *epoch, seq uint64, key, value []byte, deleted bool, h h
 	var below ref
 	switch n := s.slots[i]; n.kind() {
 	case g.kind():
-		g.addVersion(ref(n.pos), seq, value, deleted, h)
+		g.addVersion(ref(n.pos), seq, value, deleted, h, &s.spare)
 		return
 	case kindRing:
 		// A reader that is not to see the new version asks the engine.

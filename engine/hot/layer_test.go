@@ -12,6 +12,13 @@ import (
 // layerFactory opens layers over Pebble; writeBytes is at most the suite's size of
 // a memtable.
 func layerFactory(bytes, writeBytes int64) enginetest.Factory {
+	return layerOver(bytes, writeBytes, func(e engine.Engine) engine.Engine { return e })
+}
+
+// batches is an engine that is no engine.Loader.
+type batches struct{ engine.Engine }
+
+func layerOver(bytes, writeBytes int64, over func(engine.Engine) engine.Engine) enginetest.Factory {
 	return enginetest.Factory{
 		Open: func(dir string, o enginetest.Options) (engine.Engine, error) {
 			db, err := pebbledb.Open(dir, pebbledb.Options{
@@ -30,7 +37,7 @@ func layerFactory(bytes, writeBytes int64) enginetest.Factory {
 			if o.MemtableBytes != 0 {
 				write = min(write, 2*o.MemtableBytes)
 			}
-			return hot.NewLayer(db, hot.Options{Bytes: bytes, WriteBytes: write, Logger: quiet()}), nil
+			return hot.NewLayer(over(db), hot.Options{Bytes: bytes, WriteBytes: write, Logger: quiet()}), nil
 		},
 		CustomFS: true, Hooks: true,
 	}
@@ -41,6 +48,9 @@ func layerFactory(bytes, writeBytes int64) enginetest.Factory {
 // by itself where that asks for it (Reopen).
 func TestLayer(t *testing.T) {
 	t.Run("Small", func(t *testing.T) { enginetest.Run(t, layerFactory(2<<20, 256<<10)) })
+	t.Run("Batches", func(t *testing.T) {
+		enginetest.Run(t, layerOver(2<<20, 256<<10, func(e engine.Engine) engine.Engine { return batches{e} }))
+	})
 	t.Run("NoCache", func(t *testing.T) { enginetest.Run(t, layerFactory(0, 256<<10)) })
 	t.Run("Large", func(t *testing.T) { enginetest.Run(t, layerFactory(64<<20, 64<<20)) })
 }

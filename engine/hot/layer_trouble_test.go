@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dkv/engine"
+	"dkv/engine/enginetest"
 	"dkv/engine/hot"
 )
 
@@ -186,4 +187,51 @@ func FuzzLayerBatch(f *testing.F) {
 			t.Fatalf("Apply: %v, reading: %v", err, want)
 		}
 	})
+}
+
+// Keys that are written again take hardly more room than those that are written once:
+// what their last batches have hidden serves the next ones.
+func TestOverwritesShareRoom(t *testing.T) {
+	l, _ := openLayer(t, hot.Options{WriteBytes: 64 << 20})
+	rng := enginetest.Rand(t)
+	const keys, perBatch = 20_000, 100
+	write := func(value int) {
+		order := rng.Perm(keys)
+		for len(order) > 0 {
+			var b engine.Batch
+			for _, k := range order[:perBatch] {
+				b.Put(fmt.Appendf(nil, "key%06d", k), fmt.Appendf(nil, "%0100d", value+k))
+			}
+			order = order[perBatch:]
+			must(t, l.Apply(b.Repr()))
+		}
+	}
+	write(0)
+	before := l.HotMetrics().DirtyBytes
+	for round := range 3 {
+		write(keys * (round + 1))
+	}
+	if after := l.HotMetrics().DirtyBytes; after > before+before/8 {
+		t.Errorf("%d bytes when written once, %d when written four times", before, after)
+	}
+	for k := range keys {
+		v, found, err := l.Get(nil, fmt.Appendf(nil, "key%06d", k))
+		if want := fmt.Sprintf("%0100d", 3*keys+k); err != nil || !found || string(v) != want {
+			t.Fatalf("key %d is %q, %v, %v", k, v, found, err)
+		}
+	}
+}
+
+// What nobody adds to is written down long before the interval if it is worth it.
+func TestRest(t *testing.T) {
+	l, below := openLayer(t, hot.Options{WriteBytes: 64 << 20, Interval: time.Hour})
+	var b engine.Batch
+	for i := range 100 {
+		b.Put(fmt.Appendf(nil, "key%03d", i), make([]byte, 100_000))
+	}
+	must(t, l.Apply(b.Repr()))
+	waitFor(t, "the checkpoint", func() bool { return l.HotMetrics().DirtyRecords == 0 })
+	if _, found, err := below.Engine.Get(nil, []byte("key099")); err != nil || !found {
+		t.Errorf("the engine has it: %v, %v", found, err)
+	}
 }

@@ -43,6 +43,8 @@ type stripe struct {
 	// gone counts records taken out, and versions that were not taken in. While
 	// it stays the same, a key without a record was not written.
 	gone uint64
+	// spare is for what a Layer writes.
+	spare spare
 
 	hits, misses, evictions uint64
 }

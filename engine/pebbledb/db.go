@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"dkv/engine"
 )
@@ -32,6 +33,10 @@ type DB struct {
 	// Used by Apply, which is not called concurrently.
 	batch    *pebble.Batch
 	applyBuf []byte
+
+	// How Load writes its tables, and how large.
+	loadOptions sstable.WriterOptions
+	loadTable   int64
 
 	stopNotify chan struct{}
 	notifier   sync.WaitGroup

@@ -22,7 +22,7 @@
 // are kept:
 //
 //   - BeforeFlush is called before a table is created that holds data which was
-//     in memory only;
+//     in memory only (Load, which goes past the memtables, calls it itself);
 //   - tables are refused before the disk is quite full, so that the few writes
 //     which Pebble cannot survive failing (its MANIFEST) always find room; one
 //     that finds none all the same gets the ballast's, or waits;
@@ -34,7 +34,8 @@
 //
 // Everything in the tables of the newest durable MANIFEST was applied before
 // the BeforeFlush call that preceded those tables. Memtables are flushed oldest
-// first, so a crash leaves a prefix of the applied batches.
+// first, and before Load adds its tables, all at once, so a crash leaves a prefix of
+// the applied batches.
 //
 // Lock order: DB.mu of Pebble is held while its event callbacks run; they take
 // events.mu and guard.mu (never both), and nothing that holds one of these calls

@@ -36,8 +36,9 @@ const spaceCheckBytes = 1 << 20
 // Which files can make applied data durable: tables (*.sst) and blob files
 // (*.blob), from flushes. Compactions only rewrite what tables hold already.
 // The write-ahead log is off. MANIFEST and OPTIONS hold no keys but the bounds
-// of such tables. Checkpoints link or copy tables that exist. Ingestion is not
-// used. Close flushes nothing.
+// of such tables. Checkpoints link or copy tables that exist. What Load adds was
+// applied, and logged, before it was called, and it calls BeforeFlush itself. Close
+// flushes nothing.
 type guardFS struct {
 	vfs.FS
 	g           *guard

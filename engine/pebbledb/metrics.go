@@ -26,7 +26,7 @@ func (db *DB) Metrics() engine.Metrics {
 		BlockCacheCapacity: uint64(db.cache.MaxSize()),
 		BlockCacheHits:     uint64(p.BlockCache.Hits),
 		BlockCacheMisses:   uint64(p.BlockCache.Misses),
-		FlushCount:         uint64(p.Flush.Count),
+		FlushCount:         uint64(p.Flush.Count) + p.Ingest.Count,
 		CompactionCount:    uint64(p.Compact.Count),
 		CompactionDebt:     p.Compact.EstimatedDebt,
 		CompactionDuration: p.Compact.Duration,
@@ -40,7 +40,7 @@ func (db *DB) Metrics() engine.Metrics {
 	for i := range p.Levels {
 		l := &p.Levels[i]
 		m.Tables += l.TablesCount
-		m.FlushBytes += l.TableBytesFlushed + l.BlobBytesFlushed
+		m.FlushBytes += l.TableBytesFlushed + l.BlobBytesFlushed + l.TableBytesIngested
 		m.CompactionBytes += l.TableBytesCompacted + l.BlobBytesCompacted
 	}
 	return m

@@ -62,6 +62,9 @@ func open(dir string, fs vfs.FS, o Options) (db *DB, err error) {
 	if err := removeEmptyLogs(fs, dir); err != nil {
 		return nil, err
 	}
+	if err := removeLoads(fs, dir); err != nil {
+		return nil, err
+	}
 	g := newGuard(fs, dir, o.ReserveDiskBytes)
 	if o.InMemory {
 		g.ballast.path = ""
@@ -88,6 +91,10 @@ func open(dir string, fs vfs.FS, o Options) (db *DB, err error) {
 		return nil, err
 	}
 	d.batch = d.p.NewBatch()
+	d.loadOptions, d.loadTable = po.MakeWriterOptions(0, d.p.TableFormat()), loadTableBytes
+	if o.TableBytes > 0 {
+		d.loadTable = o.TableBytes
+	}
 	g.patient.Store(true)
 	if err := g.ballast.ensure(); err != nil && !isNoSpace(err) {
 		g.close()

@@ -163,6 +163,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// UsableMemory returns the bytes of memory that the process can use, 0 when the system
+// does not say.
+func UsableMemory() int64 { return int64(min(totalMemory(), 1<<62)) }
+
 // defaultCacheBytes is the block cache for a machine with that much memory; 0 is
 // unknown.
 func defaultCacheBytes(memory uint64) int64 {
@@ -245,6 +249,8 @@ func (o Options) pebbleOptions(fs vfs.FS, cache *pebble.Cache, listener *pebble.
 	if o.BaseLevelBytes > 0 {
 		po.LBaseMaxBytes = o.BaseLevelBytes
 	}
+	// Nothing that Load adds may wait in memory for its flush: it is durable at once.
+	po.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	po.Levels[0].Compression = func() *sstable.CompressionProfile { return compression }
 	if o.BloomBitsPerKey > 0 {
 		po.Levels[0].FilterPolicy = bloom.FilterPolicy(o.BloomBitsPerKey)
