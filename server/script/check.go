@@ -3,7 +3,18 @@ package script
 import (
 	"fmt"
 	"strings"
+
+	"dkv/engine/keyspace"
 )
+
+// Libraries returns the source texts of a shard's libraries of functions, by name.
+func Libraries(tx *keyspace.Tx) (codes []string, err error) {
+	libs, err := readLibraries(tx)
+	for i := range libs {
+		codes = append(codes, libs[i].code)
+	}
+	return codes, err
+}
 
 // Check says why libraries of functions, given by their source texts, cannot be there
 // together; nil: they can.
