@@ -159,7 +159,7 @@ func (st *stream) applyItems(i int, items []item, to shard.SourcePosition) (fail
 	err = c.step(st.ctx, i, to, func(tx *keyspace.Tx) error {
 		failed = -1
 		for j := range items {
-			if err := c.run(&items[j].share, tx, &out, nil); err != nil {
+			if err := c.evaluateShare(&items[j].share, tx, &out, nil); err != nil {
 				failed = j
 				return fmt.Errorf("%w: the command %s of its stream: %w", ErrUnsupported, items[j].name(), err)
 			}
@@ -176,8 +176,8 @@ func (s *share) name() string {
 	return s.spec.Name
 }
 
-// run does a share in a transaction of its shard.
-func (c *conversation) run(s *share, tx *keyspace.Tx, out *resp.Writer, borrowed []lent) error {
+// evaluateShare does a share in a transaction of its shard.
+func (c *conversation) evaluateShare(s *share, tx *keyspace.Tx, out *resp.Writer, borrowed []lent) error {
 	out.Buf = out.Buf[:0]
 	x := command.Ctx{Tx: tx, Out: out, Limits: c.f.o.Limits, MaxStringLen: maxStringBytes, Sharded: len(c.at) > 1, Shard: s.shard}
 	if c.f.o.Scripts != nil {
@@ -224,7 +224,7 @@ func (st *stream) crossShare(s *share, to shard.SourcePosition) error {
 	}
 	var out resp.Writer
 	return c.step(st.ctx, s.shard, to, func(tx *keyspace.Tx) error {
-		if err := c.run(s, tx, &out, borrowed); err != nil {
+		if err := c.evaluateShare(s, tx, &out, borrowed); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnsupported, err)
 		}
 		return nil

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"dkv/cluster/raftlog"
-	"dkv/cluster/replica"
 	"dkv/cluster/shard"
 	"dkv/engine/keyspace"
 	"dkv/resp"
