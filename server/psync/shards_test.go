@@ -493,7 +493,7 @@ func TestFailuresAcross(t *testing.T) {
 		"SORT by near":     {"RPUSH {x}l1 1 2\nINCR a\nSORT {x}l1 BY w_* STORE {x}l2", "sort"},
 		"a failing one":    {"INCR a\nRPUSH l1 x\nSUNIONSTORE s1 l1 s2", "sunionstore"},
 		"unknown":          {"INCR a\nNOPE b", "NOPE"},
-		"EXEC twice":       {"INCR a\nEXEC\nEXEC", "EXEC without MULTI"},
+		"EXEC twice":       {"EXEC\nINCR a\nEXEC\nEXEC", "EXEC without MULTI"},
 		"one in a shard":   {"INCR a\nHSET a f v", "hset"},
 		"in a transaction": {"INCR a\nMULTI\nRPUSH l1 1\nSORT l1 BY w_* STORE l2\nEXEC", "sort"},
 	} {
