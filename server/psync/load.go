@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"dkv/cluster/shard"
 	"dkv/engine/keyspace"
@@ -92,85 +90,6 @@ func (c *conversation) setLibraries(tx *keyspace.Tx, codes []string) error {
 }
 
 var specFunctionRestore = command.Lookup([]byte("function")).Sub([]byte("restore"))
-
-// maxLibrariesBytes is how much of libraries is looked at: Scripts takes less.
-const maxLibrariesBytes = 64 << 20
-
-// scan reads a file to its end and says what dkv cannot hold. It returns the libraries
-// of functions in it.
-func (c *conversation) scan(ctx context.Context, file *rdbFile) (libraries []string, err error) {
-	f, err := file.open()
-	if errors.Is(err, rdb.ErrVersion) {
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	libraryBytes := 0
-	missing := make(map[string]string)
-	lacks := func(what, example string) {
-		if _, known := missing[what]; !known {
-			missing[what] = example
-		}
-	}
-	for n := 0; ; n++ {
-		if n%keysPerLook == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		rec, err := f.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("the source's data: %w", err)
-		}
-		switch rec.Op {
-		case rdb.OpFunction:
-			if c.f.o.Scripts == nil {
-				lacks("functions (FUNCTION LOAD)", "")
-			} else if libraryBytes += len(rec.Text); libraryBytes <= maxLibrariesBytes {
-				libraries = append(libraries, string(rec.Text))
-			}
-		case rdb.OpModule:
-			c.l.Logger.Warn("what the source has of a module is left out", "module", string(rec.Key))
-		case rdb.OpKey:
-			example := fmt.Sprintf("%.60q", rec.Key)
-			if rec.DB >= keyspace.Databases {
-				lacks(fmt.Sprintf("databases above %d", keyspace.Databases-1), example)
-			}
-			if command.Buildable(rec.Type.Kind()) != nil {
-				lacks("keys that hold a "+rec.Type.Kind().String(), example)
-				err = f.Skip()
-			} else {
-				err = f.Value(func(*rdb.Element) error { return nil })
-			}
-			if err != nil && !errors.Is(err, rdb.ErrEmpty) && !errors.Is(err, rdb.ErrModule) {
-				return nil, fmt.Errorf("the source's data, key %s: %w", example, err)
-			}
-			if errors.Is(err, rdb.ErrModule) {
-				return nil, fmt.Errorf("%w: a value of an old module, key %s", ErrUnsupported, example)
-			}
-		}
-	}
-	if c.f.o.Scripts != nil {
-		if libraryBytes > maxLibrariesBytes {
-			lacks(fmt.Sprintf("functions of more than %d bytes", maxLibrariesBytes), "")
-		} else if err := c.f.o.Scripts.Check(libraries); err != nil {
-			lacks("functions that cannot be loaded: "+err.Error(), "")
-		}
-	}
-	if len(missing) == 0 {
-		return libraries, nil
-	}
-	var list []string
-	for _, what := range slices.Sorted(maps.Keys(missing)) {
-		if example := missing[what]; example != "" {
-			what += " (for example " + example + ")"
-		}
-		list = append(list, what)
-	}
-	return nil, fmt.Errorf("%w: %s; nothing was changed here", ErrUnsupported, strings.Join(list, ", "))
-}
 
 // portion is a part of a key that is being loaded.
 type portion struct {

@@ -367,11 +367,16 @@ func FuzzSource(f *testing.F) {
 	whole := file(f, 3)
 	f.Add([]byte(fmt.Sprintf("+FULLRESYNC %s 1\r\n$%d\r\n%s%s", replID, len(whole), whole, commands)))
 	f.Add([]byte("+CONTINUE\r\n" + commands))
+	f.Add(append([]byte("+CONTINUE\r\n"), streamOf(across)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := &local{store: keyspacetest.New(t), at: shard.SourcePosition{History: historyPrefix + replID}}
-		_, _, err := follow(t, l, func(w io.Writer, _ string) { w.Write(b) })
-		if err == nil || strings.Contains(err.Error(), "a failure of dkv") {
-			t.Errorf("%v", err)
+		three, _ := shards(t, 3)
+		startAt(three, 0)
+		for _, all := range [][]*local{{l}, three} {
+			_, _, err := followAll(t, all, func(w io.Writer, _ string) { w.Write(b) })
+			if err == nil || strings.Contains(err.Error(), "a failure of dkv") {
+				t.Errorf("%d shards: %v", len(all), err)
+			}
 		}
 	})
 }

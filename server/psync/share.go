@@ -87,6 +87,9 @@ func divide(slots slot.Map, k *call) (shares []share, crosses bool, err error) {
 		return shares, false, nil
 	}
 	keys, err := k.spec.KeyPositions(k.args)
+	if err == nil && len(keys) == 0 {
+		err = command.ErrNoKeyArguments
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("%w: the command %s of its stream: %w", ErrUnsupported, k.spec.Name, err)
 	}
@@ -98,7 +101,7 @@ func divide(slots slot.Map, k *call) (shares []share, crosses bool, err error) {
 	if !crosses {
 		return []share{one}, false, nil
 	}
-	if s, ok := splitters[k.spec.Name]; ok {
+	if s, ok := splitters[k.spec.Name]; ok && (len(k.args)-1)%s.step == 0 {
 		return split(k, s.step, s.as, shardOf), false, nil
 	}
 	shares, err = cross(k, keys, shardOf)
@@ -145,10 +148,8 @@ func cross(k *call, keys []command.KeyPosition, shardOf func(arg int) int) ([]sh
 	case "rpoplpush", "brpoplpush":
 		return moves(lentTail, nil, specRpop, []byte("RPOP"), k.args[1]), nil
 	case "sort":
-		for _, arg := range k.args[2:] {
-			if bytes.IndexByte(arg, '*') >= 0 {
-				return nil, acrossShards(k)
-			}
+		if sortsByKeys(k.args) {
+			return nil, acrossShards(k)
 		}
 	}
 	writer := -1
@@ -176,6 +177,24 @@ func cross(k *call, keys []command.KeyPosition, shardOf func(arg int) int) ([]sh
 		}
 	}
 	return []share{one}, nil
+}
+
+// sortsByKeys reports whether SORT reads keys that its elements name.
+func sortsByKeys(args [][]byte) bool {
+	for i := 2; i+1 < len(args); i++ {
+		switch strings.ToLower(string(args[i])) {
+		case "limit":
+			i += 2
+		case "store":
+			i++
+		case "by", "get":
+			i++
+			if bytes.IndexByte(args[i], '*') >= 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // acrossShards is the error for a command that cannot be done over several shards.
