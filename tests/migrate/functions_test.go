@@ -15,7 +15,7 @@ func libraries(t *testing.T, s *harness.Server) {
 	t.Helper()
 	c := s.Dial(t)
 	for _, code := range []string{
-		"#!lua name=first\nredis.register_function('hello', function(keys, args) return 'hello ' .. args[1] end)",
+		"#!lua name=first\nredis.register_function{function_name='hello', callback=function(keys, args) return 'hello ' .. args[1] end, flags={'no-writes'}}",
 		"#!lua name=second\nredis.register_function{function_name='put', callback=function(keys, args) return redis.call('SET', keys[1], args[1]) end}\n" +
 			strings.Repeat("-- the same again, so that it is compressed\n", 50),
 	} {
