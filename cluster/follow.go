@@ -96,7 +96,7 @@ type follower struct {
 // Following is whom a node follows and how far it is.
 type Following struct {
 	Addrs []string
-	Links []replica.LinkStatus // one a shard
+	Links []replica.LinkStatus // one a shard, or one for all when the source is no dkv
 }
 
 // Up says whether all shards are being followed.
@@ -295,16 +295,16 @@ func (n *Node) Unfollow() error {
 // forgetSource removes the position in the source's log from all shards: what comes
 // after it is not the source's any more.
 func (n *Node) forgetSource() error {
+	if n.transport != nil {
+		return nil
+	}
+	if err := n.dropPartial(); err != nil {
+		return err
+	}
 	for i := range n.list() {
 		s := &n.list()[i]
-		at, ok := s.Source()
-		if !ok || n.transport != nil {
+		if _, ok := s.Source(); !ok {
 			continue
-		}
-		if at.Partial() {
-			if err := n.dropPartial(s, at); err != nil {
-				return err
-			}
 		}
 		t := shard.Task{Source: &shard.SourceBatch{Forget: true}}
 		s.Submit(&t)
@@ -315,14 +315,34 @@ func (n *Node) forgetSource() error {
 	return nil
 }
 
-// dropPartial empties a shard that has only a part of what its source has.
-func (n *Node) dropPartial(s *openShard, at shard.SourcePosition) error {
-	n.o.Logger.Warn("the data was only loaded in part, and is deleted", "shard", s.id)
-	step := &shard.SourceStep{From: at, To: at}
-	t := shard.Task{Step: step, Eval: func(tx *keyspace.Tx) { _, step.Err = tx.FlushAll() }}
-	s.Submit(&t)
-	if err := t.Wait(); err != nil {
-		return fmt.Errorf("cluster: shard %d: delete what was loaded in part: %w", s.id, err)
+// dropPartial empties all shards when one has only a part of what its source has. Each
+// is then partial itself, so that a crash leaves the rest to be done.
+func (n *Node) dropPartial() error {
+	partial := false
+	for i := range n.list() {
+		at, ok := n.list()[i].Source()
+		partial = partial || ok && at.Partial()
+	}
+	if !partial {
+		return nil
+	}
+	n.o.Logger.Warn("the data was only loaded in part, and is deleted")
+	for i := range n.list() {
+		s := &n.list()[i]
+		at, ok := s.Source()
+		if !ok {
+			continue // emptied, and forgotten before a crash
+		}
+		step := &shard.SourceStep{From: at, To: shard.PartialPosition()}
+		t := shard.Task{Step: step, Eval: func(tx *keyspace.Tx) {
+			if _, step.Err = tx.FlushAll(); step.Err == nil {
+				step.Err = tx.DeleteScriptRecords("")
+			}
+		}}
+		s.Submit(&t)
+		if err := t.Wait(); err != nil {
+			return fmt.Errorf("cluster: shard %d: delete what was loaded in part: %w", s.id, err)
+		}
 	}
 	return nil
 }
@@ -334,10 +354,15 @@ func (n *Node) startLinksLocked(addrs []string) {
 	ctx, cancel := context.WithCancel(n.ctx)
 	f.mu.addrs, f.mu.stop, f.mu.running = slices.Clone(addrs), cancel, new(sync.WaitGroup)
 	f.mu.links = make([]*replica.Link, len(list))
+	all := make([]replica.Local, len(list))
+	for i := range list {
+		all[i] = &localShard{n: n, s: &list[i]}
+	}
 	n.o.Logger.Info("following a source", "addrs", addrs)
 	for i := range list {
 		o := n.linkOptions(f.mu.addrs)
-		o.Shard, o.Shards, o.Local = list[i].id, len(list), &localShard{n: n, s: &list[i]}
+		o.Shard, o.Shards, o.Local = list[i].id, len(list), all[i]
+		o.All, o.Read, o.First = all, n.readState, f.mu.links[0]
 		o.Marked = func(at raftlog.Index) bool { return list[i].Mark(at-1, at) != 0 }
 		l := replica.NewLink(o)
 		f.mu.links[i] = l
@@ -375,6 +400,9 @@ func (n *Node) Following() (Following, bool) {
 	out := Following{Addrs: addrs, Links: make([]replica.LinkStatus, len(links))}
 	for i, l := range links {
 		out.Links[i] = l.Status()
+	}
+	if out.Links[0].Foreign {
+		out.Links = out.Links[:1]
 	}
 	return out, true
 }

@@ -184,3 +184,86 @@ func TestForeignPartial(t *testing.T) {
 		t.Errorf("%d keys", got)
 	}
 }
+
+// TestForeignShards: one link follows for all shards, and when one has a part only, what
+// all have is deleted when nobody is followed any more.
+func TestForeignShards(t *testing.T) {
+	const shards = 3
+	library := "library:lib"
+	loaded := make(chan error, 1)
+	var calls atomic.Int64
+	n, err := Open(Options{
+		Dir: "data", FS: vfs.NewMem(), Shards: shards, ReserveDiskBytes: -1,
+		Follow: FollowOptions{Addrs: []string{"foreign:1"}, Dial: dialForeign, Foreign: func(ctx context.Context, l *replica.ForeignLink) (bool, error) {
+			if calls.Add(1) == 1 {
+				loaded <- fillPart(ctx, l, library)
+			}
+			<-ctx.Done()
+			return true, ctx.Err()
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if err := <-loaded; err != nil {
+		t.Fatal(err)
+	}
+	if f, ok := n.Following(); !ok || len(f.Links) != 1 {
+		t.Errorf("%d links are told of", len(f.Links))
+	}
+	if err := n.Unfollow(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range shards {
+		s := n.Shard(raftlog.ShardID(i))
+		if keys := s.Keyspace().Counts()[0].Keys; keys != 0 {
+			t.Errorf("shard %d has %d keys", i, keys)
+		}
+		if _, ok := s.Source(); ok {
+			t.Errorf("shard %d still has a place", i)
+		}
+		err := n.readState(t.Context(), raftlog.ShardID(i), func(tx *keyspace.Tx) error {
+			if _, found, err := tx.ScriptRecord(nil, library); err != nil || found {
+				t.Errorf("shard %d has the functions: %v", i, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if calls.Load() != 1 {
+		t.Errorf("%d links followed", calls.Load())
+	}
+}
+
+// fillPart loads all shards, of which the second one is not done.
+func fillPart(ctx context.Context, l *replica.ForeignLink, library string) error {
+	if l.Shard != 0 || len(l.All) != l.Shards {
+		return errors.New("not the first link, or not all shards")
+	}
+	for i, local := range l.All {
+		step := &shard.SourceStep{Anew: true, To: shard.SourcePosition{History: foreignHistory}}
+		if i == 1 {
+			step.To = shard.PartialPosition()
+		}
+		t := shard.Task{Step: step, Eval: func(tx *keyspace.Tx) {
+			putString(tx, "part", "1")
+			tx.PutScriptRecord(library, []byte("code"))
+		}}
+		if err := local.Evaluate(ctx, &t); err != nil {
+			return err
+		}
+		err := l.Read(ctx, raftlog.ShardID(i), func(tx *keyspace.Tx) error {
+			if _, found, err := tx.ScriptRecord(nil, library); err != nil || !found {
+				return errors.New("what was written is not read")
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

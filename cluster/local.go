@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"dkv/cluster/raftlog"
 	"dkv/cluster/raftsnap"
 	"dkv/cluster/replica"
 	"dkv/cluster/shard"
+	"dkv/engine/keyspace"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -52,6 +54,20 @@ func (l *localShard) submit(ctx context.Context, t *shard.Task) error {
 
 // Evaluate implements replica.Local. A disk that cannot be written is waited for.
 func (l *localShard) Evaluate(ctx context.Context, t *shard.Task) error { return l.submit(ctx, t) }
+
+// readState runs f over one state of a shard, in which all that this node has written
+// is there: nobody else writes what a replica has.
+func (n *Node) readState(ctx context.Context, id raftlog.ShardID, f func(tx *keyspace.Tx) error) error {
+	s, err := n.serving(id)
+	if err != nil {
+		return err
+	}
+	var tx keyspace.Tx
+	if err := s.BeginRead(ctx, &tx, ReadOptions{Stale: true, Snapshot: true}); err != nil {
+		return err
+	}
+	return errors.Join(f(&tx), tx.Close())
+}
 
 // Durable implements replica.Local.
 func (l *localShard) Durable() bool { return l.n.LogSynced() }

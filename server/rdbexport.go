@@ -16,6 +16,7 @@ import (
 	"dkv/resp"
 	"dkv/server/command"
 	"dkv/server/rdb"
+	"dkv/server/script"
 )
 
 func init() {
@@ -131,12 +132,20 @@ func (w *pieceWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// writeRDB writes all keys of some shards, each in one state, as an RDB file.
+// writeRDB writes the functions and all keys of some shards, each in one state, as an
+// RDB file.
 func writeRDB(ctx context.Context, dst io.Writer, shards []*keyspace.Tx, now time.Time) error {
 	w := rdb.NewWriter(dst)
 	w.Aux("redis-ver", "7.0.0")
 	w.Aux("redis-bits", "64")
 	w.Aux("ctime", strconv.FormatInt(now.Unix(), 10))
+	libraries, err := script.Libraries(shards[0]) // all shards have the same
+	if err != nil {
+		return err
+	}
+	for _, code := range libraries {
+		w.Function([]byte(code))
+	}
 	for db := range keyspace.Databases {
 		keys := int64(0)
 		for _, tx := range shards {

@@ -15,6 +15,7 @@ import (
 	"dkv/cluster/raftlog"
 	"dkv/cluster/raftsnap"
 	"dkv/cluster/shard"
+	"dkv/engine/keyspace"
 )
 
 // Limits of a link.
@@ -50,6 +51,12 @@ type LinkOptions struct {
 	Shard  raftlog.ShardID
 	Shards int
 	Local  Local
+	// For Foreign, which follows for all shards at once: All are the shards by number
+	// (nil: Local is the only one), Read runs f over one state of one of them, and First
+	// is the link of shard 0, which calls Foreign (nil: this is it).
+	All   []Local
+	Read  func(ctx context.Context, id raftlog.ShardID, f func(tx *keyspace.Tx) error) error
+	First *Link
 	// Addrs are the addresses of the source, host:port, which are tried in turn.
 	Addrs []string
 	// Replica names this node, Addr is where clients reach it ("" when not known).
@@ -84,6 +91,9 @@ type Link struct {
 	mu     struct {
 		sync.Mutex
 		status LinkStatus
+		// leading is closed when Foreign has returned; nil: it does not run.
+		leading chan struct{}
+		leads   chan struct{} // is closed when it begins
 	}
 }
 
@@ -97,7 +107,10 @@ type copyState struct {
 // LinkStatus is what a link knows of its source.
 type LinkStatus struct {
 	Addr string // that is connected, or is tried
-	Up   bool   // it is being followed; not while it is copied
+	// Foreign: the source was no dkv when it was last heard of. What is said here of the
+	// link of shard 0 is then about all shards.
+	Foreign bool
+	Up      bool // it is being followed; not while it is copied
 	// Copying: a full copy is under way, of about so many bytes.
 	Copying               bool
 	CopiedBytes, AllBytes uint64
@@ -122,6 +135,7 @@ func NewLink(o LinkOptions) *Link {
 		o.Messages = func([]byte) {}
 	}
 	l := &Link{o: o}
+	l.mu.leads = make(chan struct{})
 	l.mu.status.DownAt = o.Clock()
 	return l
 }
@@ -152,7 +166,7 @@ func (l *Link) Run(ctx context.Context) {
 		}
 		l.down(err)
 		// One line a cause, however often it is tried.
-		if text := addr + err.Error(); text != said || began {
+		if text := addr + err.Error(); (text != said || began) && !errors.Is(err, errNotFirst) {
 			l.o.Logger.Warn("not connected to the source", "shard", l.o.Shard, "addr", addr, "err", err)
 			said = text
 		}
@@ -198,11 +212,12 @@ func (l *Link) follow(ctx context.Context, addr string) (began bool, err error) 
 			return err
 		}
 		began = true
+		l.update(func(st *LinkStatus) { st.Foreign = false })
 		return c.run(ctx)
 	})
 	if errors.Is(err, errForeign) && l.o.Foreign != nil {
 		l.dropCopy()
-		return l.o.Foreign(ctx, &ForeignLink{LinkOptions: &l.o, Addr: addr, Update: l.update})
+		return l.followForeign(ctx, addr)
 	}
 	return began, err
 }

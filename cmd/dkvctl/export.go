@@ -19,7 +19,7 @@ type exporter struct {
 	said progress
 }
 
-// exportFile writes all keys to a file, database by database. It is no snapshot: a key
+// exportFile writes the functions and all keys to a file, database by database. It is no snapshot: a key
 // is written as it was when it was read. The file is there when all of it is.
 func exportFile(c *conn, v *invocation, p *printer) int {
 	err := writeWhole(v.operands[0], func(f io.Writer) error {
@@ -27,6 +27,11 @@ func exportFile(c *conn, v *invocation, p *printer) int {
 		e.w.Aux("redis-ver", "7.0.0")
 		e.w.Aux("redis-bits", "64")
 		e.w.Aux("ctime", strconv.FormatInt(time.Now().Unix(), 10))
+		if v.db == 0 {
+			if err := e.functions(); err != nil {
+				return err
+			}
+		}
 		dbs, err := databases(c)
 		if err != nil {
 			return err
@@ -42,6 +47,31 @@ func exportFile(c *conn, v *invocation, p *printer) int {
 		return e.w.Close()
 	})
 	return p.outcome(err)
+}
+
+// maxFunctionBytes is how much of libraries of functions is written.
+const maxFunctionBytes = 64 << 20
+
+// functions writes the libraries of functions, of a server that knows them.
+func (e *exporter) functions() error {
+	r, err := e.c.do("FUNCTION", "DUMP")
+	if err != nil {
+		return err
+	}
+	if r.isError() {
+		if strings.HasPrefix(string(r.str), "ERR unknown command") {
+			return nil
+		}
+		return fmt.Errorf("functions: %w", serverError(r.str))
+	}
+	err = rdb.Functions(r.str, maxFunctionBytes, func(code []byte) error {
+		e.w.Function(code)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("functions: %w", err)
+	}
+	return nil
 }
 
 // writeWhole has write make a file, which appears under its name when it is whole and

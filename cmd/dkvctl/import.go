@@ -23,7 +23,7 @@ const (
 	maxStreamBytes = 256 << 20
 )
 
-// importer sends the keys of an RDB file.
+// importer sends the functions and keys of an RDB file.
 type importer struct {
 	c     *conn
 	out   []byte
@@ -37,8 +37,16 @@ type importer struct {
 // sent is a command that waits for its reply.
 type sent struct{ name, key string }
 
-// importFile puts the keys of an RDB file into the server, in place of those of the
-// same names. The file is checked as a whole before anything is sent.
+// about says what a command is about.
+func (s *sent) about() string {
+	if s.name == "FUNCTION" {
+		return "functions"
+	}
+	return fmt.Sprintf("key %.60q", s.key)
+}
+
+// importFile puts the functions and keys of an RDB file into the server, in place of
+// those of the same names. The file is checked as a whole before anything is sent.
 func importFile(c *conn, path string, p *printer) int {
 	f, err := os.Open(path)
 	if err != nil {
@@ -75,8 +83,6 @@ func checkFile(r io.Reader) error {
 			return err
 		}
 		switch rec.Op {
-		case rdb.OpFunction:
-			return errors.New("the file has functions, which cannot be imported")
 		case rdb.OpKey:
 			err := f.Value(func(*rdb.Element) error { return nil })
 			if err != nil && !errors.Is(err, rdb.ErrEmpty) {
@@ -99,6 +105,11 @@ func (im *importer) file(r io.Reader) error {
 		}
 		if err != nil {
 			return err
+		}
+		if rec.Op == rdb.OpFunction {
+			if err := im.send("", "FUNCTION", "LOAD", "REPLACE", string(rec.Text)); err != nil {
+				return err
+			}
 		}
 		if rec.Op != rdb.OpKey {
 			continue
@@ -220,7 +231,7 @@ func (im *importer) receive() error {
 			return err
 		}
 		if r.isError() {
-			return fmt.Errorf("key %.60q: %s: %w", s.key, s.name, serverError(r.str))
+			return fmt.Errorf("%s: %s: %w", s.about(), s.name, serverError(r.str))
 		}
 	}
 	im.sent = im.sent[:0]

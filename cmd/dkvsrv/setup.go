@@ -13,6 +13,7 @@ import (
 	"dkv/cluster/raftlog"
 	"dkv/server"
 	"dkv/server/psync"
+	"dkv/server/script"
 )
 
 // absoluteDir makes dir independent of where the process stands, which CONFIG
@@ -88,12 +89,20 @@ func nodeOptions(config *server.Config, logger *slog.Logger) (cluster.Options, e
 			Timeout:  func() time.Duration { return time.Duration(config.Int("repl-timeout")) * time.Second },
 			Interval: func() time.Duration { return config.Duration("repl-poll-interval") },
 			Dial:     config.SourceDialer(),
-			Foreign:  psync.New(psync.Options{Folder: receiveFolder(config), Limits: &config.Encodings}).Follow,
+			Foreign:  follower(config, logger).Follow,
 		},
 	}
 	o.MaxMemory = config.MaxMemory()
 	sizedByMaxMemory(config, &o)
 	return o, clusterOptions(config, &o)
+}
+
+// follower follows Redis servers. Of scripts it only loads libraries of functions.
+func follower(config *server.Config, logger *slog.Logger) *psync.Follower {
+	return psync.New(psync.Options{
+		Folder: receiveFolder(config), Limits: &config.Encodings,
+		Scripts: script.New(script.Options{MemoryLimit: config.LuaMemoryLimit.Load, Logger: logger}),
+	})
 }
 
 // sizedByMaxMemory leaves to a diskless node with a bound the sizes that nobody has

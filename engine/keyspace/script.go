@@ -35,6 +35,19 @@ func (tx *Tx) DeleteScriptRecord(name string) {
 	tx.ov.Delete(tx.key)
 }
 
+// DeleteScriptRecords deletes the records whose names have a prefix. For write Txs.
+func (tx *Tx) DeleteScriptRecords(prefix string) error {
+	var names []string
+	err := tx.ScriptRecords(prefix, func(name string, _ []byte) error {
+		names = append(names, name)
+		return nil
+	})
+	for _, name := range names {
+		tx.DeleteScriptRecord(name)
+	}
+	return err
+}
+
 // ScriptRecords calls f with each record whose name has a prefix, in the order of
 // names, until f returns an error, which is returned. The value is valid during the
 // call.

@@ -17,6 +17,7 @@ import (
 	"dkv/cluster/raftlog"
 	"dkv/cluster/replica"
 	"dkv/cluster/shard"
+	"dkv/cluster/slot"
 )
 
 const (
@@ -34,10 +35,12 @@ type conversation struct {
 	nc net.Conn
 	r  *bufio.Reader
 
-	from    shard.SourcePosition // the place that the shard has
-	next    shard.SourcePosition // the place from which the stream goes on
-	writing sync.Mutex           // one writer at a time
-	applied atomic.Int64         // the offset to acknowledge; -1: the data is still on its way
+	locals  []replica.Local
+	slots   slot.Map
+	at      []shard.SourcePosition // the places that the shards have
+	next    shard.SourcePosition   // everything before it is applied; the stream goes on from it
+	writing sync.Mutex             // one writer at a time
+	applied atomic.Int64           // the offset to acknowledge; -1: the data is still on its way
 }
 
 // send sends a command.
@@ -142,20 +145,33 @@ func (c *conversation) introduce() error {
 // begin asks the source to go on, or for all of its data.
 func (c *conversation) begin() (full bool, err error) {
 	args := []string{"PSYNC", "?", "-1"}
-	at, replID, ok := place(c.l)
+	c.at = make([]shard.SourcePosition, len(c.locals))
+	for i, l := range c.locals {
+		c.at[i], _ = l.Source()
+	}
+	from, ok := resume(c.at)
+	if c.f.anew.Swap(false) {
+		ok = false
+	}
 	if ok {
-		args = []string{"PSYNC", replID, strconv.FormatUint(uint64(at.Index)+1, 10)}
+		id, _ := ReplID(from.History)
+		args = []string{"PSYNC", id, strconv.FormatUint(uint64(from.Index)+1, 10)}
 	}
 	reply, err := c.call(args...)
 	if err != nil {
 		return false, err
 	}
-	c.from, c.next = at, at
 	words := strings.Fields(reply)
 	switch {
 	case len(words) >= 1 && words[0] == "CONTINUE" && ok:
+		c.next = from
 		if len(words) > 1 {
 			c.next.History = historyPrefix + words[1]
+		}
+		if c.next.History != from.History && !c.level() {
+			// The source has said of the lowest place only that it is in its history.
+			c.f.anew.Store(true)
+			return false, errTorn
 		}
 		return false, checkReplID(c.next.History)
 	case len(words) >= 3 && words[0] == "FULLRESYNC":
@@ -212,9 +228,12 @@ func (c *conversation) run(ctx context.Context, full bool) (err error) {
 	defer c.nc.Close()
 	defer s.abandon()
 	if full {
-		if err := c.load(ctx, file); err != nil {
-			return err
-		}
+		err = c.load(ctx, file)
+	} else {
+		err = c.rename(ctx)
+	}
+	if err != nil {
+		return err
 	}
 	c.l.Logger.Info("following a Redis server", "addr", c.l.Addr, "replid", c.next.History[len(historyPrefix):], "offset", c.next.Index)
 	c.l.Update(func(st *replica.LinkStatus) {

@@ -7,33 +7,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"dkv/cluster/replica"
-	"dkv/cluster/shard"
+	"dkv/cluster/slot"
 	"dkv/server/command"
 )
 
 // Errors of a source. Their texts are shown to users.
 var (
-	// ErrShards: what Redis does at once would not be at once over several shards.
-	ErrShards = errors.New("the source is a Redis server, which only a node with one shard can follow: start with an empty folder and without -shards")
 	// ErrUnsupported: the source has what dkv does not have.
 	ErrUnsupported = errors.New("the source has what dkv does not have")
 	errProtocol    = errors.New("the source does not speak Redis's replication protocol")
 )
 
-const (
-	// historyPrefix begins the history of a place in a Redis server's stream; its
-	// replication id follows. The place's index is the offset, its term the selected
-	// database.
-	historyPrefix = "redis "
-	replIDBytes   = 40
-	// unsupportedPause is how long nothing is tried after ErrUnsupported: each time
-	// costs the source a copy of its data.
-	unsupportedPause = 30 * time.Second
-)
+// unsupportedPause is how long nothing is tried after ErrUnsupported: each time costs the
+// source a copy of its data.
+const unsupportedPause = 30 * time.Second
 
 // Options configures a Follower.
 type Options struct {
@@ -41,12 +32,25 @@ type Options struct {
 	Folder string
 	// Limits are those of compact encodings, for OBJECT ENCODING; nil: the default.
 	Limits *command.Limits
+	// Scripts keeps functions; nil: a source that has some is refused.
+	Scripts Scripts
 	// Pause is for tests; 0: unsupportedPause.
 	Pause time.Duration
 }
 
+// Scripts keeps functions, as package script does.
+type Scripts interface {
+	command.Scripter
+	// Check says why libraries, given by their source texts, cannot be there together.
+	Check(codes []string) error
+}
+
 // Follower follows Redis servers.
-type Follower struct{ o Options }
+type Follower struct {
+	o Options
+	// anew: everything is to be copied the next time.
+	anew atomic.Bool
+}
 
 // New returns a Follower.
 func New(o Options) *Follower {
@@ -56,19 +60,13 @@ func New(o Options) *Follower {
 	return &Follower{o: o}
 }
 
-// ReplID returns the replication id of a Redis server whose history a place is in.
-func ReplID(history string) (id string, ok bool) { return strings.CutPrefix(history, historyPrefix) }
-
 // Follow follows the Redis server of a link until something fails. It is a
 // replica.Foreign.
 func (f *Follower) Follow(ctx context.Context, l *replica.ForeignLink) (began bool, err error) {
-	if err = f.removeStale(); err == nil && l.Shards != 1 {
-		err = ErrShards
-	}
-	if err == nil {
+	if err = f.removeStale(); err == nil {
 		began, err = f.follow(ctx, l)
 	}
-	if (errors.Is(err, ErrUnsupported) || errors.Is(err, ErrShards)) && ctx.Err() == nil {
+	if errors.Is(err, ErrUnsupported) && ctx.Err() == nil {
 		l.Logger.Warn("cannot follow the source", "addr", l.Addr, "err", err, "tried_again_after", f.o.Pause)
 		l.Update(func(st *replica.LinkStatus) {
 			st.Up, st.Copying, st.Err = false, false, err.Error()
@@ -96,7 +94,10 @@ func (f *Follower) follow(ctx context.Context, l *replica.ForeignLink) (began bo
 	defer nc.Close()
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
-	c := &conversation{f: f, l: l, nc: nc}
+	c := &conversation{f: f, l: l, nc: nc, locals: l.All, slots: slot.NewMap(max(len(l.All), 1))}
+	if c.locals == nil {
+		c.locals = []replica.Local{l.Local}
+	}
 	if err := c.introduce(); err != nil {
 		return false, err
 	}
@@ -142,15 +143,4 @@ func (f *Follower) openFile(name string) (*os.File, func() error, error) {
 		return nil, nil, fmt.Errorf("psync: %w", err)
 	}
 	return file, func() error { return errors.Join(file.Close(), os.Remove(path)) }, nil
-}
-
-// place returns where the shard is in a Redis server's stream; ok is false when it is
-// in none.
-func place(l *replica.ForeignLink) (at shard.SourcePosition, replID string, ok bool) {
-	at, there := l.Local.Source()
-	if !there {
-		return at, "", false
-	}
-	replID, ok = ReplID(at.History)
-	return at, replID, ok
 }

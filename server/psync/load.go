@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"dkv/cluster/shard"
 	"dkv/engine/keyspace"
+	"dkv/resp"
 	"dkv/server/command"
 	"dkv/server/rdb"
 )
@@ -36,96 +35,61 @@ func (r *rdbFile) open() (*rdb.File, error) {
 	return rdb.NewFile(io.NewSectionReader(r.f, 0, r.size))
 }
 
-// load replaces the shard's data with a file, if dkv can hold what is in it.
+// load replaces the data of all shards with a file, if dkv can hold what is in it.
+//
+// The first shard is partial as long as any is: while it is nothing is served.
 func (c *conversation) load(ctx context.Context, file *rdbFile) error {
-	if err := c.scan(ctx, file); err != nil {
+	libraries, err := c.scan(ctx, file)
+	if err != nil {
 		return err
 	}
 	c.l.Logger.Info("loading the source's data", "addr", c.l.Addr, "bytes", file.size)
-	l := &loader{c: c, ctx: ctx}
+	l := &loader{c: c, ctx: ctx, batch: make([][]portion, len(c.at))}
 	partial := shard.PartialPosition()
-	err := c.evaluate(ctx, &shard.SourceStep{To: partial, Anew: true}, func(tx *keyspace.Tx) error {
-		_, err := tx.FlushAll()
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("delete the data from before: %w", err)
+	for i := range c.at {
+		err := c.evaluate(ctx, i, &shard.SourceStep{To: partial, Anew: true}, func(tx *keyspace.Tx) error {
+			if _, err := tx.FlushAll(); err != nil {
+				return err
+			}
+			return c.setLibraries(tx, nil)
+		})
+		if err != nil {
+			return fmt.Errorf("delete the data from before: %w", err)
+		}
+		c.at[i] = partial
 	}
 	if err := l.load(file); err != nil {
 		return fmt.Errorf("load the data: %w", err)
 	}
-	err = c.evaluate(ctx, &shard.SourceStep{From: partial, To: c.next}, func(*keyspace.Tx) error { return nil })
-	if err != nil {
-		return err
+	for i := len(c.at) - 1; i >= 0; i-- {
+		if err := c.step(ctx, i, c.next, func(tx *keyspace.Tx) error { return c.setLibraries(tx, libraries) }); err != nil {
+			return err
+		}
 	}
-	c.from = c.next
 	c.applied.Store(int64(c.next.Index))
-	c.l.Logger.Info("loaded the source's data", "addr", c.l.Addr, "keys", l.keys)
+	c.l.Logger.Info("loaded the source's data", "addr", c.l.Addr, "keys", l.keys, "libraries", len(libraries))
 	return nil
 }
 
-// scan reads a file to its end and says what dkv cannot hold.
-func (c *conversation) scan(ctx context.Context, file *rdbFile) error {
-	f, err := file.open()
-	if errors.Is(err, rdb.ErrVersion) {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	if err != nil {
-		return err
-	}
-	missing := make(map[string]string)
-	lacks := func(what, example string) {
-		if _, known := missing[what]; !known {
-			missing[what] = example
-		}
-	}
-	for n := 0; ; n++ {
-		if n%keysPerLook == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		rec, err := f.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("the source's data: %w", err)
-		}
-		switch rec.Op {
-		case rdb.OpFunction:
-			lacks("functions (FUNCTION LOAD)", "")
-		case rdb.OpModule:
-			c.l.Logger.Warn("what the source has of a module is left out", "module", string(rec.Key))
-		case rdb.OpKey:
-			example := fmt.Sprintf("%.60q", rec.Key)
-			if rec.DB >= keyspace.Databases {
-				lacks(fmt.Sprintf("databases above %d", keyspace.Databases-1), example)
-			}
-			if command.Buildable(rec.Type.Kind()) != nil {
-				lacks("keys that hold a "+rec.Type.Kind().String(), example)
-				err = f.Skip()
-			} else {
-				err = f.Value(func(*rdb.Element) error { return nil })
-			}
-			if err != nil && !errors.Is(err, rdb.ErrEmpty) && !errors.Is(err, rdb.ErrModule) {
-				return fmt.Errorf("the source's data, key %s: %w", example, err)
-			}
-			if errors.Is(err, rdb.ErrModule) {
-				return fmt.Errorf("%w: a value of an old module, key %s", ErrUnsupported, example)
-			}
-		}
-	}
-	if len(missing) == 0 {
+// setLibraries makes libraries of functions the only ones of a shard.
+func (c *conversation) setLibraries(tx *keyspace.Tx, codes []string) error {
+	if c.f.o.Scripts == nil {
 		return nil
 	}
-	var list []string
-	for _, what := range slices.Sorted(maps.Keys(missing)) {
-		if example := missing[what]; example != "" {
-			what += " (for example " + example + ")"
-		}
-		list = append(list, what)
+	var payload []byte
+	for _, code := range codes {
+		payload = rdb.AppendFunction(payload, []byte(code))
 	}
-	return fmt.Errorf("%w: %s; nothing was changed here", ErrUnsupported, strings.Join(list, ", "))
+	var out resp.Writer
+	x := command.Ctx{Tx: tx, Out: &out, Scripts: c.f.o.Scripts, Spec: specFunctionRestore}
+	x.Args = [][]byte{[]byte("FUNCTION"), []byte("RESTORE"), rdb.AppendFooter(payload, 0), []byte("FLUSH")}
+	if err := x.Spec.Handler(&x); err != nil {
+		return fmt.Errorf("load the functions: %w", err)
+	}
+	return nil
 }
+
+var specFunctionRestore = command.Lookup([]byte("function")).Sub([]byte("restore"))
 
 // portion is a part of a key that is being loaded.
 type portion struct {
@@ -137,12 +101,13 @@ type portion struct {
 	elements []rdb.Element
 }
 
-// loader puts a file's keys into the shard. One batch is applied while the next one
+// loader puts a file's keys into the shards. One batch is applied while the next one
 // is read.
 type loader struct {
 	c        *conversation
 	ctx      context.Context
-	batch    []portion
+	batch    [][]portion // by shard
+	last     int         // the shard of the key that is read
 	bytes    int
 	inFlight chan error
 	keys     int
@@ -168,7 +133,7 @@ func (l *loader) load(file *rdbFile) (err error) {
 		l.begin(rec, true)
 		l.bytes += len(rec.Key)
 		err = f.Value(func(el *rdb.Element) error {
-			p := &l.batch[len(l.batch)-1]
+			p := &l.batch[l.last][len(l.batch[l.last])-1]
 			p.elements = append(p.elements, el.Clone())
 			l.bytes += el.Size() + elementCost
 			// What follows a stream's entries belongs together.
@@ -182,7 +147,7 @@ func (l *loader) load(file *rdbFile) (err error) {
 			return nil
 		})
 		if errors.Is(err, rdb.ErrEmpty) {
-			l.batch = l.batch[:len(l.batch)-1]
+			l.batch[l.last] = l.batch[l.last][:len(l.batch[l.last])-1]
 			continue
 		}
 		if err != nil {
@@ -198,7 +163,8 @@ func (l *loader) load(file *rdbFile) (err error) {
 }
 
 func (l *loader) begin(rec *rdb.Record, first bool) {
-	l.batch = append(l.batch, portion{db: rec.DB, key: slices.Clone(rec.Key), kind: rec.Type.Kind(), expireAt: rec.ExpireAt, first: first})
+	l.last = shardOfKey(l.c.slots, rec.Key)
+	l.batch[l.last] = append(l.batch[l.last], portion{db: rec.DB, key: slices.Clone(rec.Key), kind: rec.Type.Kind(), expireAt: rec.ExpireAt, first: first})
 }
 
 // wait waits for the batch that is being applied.
@@ -219,20 +185,32 @@ func (l *loader) flush() error {
 	if err := l.ctx.Err(); err != nil {
 		return err
 	}
-	batch, done := l.batch, make(chan error, 1)
-	l.batch, l.bytes, l.inFlight = nil, 0, done
-	partial := shard.PartialPosition()
-	go func() {
-		done <- l.c.evaluate(l.ctx, &shard.SourceStep{From: partial, To: partial}, func(tx *keyspace.Tx) error {
-			for i := range batch {
-				if err := batch[i].put(tx, l.c.f.o.Limits); err != nil {
-					return fmt.Errorf("key %.60q: %w", batch[i].key, err)
-				}
-			}
-			return nil
-		})
-	}()
+	all, done := l.batch, make(chan error, 1)
+	l.batch, l.bytes, l.inFlight = make([][]portion, len(all)), 0, done
+	var shards []int
+	for i := range all {
+		if len(all[i]) > 0 {
+			shards = append(shards, i)
+		}
+	}
+	if len(shards) == 0 {
+		done <- nil
+		return nil
+	}
+	go func() { done <- each(shards, func(i int) error { return l.put(i, all[i]) }) }()
 	return nil
+}
+
+// put puts portions into a shard.
+func (l *loader) put(i int, batch []portion) error {
+	return l.c.step(l.ctx, i, shard.PartialPosition(), func(tx *keyspace.Tx) error {
+		for j := range batch {
+			if err := batch[j].put(tx, l.c.f.o.Limits); err != nil {
+				return fmt.Errorf("key %.60q: %w", batch[j].key, err)
+			}
+		}
+		return nil
+	})
 }
 
 // put adds a portion to its key.

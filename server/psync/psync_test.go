@@ -32,6 +32,7 @@ type local struct {
 	store *keyspacetest.Store
 	at    shard.SourcePosition
 	steps int
+	crash *crash // nil: never
 }
 
 func (l *local) Source() (shard.SourcePosition, bool) { return l.at, l.at.History != "" }
@@ -42,6 +43,11 @@ func (l *local) Evaluate(ctx context.Context, t *shard.Task) error {
 	}
 	if !t.Step.Anew && t.Step.From != l.at {
 		return shard.ErrSourceMoved
+	}
+	if l.crash != nil {
+		if err := l.crash.step(); err != nil {
+			return err
+		}
 	}
 	t.Step.Err = nil
 	l.store.Write(func(tx *keyspace.Tx) {
@@ -89,6 +95,26 @@ func (l *local) do(t *testing.T, words string) string {
 // follow has a follower follow a source that replies to PSYNC with what serve writes.
 // It returns why that ended, and what the source was sent.
 func follow(t testing.TB, l *local, serve func(w io.Writer, psync string)) (status replica.LinkStatus, said string, err error) {
+	t.Helper()
+	return followAll(t, []*local{l}, serve)
+}
+
+func followAll(t testing.TB, all []*local, serve func(w io.Writer, psync string)) (status replica.LinkStatus, said string, err error) {
+	t.Helper()
+	return newFollower(t).follow(t, all, serve)
+}
+
+type testFollower struct {
+	*Follower
+	dir string
+}
+
+func newFollower(t testing.TB) testFollower {
+	dir := t.TempDir()
+	return testFollower{New(Options{Folder: dir, Pause: time.Nanosecond, Scripts: testScripts()}), dir}
+}
+
+func (f testFollower) follow(t testing.TB, all []*local, serve func(w io.Writer, psync string)) (status replica.LinkStatus, said string, err error) {
 	t.Helper()
 	var heard bytes.Buffer
 	var mu sync.Mutex // status
@@ -141,7 +167,7 @@ func follow(t testing.TB, l *local, serve func(w io.Writer, psync string)) (stat
 	}
 	link := &replica.ForeignLink{
 		LinkOptions: &replica.LinkOptions{
-			Shards: 1, Local: l, Dial: dial, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+			Shards: len(all), Local: all[0], All: locals(all), Read: readLocal(all), Dial: dial, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
 			Auth: func() (string, string) { return "", "" }, Addr: func() string { return "127.0.0.1:1" },
 			Timeout: func() time.Duration { return 5 * time.Second }, Interval: func() time.Duration { return 0 },
 		},
@@ -152,16 +178,22 @@ func follow(t testing.TB, l *local, serve func(w io.Writer, psync string)) (stat
 			f(&status)
 		},
 	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, dataFile), []byte("of a crash"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(f.dir, dataFile), []byte("of a crash"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = New(Options{Folder: dir, Pause: time.Nanosecond}).Follow(t.Context(), link)
+	_, err = f.Follow(t.Context(), link)
 	<-ended
-	if files, readErr := os.ReadDir(dir); readErr != nil || len(files) != 0 {
+	if files, readErr := os.ReadDir(f.dir); readErr != nil || len(files) != 0 {
 		t.Errorf("files are left: %v, %v", files, readErr)
 	}
 	return status, heard.String(), err
+}
+
+func locals(all []*local) (out []replica.Local) {
+	for _, l := range all {
+		out = append(out, l)
+	}
+	return out
 }
 
 const replID = "0123456789012345678901234567890123456789"
@@ -300,7 +332,7 @@ func TestFailures(t *testing.T) {
 		"a later version":  {false, full + "$9\r\nREDIS0099", "version 99", "old"},
 		"no checksum":      {false, full + fmt.Sprintf("$%d\r\n%s", len(list), list), "bad data format", "old"},
 		"what is not there": {false, full + fmt.Sprintf("$%d\r\n%s", len(expiring), expiring),
-			`databases above 15 (for example "k"), functions (FUNCTION LOAD); nothing was changed here`, "old"},
+			`databases above 15 (for example "k"), functions that cannot be loaded: library "": ERR Missing library metadata; nothing was changed here`, "old"},
 		"unknown command": {true, stop("*1\r\n$4\r\nNOPE\r\n"), `"NOPE"`, "1"},
 		"a reading one":   {true, stop("*2\r\n$3\r\nGET\r\n$1\r\na\r\n"), `"GET"`, "1"},
 		"arity":           {true, stop("*2\r\n$3\r\nSET\r\n$1\r\na\r\n"), "1 arguments", "1"},
@@ -335,11 +367,16 @@ func FuzzSource(f *testing.F) {
 	whole := file(f, 3)
 	f.Add([]byte(fmt.Sprintf("+FULLRESYNC %s 1\r\n$%d\r\n%s%s", replID, len(whole), whole, commands)))
 	f.Add([]byte("+CONTINUE\r\n" + commands))
+	f.Add(append([]byte("+CONTINUE\r\n"), streamOf(across)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := &local{store: keyspacetest.New(t), at: shard.SourcePosition{History: historyPrefix + replID}}
-		_, _, err := follow(t, l, func(w io.Writer, _ string) { w.Write(b) })
-		if err == nil || strings.Contains(err.Error(), "a failure of dkv") {
-			t.Errorf("%v", err)
+		three, _ := shards(t, 3)
+		startAt(three, 0)
+		for _, all := range [][]*local{{l}, three} {
+			_, _, err := followAll(t, all, func(w io.Writer, _ string) { w.Write(b) })
+			if err == nil || strings.Contains(err.Error(), "a failure of dkv") {
+				t.Errorf("%d shards: %v", len(all), err)
+			}
 		}
 	})
 }

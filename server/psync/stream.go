@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"dkv/cluster/raftlog"
-	"dkv/cluster/replica"
 	"dkv/cluster/shard"
 	"dkv/engine/keyspace"
 	"dkv/resp"
@@ -27,8 +26,8 @@ const (
 	maxStringBytes = 1 << 40
 )
 
-// evaluate runs f on the shard's writer as a step.
-func (c *conversation) evaluate(ctx context.Context, step *shard.SourceStep, f func(tx *keyspace.Tx) error) error {
+// evaluate runs f on a shard's writer as a step.
+func (c *conversation) evaluate(ctx context.Context, i int, step *shard.SourceStep, f func(tx *keyspace.Tx) error) error {
 	t := shard.Task{Step: step, Eval: func(tx *keyspace.Tx) {
 		tx.KeepExpired = true
 		defer func() {
@@ -39,28 +38,35 @@ func (c *conversation) evaluate(ctx context.Context, step *shard.SourceStep, f f
 		}()
 		step.Err = f(tx)
 	}}
-	return c.l.Local.Evaluate(ctx, &t)
+	return c.locals[i].Evaluate(ctx, &t)
 }
 
-// unit is a command, or a transaction, of which no part is applied alone.
+// unit is a command, or a transaction, of which no shard applies a part alone, unless
+// one of its commands crosses shards.
 type unit struct {
 	calls []call
 	bytes int
-	end   raftlog.Index // the offset behind it
-	db    int           // the database that is selected then
 }
 
 type call struct {
 	spec *command.Spec
 	args [][]byte
 	db   int
+	end  raftlog.Index // the offset behind it
 }
 
 // stream applies the commands that come through the spool.
 func (c *conversation) stream(ctx context.Context, s *spool) error {
 	st := &stream{c: c, ctx: ctx, base: c.next.Index, db: int(c.next.Term)}
+	st.batch.begin(len(c.at), c.next)
 	st.r.Limits = resp.Limits{MaxBulk: 1 << 30, MaxQuery: 2 << 30}
 	defer st.r.Release()
+	err := st.run(s)
+	return errors.Join(err, st.finish())
+}
+
+func (st *stream) run(s *spool) error {
+	c, ctx := st.c, st.ctx
 	for {
 		cmd, ok, err := st.r.Next()
 		if err != nil {
@@ -103,7 +109,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// stream is the commands of a source on their way into the shard.
+// stream is the commands of a source on their way into the shards.
 type stream struct {
 	c        *conversation
 	ctx      context.Context
@@ -112,11 +118,14 @@ type stream struct {
 	received raftlog.Index // bytes since
 	db       int           // that is selected
 
-	units    []unit
+	batch    batch
 	open     *unit // the transaction that has begun
 	bytes    int
 	commands int
 	asked    bool // the source wants to be acknowledged
+	ended    bool // an EXEC has come
+	failed   bool // nothing more is applied
+	levelled time.Time
 }
 
 // offset is the offset behind the last command that was taken.
@@ -132,11 +141,14 @@ func (st *stream) take(cmd resp.Command) error {
 		st.open = &unit{}
 		return nil
 	case "exec":
-		if st.open == nil {
+		u := st.open
+		if u == nil && (len(st.c.at) == 1 || st.ended) {
 			return fmt.Errorf("%w: EXEC without MULTI", errProtocol)
 		}
-		u := st.open
-		st.open = nil
+		if u == nil {
+			u = &unit{} // several shards may go on within a transaction
+		}
+		st.open, st.ended = nil, true
 		return st.close(u)
 	case "select":
 		n, ok := keyspace.ParseInt(bytes.Join(cmd.Args[1:], nil))
@@ -146,8 +158,9 @@ func (st *stream) take(cmd resp.Command) error {
 		st.db = int(n)
 	case "replconf":
 		st.asked = st.asked || len(cmd.Args) > 1 && strings.EqualFold(string(cmd.Args[1]), "getack")
-	case "ping", "publish", "spublish", "script":
-		// Nothing that data depends on: scripts come as what they have done.
+	case "ping", "publish", "spublish", "script", "pfcount":
+		// Nothing that data depends on: scripts come as what they have done, and PFCOUNT
+		// when the source has kept the count beside the HyperLogLog.
 	default:
 		k, err := st.call(cmd)
 		if err != nil {
@@ -170,18 +183,6 @@ func (st *stream) take(cmd resp.Command) error {
 	return st.close(&unit{})
 }
 
-// close ends a unit at the present offset.
-func (st *stream) close(u *unit) error {
-	u.end, u.db = st.offset(), st.db
-	if len(u.calls) == 0 && len(st.units) > 0 {
-		last := &st.units[len(st.units)-1]
-		last.end, last.db = u.end, u.db
-		return nil
-	}
-	st.units = append(st.units, *u)
-	return nil
-}
-
 // call finds the row of a command and copies its arguments.
 func (st *stream) call(cmd resp.Command) (call, error) {
 	spec := command.Lookup(cmd.Args[0])
@@ -194,60 +195,9 @@ func (st *stream) call(cmd resp.Command) (call, error) {
 	if !spec.GoodArity(len(cmd.Args)) {
 		return call{}, fmt.Errorf("%w: %s with %d arguments", ErrUnsupported, spec.Name, len(cmd.Args)-1)
 	}
-	k := call{spec: spec, args: make([][]byte, len(cmd.Args)), db: st.db}
+	k := call{spec: spec, args: make([][]byte, len(cmd.Args)), db: st.db, end: st.offset()}
 	for i, a := range cmd.Args {
 		k.args[i] = bytes.Clone(a)
 	}
 	return k, nil
-}
-
-// apply evaluates the batch and writes down how far it leads. When a command fails,
-// what was before it is applied all the same.
-func (st *stream) apply() error {
-	units, asked := st.units, st.asked
-	st.units, st.bytes, st.commands, st.asked = nil, 0, 0, false
-	if len(units) == 0 {
-		return nil
-	}
-	failed, err := st.applyUnits(units)
-	if err != nil && failed > 0 {
-		_, before := st.applyUnits(units[:failed])
-		return errors.Join(err, before)
-	}
-	if err == nil && asked {
-		err = st.c.ack()
-	}
-	return err
-}
-
-// applyUnits evaluates units as one entry of the log. failed is the number of the one
-// that failed, -1 when it was none of them.
-func (st *stream) applyUnits(units []unit) (failed int, err error) {
-	c := st.c
-	last := &units[len(units)-1]
-	to := c.next
-	to.Index, to.Term = last.end, raftlog.Term(last.db)
-	var out resp.Writer
-	failed = -1
-	err = c.evaluate(st.ctx, &shard.SourceStep{From: c.from, To: to}, func(tx *keyspace.Tx) error {
-		for i := range units {
-			for j := range units[i].calls {
-				k := &units[i].calls[j]
-				out.Buf = out.Buf[:0]
-				x := command.Ctx{Args: k.args, DB: k.db, Tx: tx, Out: &out, Spec: k.spec, Limits: c.f.o.Limits, MaxStringLen: maxStringBytes}
-				if err := k.spec.Handler(&x); err != nil {
-					failed = i
-					return fmt.Errorf("%w: the command %s of its stream: %w", ErrUnsupported, k.spec.Name, err)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return failed, err
-	}
-	c.from, c.next = to, to
-	c.applied.Store(int64(to.Index))
-	c.l.Update(func(s *replica.LinkStatus) { s.At = to.Index })
-	return -1, nil
 }

@@ -34,6 +34,9 @@ func (f *Writer) Aux(name, value string) {
 	f.write(AppendString(AppendString([]byte{codeAux}, []byte(name)), []byte(value)))
 }
 
+// Function writes the source text of a library of functions. It stands before all keys.
+func (f *Writer) Function(code []byte) { f.write(AppendFunction(nil, code)) }
+
 // Select says that what follows is of a database, of about so many keys, some of them
 // with an expiry.
 func (f *Writer) Select(db int, keys, expiring uint64) {

@@ -230,18 +230,7 @@ func (e *Engine) Forget() { e.known.flush() }
 
 // deleteRecords deletes all records whose names have a prefix.
 func deleteRecords(c *command.Ctx, prefix string) error {
-	var names []string
-	err := c.Tx.ScriptRecords(prefix, func(name string, _ []byte) error {
-		names = append(names, name)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		c.Tx.DeleteScriptRecord(name)
-	}
-	return nil
+	return c.Tx.DeleteScriptRecords(prefix)
 }
 
 // isFlushType reports whether an argument is SYNC or ASYNC.

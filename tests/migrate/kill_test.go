@@ -13,13 +13,14 @@ import (
 // from where it was, and never serves a part of the data.
 func TestKill(t *testing.T) {
 	harness.NeedItself(t)
-	for _, fsync := range []string{"always", "no"} {
-		t.Run(fsync, func(t *testing.T) {
+	for _, tc := range [][2]string{{"always", "1"}, {"no", "1"}, {"always", "4"}, {"no", "4"}} {
+		fsync, shards := tc[0], tc[1]
+		t.Run(fsync+" "+shards, func(t *testing.T) {
 			t.Parallel()
 			rng := seedOf(t)
 			source := harness.Redis(t, "--repl-backlog-size", "100mb", "--repl-diskless-sync-delay", "0")
 			fill(t, source, rng, 400)
-			d := harness.Dkv(t, "-fsync", fsync, "-memtable-size", "1mb")
+			d := harness.Dkv(t, "-fsync", fsync, "-memtable-size", "1mb", "-shards", shards)
 			stop := load(source.Addr(), rng.Uint64(), 2)
 			follow(t, d, source)
 			rounds := 3

@@ -14,13 +14,18 @@ func TestLive(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"disk":     {"--repl-diskless-sync", "no"},
 		"diskless": {"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"},
+		"5 shards": {"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rng := seedOf(t)
 			source := harness.Redis(t, flags...)
 			fill(t, source, rng, 300)
-			d := harness.Dkv(t, "-fsync", "no")
+			shards, several := strings.CutSuffix(name, " shards")
+			if !several {
+				shards = "1"
+			}
+			d := harness.Dkv(t, "-fsync", "no", "-shards", shards)
 			d.Dial(t).OK("SET", "mine", "is gone then")
 			stop := load(source.Addr(), rng.Uint64(), 4)
 			follow(t, d, source)
@@ -111,13 +116,19 @@ func TestChain(t *testing.T) {
 // TestFailover: when a replica of the Redis server is promoted, dkv goes on there
 // without another copy.
 func TestFailover(t *testing.T) {
+	for _, shards := range []string{"1", "3"} {
+		t.Run(shards, func(t *testing.T) { testFailover(t, shards) })
+	}
+}
+
+func testFailover(t *testing.T, shards string) {
 	harness.NeedItself(t)
 	rng := seedOf(t)
 	a, b := harness.Redis(t), harness.Redis(t)
 	fill(t, a, rng, 50)
 	follow(t, b, a)
 	harness.Until(t, patience, "the other replica", linkUp(b))
-	d := harness.Dkv(t, "-fsync", "no", "-role", "slave", "-repl-master-addr", a.Addr()+","+b.Addr())
+	d := harness.Dkv(t, "-fsync", "no", "-shards", shards, "-role", "slave", "-repl-master-addr", a.Addr()+","+b.Addr())
 	harness.Until(t, patience, "the link to be up", linkUp(d))
 	stop := load(a.Addr(), rng.Uint64(), 2)
 	before := offset(d)

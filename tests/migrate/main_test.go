@@ -202,7 +202,7 @@ func writeSome(c *harness.Conn, rng *rand.Rand, answered *atomic.Int64) error {
 		queued++
 	}
 	for range pipeline {
-		switch rng.IntN(32) {
+		switch rng.IntN(38) {
 		case 0:
 			queue("DEL", key("s"), key("h"), key("u"), key("z"))
 		case 1:
@@ -260,6 +260,26 @@ func writeSome(c *harness.Conn, rng *rand.Rand, answered *atomic.Int64) error {
 			queue("XREADGROUP", "GROUP", "g", "c"+num(rng.IntN(2)), "COUNT", "3", "STREAMS", key("x"), ">")
 		case 29:
 			queue("SETBIT", "load:bits"+num(rng.IntN(3)), num(rng.IntN(2000)), num(rng.IntN(2)))
+		case 31:
+			queue("SMOVE", key("u"), key("u"), num(rng.IntN(100)))
+		case 32:
+			queue("COPY", key("h"), key("h"), "REPLACE")
+			queue("SINTERSTORE", "load:inter", key("u"), key("u"))
+		case 33:
+			queue("MSET", key("s"), word(), key("s"), word(), key("s"), word())
+			queue("MSETNX", key("s"), word(), key("m"), word())
+			queue("DEL", key("m"), key("m"))
+		case 34:
+			queue("MULTI")
+			queue("RENAME", "load:a", "load:moved")
+			queue("INCR", "load:moved")
+			queue("RENAME", "load:moved", "load:a")
+			queue("INCR", "load:counter")
+			queue("EXEC")
+		case 35:
+			queue("BITOP", "XOR", "load:bits"+num(rng.IntN(3)), "load:bits"+num(rng.IntN(3)), "load:bits"+num(rng.IntN(3)))
+		case 36:
+			queue("EVAL", "redis.call('rename', KEYS[1], KEYS[2]) redis.call('append', KEYS[2], 'x')", "2", key("s"), key("s"))
 		case 30:
 			queue("PFADD", "load:hll", word())
 			queue("GEOADD", "load:geo", "13.361389", "38.115556", word()[:1])

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,13 +16,10 @@ func TestRefused(t *testing.T) {
 	d := harness.Dkv(t)
 	dc := d.Dial(t)
 	dc.OK("SET", "mine", "x")
-	if r := c.Do("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)"); r.IsError() {
-		t.Fatalf("%s", r.Str)
-	}
 	c.OK("SELECT", "17")
 	c.OK("SET", "far", "away")
 	follow(t, d, source)
-	for _, want := range []string{"functions (FUNCTION LOAD)", `databases above 15 (for example "far")`, "nothing was changed here"} {
+	for _, want := range []string{`databases above 15 (for example "far")`, "nothing was changed here"} {
 		harness.Until(t, patience, "the link to name "+want, func() bool {
 			return strings.Contains(infoField(d, "replication", "dkv_master_link_error"), want)
 		})
@@ -44,17 +42,16 @@ func TestRefusedInStream(t *testing.T) {
 	harness.NeedItself(t)
 	source := harness.Redis(t)
 	c := source.Dial(t)
-	d := harness.Dkv(t)
+	d := harness.Dkv(t, "-shards", "3")
 	follow(t, d, source)
 	harness.Until(t, patience, "the link to be up", linkUp(d))
-	c.Queue("SET", "before", "x")
-	c.Queue("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
-	c.Queue("SET", "after", "x")
-	if err := c.Flush(); err != nil {
-		t.Fatal(err)
+	for _, args := range [][]string{{"RPUSH", "list", "b", "a"}, {"SET", "w_a", "1"}, {"SET", "before", "x"},
+		{"SORT", "list", "BY", "w_*", "STORE", "sorted"}, {"SET", "after", "x"}} {
+		c.Queue(args...)
 	}
+	flush(t, c.Conn, 5)
 	harness.Until(t, patience, "the link to name the command", func() bool {
-		return strings.Contains(strings.ToLower(infoField(d, "replication", "dkv_master_link_error")), "function")
+		return strings.Contains(infoField(d, "replication", "dkv_master_link_error"), "the command sort of its stream")
 	})
 	dc := d.Dial(t)
 	if n := dc.DoInt("EXISTS", "before"); n != 1 {
@@ -65,13 +62,11 @@ func TestRefusedInStream(t *testing.T) {
 	}
 }
 
-// TestShards: a node with several shards says that it cannot.
-func TestShards(t *testing.T) {
+// TestMember: a member of a cluster says that it cannot.
+func TestMember(t *testing.T) {
 	harness.NeedItself(t)
 	source := harness.Redis(t)
-	d := harness.Dkv(t, "-shards", "2")
-	follow(t, d, source)
-	harness.Until(t, patience, "the link to say why", func() bool {
-		return strings.Contains(infoField(d, "replication", "dkv_master_link_error"), "one shard")
-	})
+	cluster := harness.StartCluster(t, harness.ClusterOptions{})
+	c := cluster.Nodes()[0].Dial(t)
+	c.Want("-ERR REPLICAOF not allowed in cluster mode.\r\n", "REPLICAOF", "127.0.0.1", strconv.Itoa(source.Port()))
 }
