@@ -111,6 +111,7 @@ func TestCachesBehindARaftSnapshot(t *testing.T) {
 	fill(t, other)
 	conn.OK("SET", "k", "meanwhile")
 	victim.Resume()
+	defer func() { t.Log(victim.Dial(t).Info("raft"), other.Dial(t).Info("raft")) }()
 	for _, k := range []*cachingClient{reads, all, to, idle} {
 		k.forgetsAll()
 	}
