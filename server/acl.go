@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+
 	"dkv/resp"
 	"dkv/server/acl"
 	"dkv/server/command"
@@ -61,6 +63,11 @@ func (c *Conn) recheck() {
 			a = next
 		}
 	}
+}
+
+// changesUser reports whether a queued command may log in as another user.
+func (c *Conn) changesUser() bool {
+	return slices.ContainsFunc(c.txn.calls, func(k call) bool { return k.spec == specAuth || k.spec == specHello })
 }
 
 // foreseenUser returns the account that a queued command will log in as, nil: none.

@@ -199,7 +199,7 @@ func (c *Conn) block(spec *command.Spec, args [][]byte, id raftlog.ShardID, time
 	b := c.beginBlocking(timeout)
 	b.depend(spec, args)
 	stopWatching := c.watchHangup(b)
-	k.task.OnPark = b.show
+	k.task.OnPark, k.task.Reads = b.show, spec.Flags&command.FlagWrite == 0
 	if !c.srv.leads(id) {
 		b.show() // nobody will tell when it is parked
 	}
@@ -227,6 +227,9 @@ func (c *Conn) conclusionOf(k *blockedCall, why int32) {
 		if failed = one.failed; failed {
 			c.srv.stats.countError(errorLine(k.reply(0)))
 		}
+	case errors.Is(k.err, shard.ErrForcedOut):
+		ws.error(taskErrorText(k.err))
+		c.closing = true
 	case !errors.Is(k.err, shard.ErrWithdrawn):
 		ws.error(taskErrorText(k.err))
 	case why == waitGone || why == waitClosing:

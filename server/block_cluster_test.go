@@ -148,7 +148,7 @@ func TestBlockingOverShards(t *testing.T) {
 	c.roundTrip(request("BLPOP", two[0], two[1], "0"), "-CROSSSLOT Keys in request don't hash to the same slot\r\n")
 }
 
-// A master that becomes a replica sends those who wait away.
+// A master that becomes a replica sends those who wait away, and closes their connections.
 func TestBlockedWhenFollowing(t *testing.T) {
 	s := startServer(t)
 	c, other := dial(t, s), dial(t, s)
@@ -156,6 +156,8 @@ func TestBlockedWhenFollowing(t *testing.T) {
 	blocked(t, s, 1)
 	other.roundTrip(request("REPLICAOF", "127.0.0.1", "1"), "+OK\r\n")
 	c.expect("-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n")
+	c.expectEOF()
+	c = dial(t, s)
 	c.roundTrip(request("BLPOP", "q", "0"), "-READONLY You can't write against a read only replica.\r\n")
 	other.roundTrip(request("REPLICAOF", "NO", "ONE"), "+OK\r\n")
 	c.send(request("BLPOP", "q", "0"))

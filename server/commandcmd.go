@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"dkv/engine/keyspace"
@@ -215,7 +216,8 @@ func commandList(_ *Conn, x *command.Ctx) error {
 
 const errInvalidCommand resp.Error = "ERR Invalid command specified"
 
-// keysOf finds the keys of the command that follows COMMAND GETKEYS.
+// keysOf finds the keys of the command that follows COMMAND GETKEYS. Where there may be
+// none, arguments that make no sense have none.
 func keysOf(args [][]byte) (*command.Spec, []command.KeyPosition, error) {
 	spec := command.Lookup(args[0])
 	if spec != nil && len(spec.Subcommands) > 0 && len(args) > 1 {
@@ -225,6 +227,9 @@ func keysOf(args [][]byte) (*command.Spec, []command.KeyPosition, error) {
 		return nil, nil, errInvalidCommand
 	}
 	keys, err := spec.KeyPositions(args)
+	if errors.Is(err, command.ErrBadKeyArguments) && spec.Flags&command.FlagNoMandatoryKeys != 0 {
+		return spec, nil, nil
+	}
 	return spec, keys, err
 }
 

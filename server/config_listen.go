@@ -68,6 +68,11 @@ func (c *Config) listenAddrs(port string) []ListenAddr {
 	return addrs
 }
 
+// clustered says whether the node has told others, or will, where it is reached.
+func (c *Config) clustered() bool {
+	return c.String("peer-addr") != "" || c.String("cluster-peers") != ""
+}
+
 // setListenAddr is listen-addr host:port, which is bind and port in one. An
 // empty host is every address.
 func (c *Config) setListenAddr(value string) error {

@@ -147,10 +147,10 @@ func redisParams() []*param {
 	debugEnum := []string{"no", "yes", "local"}
 	shutdownEnum := []string{"default", "save", "nosave", "now", "force"}
 	return []*param{
-		{name: "bind", kind: kindWords, def: "127.0.0.1", flags: imm, group: groupNetwork,
-			doc: "Addresses to listen on; * is every IPv4 and ::* every IPv6 address; a leading - skips an address that the machine lacks."},
-		{name: "port", kind: kindInt, def: "6379", max: 65535, flags: imm, group: groupNetwork,
-			doc: "TCP port. 0 takes any free port, or none when unixsocket is set."},
+		{name: "bind", kind: kindWords, def: "127.0.0.1", group: groupNetwork,
+			doc: "Addresses to listen on; * is every IPv4 and ::* every IPv6 address; a leading - skips an address that the machine lacks. A node of a cluster keeps those it was started with."},
+		{name: "port", kind: kindInt, def: "6379", max: 65535, group: groupNetwork,
+			doc: "TCP port. 0 takes any free port, or none when unixsocket is set. A node of a cluster keeps the one it was started with."},
 		{name: "unixsocket", kind: kindString, flags: imm, group: groupNetwork, doc: "Path of a unix socket to listen on as well."},
 		{name: "unixsocketperm", kind: kindOctal, def: "0", max: 0o777, flags: imm, group: groupNetwork, doc: "Mode of the unix socket, octal; 0 leaves the system's."},
 		{name: "tcp-backlog", kind: kindInt, def: "511", max: maxInt32, flags: imm, effect: effectStored, group: groupNetwork,

@@ -190,8 +190,8 @@ func TestConfigSetAtRuntime(t *testing.T) {
 		local bool
 		want  string
 	}{
-		{Pair{"port", "6379"}, false, "<nil>"},
-		{Pair{"port", "6380"}, false, "port: can't set immutable config"},
+		{Pair{"tcp-backlog", "511"}, false, "tcp-backlog: can't set immutable config"},
+		{Pair{"unixsocketperm", "0"}, false, "unixsocketperm: can't set immutable config"},
 		{Pair{"db-folder", "dkv-data"}, false, "<nil>"},
 		{Pair{"databases", "16"}, false, "databases: can't set immutable config"},
 		{Pair{"server_cpulist", ""}, false, "server_cpulist: can't set immutable config"},

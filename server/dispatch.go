@@ -180,7 +180,7 @@ func (c *Conn) admitted(args [][]byte) (spec *command.Spec, refusal resp.Error) 
 		return spec, resp.ErrOOM
 	}
 	if c.srv.repl.restricts() {
-		return spec, c.srv.restricted(spec)
+		return spec, c.restricted(spec, args)
 	}
 	return spec, ""
 }

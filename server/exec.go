@@ -22,12 +22,13 @@ func exec(c *Conn, x *command.Ctx) error {
 	if refusal := c.misplaced(); refusal != "" {
 		return refusal
 	}
-	if !c.account.Load().user.Load().All() {
+	if !c.account.Load().user.Load().All() || c.changesUser() {
 		c.recheck()
 	}
 	for i := range t.calls {
-		c.announce(t.calls[i].spec, t.calls[i].args)
+		c.corkFor(t.calls[i].spec)
 	}
+	t.inTurn = c.showsInTurn()
 	if c.tracking != nil {
 		c.trackQueued()
 	}
@@ -51,6 +52,11 @@ func exec(c *Conn, x *command.Ctx) error {
 	}
 	for i := range t.calls {
 		k := &t.calls[i]
+		if t.inTurn {
+			c.showInTurn(k) // unless it was
+			c.ws.count(k.spec, k.args, k.nanos, k.failed)
+			continue
+		}
 		c.ws.ran(k.spec, k.args, k.nanos, k.failed)
 	}
 	return nil
@@ -96,6 +102,9 @@ func (ws *workspace) runQueued(tx *keyspace.Tx) {
 		k := &t.calls[i]
 		x := ws.ctx(k.spec, k.args)
 		mark := len(ws.out.Buf)
+		if k.db = c.db; t.inTurn && k.refused == "" {
+			c.showInTurn(k)
+		}
 		if k.refused != "" {
 			k.failed = c.replyFailure(mark, k.refused)
 		} else if k.spec.Handler != nil {
@@ -123,6 +132,9 @@ func (c *Conn) execWriting() error {
 		}
 	}
 	r.watch, r.maxReply = t.watch, 0
+	if t.inTurn {
+		r.before = c.showInTurn
+	}
 	before := len(ws.out.Buf)
 	mixed := len(r.calls) < len(t.calls)
 	if mixed {
@@ -157,7 +169,7 @@ func (r *shardRequest) forgetTxn() {
 
 // takeOutcome notes how call i of a transaction's request went.
 func (ws *workspace) takeOutcome(r *shardRequest, i int, k *call) {
-	k.nanos, k.failed = r.calls[i].nanos, r.calls[i].failed
+	k.nanos, k.failed, k.shown = r.calls[i].nanos, r.calls[i].failed, r.calls[i].shown
 	ws.conn.txn.nanos += k.nanos
 	if k.failed {
 		ws.conn.srv.stats.countError(errorLine(r.reply(i)))

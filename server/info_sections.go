@@ -44,8 +44,12 @@ func infoServer(w *infoWriter) {
 
 // tcpPort is the port that is listened on, 0 when there is none.
 func (s *Server) tcpPort() int {
-	if a, ok := s.Addr().(*net.TCPAddr); ok {
-		return a.Port
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.mu.listeners {
+		if a, ok := l.Addr().(*net.TCPAddr); ok {
+			return a.Port
+		}
 	}
 	return 0
 }

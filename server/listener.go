@@ -28,20 +28,13 @@ const refuseTimeout = time.Second
 // Listen binds the addresses that the configuration names. On an error nothing
 // stays bound.
 func (s *Server) Listen() error {
-	// Keep-alive is set on each connection, from the parameter.
-	lc := &net.ListenConfig{KeepAlive: -1}
-	listeners, err := s.listenAll(lc, s.config.ListenAddrs())
+	listeners, err := s.listenOn(s.config.ListenAddrs(), s.config.ListenTLSAddrs())
 	fail := func(err error) error {
 		for _, l := range listeners {
 			l.Close()
 		}
 		return err
 	}
-	if err != nil {
-		return fail(err)
-	}
-	encrypted, err := s.listenTLS(lc)
-	listeners = append(listeners, encrypted...)
 	if err != nil {
 		return fail(err)
 	}
@@ -57,11 +50,25 @@ func (s *Server) Listen() error {
 	}
 	s.mu.Lock()
 	s.mu.listeners = append(s.mu.listeners, listeners...)
+	s.mu.listening = true
 	s.mu.Unlock()
 	for _, l := range listeners {
 		s.log.Info("listening", "addr", l.Addr().String())
 	}
 	return nil
+}
+
+// listenOn binds addresses for plain connections, and for those by TLS. What it returns is
+// bound, also with an error.
+func (s *Server) listenOn(plain, encrypted []ListenAddr) ([]net.Listener, error) {
+	// Keep-alive is set on each connection, from the parameter.
+	lc := &net.ListenConfig{KeepAlive: -1}
+	listeners, err := s.listenAll(lc, plain)
+	if err != nil {
+		return listeners, err
+	}
+	byTLS, err := s.listenTLS(lc, encrypted)
+	return append(listeners, byTLS...), err
 }
 
 // listenAll binds addresses. What it returns is bound, also with an error.
@@ -75,7 +82,7 @@ func (s *Server) listenAll(lc *net.ListenConfig, addrs []ListenAddr) (listeners 
 		if err != nil {
 			return listeners, fmt.Errorf("server: listen on %s: %w", a.Addr, err)
 		}
-		listeners = append(listeners, l)
+		listeners = append(listeners, boundListener{l, a})
 	}
 	return listeners, nil
 }

@@ -53,7 +53,7 @@ func (c *Conn) deniesOOM(spec *command.Spec) bool {
 		return true
 	}
 	if spec == specExec {
-		return c.txn.open && c.txn.flags&command.FlagDenyOOM != 0
+		return c.txn.open && c.queuedFlags()&command.FlagDenyOOM != 0
 	}
 	return c.txn.open && !runsInMulti(spec)
 }

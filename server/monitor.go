@@ -48,13 +48,13 @@ func (m *monitors) remove(c *Conn) {
 	m.list.Store(&list)
 }
 
-// feed shows a command of c to all monitors.
-func (m *monitors) feed(c *Conn, args [][]byte) {
+// feed shows a command of c, in a database, to all monitors.
+func (m *monitors) feed(c *Conn, db int, args [][]byte) {
 	from := c.addr
 	if c.unix {
 		from = "unix:" + c.addr[:len(c.addr)-len(":0")]
 	}
-	m.show(c.srv.clock(), c.db, from, args)
+	m.show(c.srv.clock(), db, from, args)
 }
 
 // show shows a command to all monitors.

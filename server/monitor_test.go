@@ -63,3 +63,70 @@ func TestSlowMonitorIsDropped(t *testing.T) {
 	eventually(t, "it is counted", func() bool { return s.stats.OutputLimitKills.Load() == 1 })
 	c.roundTrip("ping\r\n", "+PONG\r\n")
 }
+
+// TestMonitorShowsScripts: a script stands before what it calls, also in a pipeline and in
+// a transaction, and whatever comes of it. The lines are Redis's.
+func TestMonitorShowsScripts(t *testing.T) {
+	s := startServer(t)
+	m, c := dial(t, s), dial(t, s)
+	c.want(oneBulk("l"), "FUNCTION", "LOAD", "#!lua name=l\nredis.register_function{function_name='f', flags={'no-writes'}, callback=function(k) return redis.call('get', k[1]) end}")
+	m.roundTrip("monitor\r\n", "+OK\r\n")
+	eventually(t, "it is shown what others do", s.monitors.any)
+	const set, get = "return redis.call('set', KEYS[1], 'v')", "return redis.call('get', KEYS[1])"
+	next := func(lines ...string) {
+		t.Helper()
+		for _, want := range lines {
+			line, err := m.r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, got, _ := strings.Cut(line, " [")
+			got = strings.Replace(strings.Replace(got, c.LocalAddr().String(), "me", 1), "]", "", 1)
+			if got != want+"\r\n" {
+				t.Fatalf("got %q\nwant %q", got, want)
+			}
+		}
+	}
+	shows := func(words []string, lines ...string) {
+		t.Helper()
+		c.do(words...)
+		var quoted []string
+		for _, w := range words {
+			quoted = append(quoted, string(appendQuoted(nil, []byte(w))))
+		}
+		if words[0] != "EXEC" { // which comes behind what it has run
+			next("0 me " + strings.Join(quoted, " "))
+		}
+		next(lines...)
+	}
+	shows([]string{"EVAL", set, "1", "k"}, `0 lua "set" "k" "v"`)
+	shows([]string{"EVAL_RO", get, "1", "k"}, `0 lua "get" "k"`)
+	shows([]string{"EVALSHA", strings.Repeat("f", 40), "0"})
+	shows([]string{"EVALSHA", "ff", "0"})
+	shows([]string{"EVAL", "return x.y", "0"})
+	shows([]string{"EVAL", "no script", "0"})
+	shows([]string{"EVAL", "return 1", "5"})
+	shows([]string{"EVAL", "return redis.call('nosuch')", "0"})
+	shows([]string{"EVAL", "return redis.call('lpush', KEYS[1], 'x')", "1", "k"}, `0 lua "lpush" "k" "x"`)
+	shows([]string{"EVAL", "redis.call('select', 3) return redis.pcall('get', KEYS[1])", "1", "k"}, `3 lua "select" "3"`, `3 lua "get" "k"`)
+	shows([]string{"EVAL", "return redis.call('publish', 'c', 'm')", "0"}, `0 lua "publish" "c" "m"`)
+	shows([]string{"FCALL", "f", "1", "k"}, `0 lua "get" "k"`)
+	shows([]string{"FCALL_RO", "f", "1", "k"}, `0 lua "get" "k"`)
+	shows([]string{"FCALL", "nosuch", "0"})
+	shows([]string{"SCRIPT", "LOAD", get})
+	// In a transaction, of writes and of reads.
+	shows([]string{"MULTI"})
+	for _, words := range [][]string{{"SET", "a", "1"}, {"EVAL", get, "1", "a"}, {"SELECT", "2"}, {"SET", "a", "2"}, {"EVAL", set, "1", "b"}, {"SELECT", "0"}, {"GET", "a"}} {
+		c.want("+QUEUED\r\n", words...)
+	}
+	shows([]string{"EXEC"}, `0 me "SET" "a" "1"`, `0 me "EVAL" "`+get+`" "1" "a"`, `0 lua "get" "a"`, `2 me "SET" "a" "2"`, `2 me "EVAL" "`+set+`" "1" "b"`,
+		`2 lua "set" "b" "v"`, `0 me "GET" "a"`, `2 me "SELECT" "2"`, `0 me "SELECT" "0"`, `0 me "EXEC"`)
+	shows([]string{"MULTI"})
+	for _, words := range [][]string{{"GET", "a"}, {"EVAL_RO", get, "1", "a"}, {"PING"}} {
+		c.want("+QUEUED\r\n", words...)
+	}
+	shows([]string{"EXEC"}, `0 me "GET" "a"`, `0 me "EVAL_RO" "`+get+`" "1" "a"`, `0 lua "get" "a"`, `0 me "PING"`, `0 me "EXEC"`)
+	// In a pipeline.
+	c.roundTrip(request("SET", "p", "1")+request("EVAL", get, "1", "p")+request("SET", "p", "2"), "+OK\r\n$1\r\n1\r\n+OK\r\n")
+	next(`0 me "SET" "p" "1"`, `0 me "EVAL" "`+get+`" "1" "p"`, `0 lua "get" "p"`, `0 me "SET" "p" "2"`)
+}

@@ -50,10 +50,13 @@ func (r *replicating) init(s *Server) {
 func (r *replicating) restricts() bool { return r.node.Follows() || r.minReplicas.Load() > 0 }
 
 // restricted returns why a command may not run on this replica, or without more
-// replicas, "" when it may.
-func (s *Server) restricted(spec *command.Spec) resp.Error {
-	r := &s.repl
-	writes := spec.Flags&command.FlagWrite != 0
+// replicas, "" when it may. Scripts outside of transactions are asked when they run.
+func (c *Conn) restricted(spec *command.Spec, args [][]byte) resp.Error {
+	s, r, flags := c.srv, &c.srv.repl, spec.Flags
+	if c.txn.open {
+		flags = c.declaredFlags(spec, args)
+	}
+	writes := flags&command.FlagWrite != 0
 	switch {
 	case !r.node.Follows():
 		if writes && s.lacksReplicas() {
@@ -63,7 +66,7 @@ func (s *Server) restricted(spec *command.Spec) resp.Error {
 		return resp.ErrReadOnly
 	case spec.Flags&command.FlagLoading == 0 && spec != specReplicaof && spec != specSlaveof && s.loading():
 		return resp.ErrLoading
-	case spec.Flags&command.FlagStale == 0 && s.staleReplica():
+	case flags&command.FlagStale == 0 && s.staleReplica():
 		return resp.ErrMasterDown
 	}
 	return ""

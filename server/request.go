@@ -24,6 +24,7 @@ type call struct {
 	shard   raftlog.ShardID // that it belongs to
 
 	// How it went.
+	shown  bool  // to monitors, see Conn.showInTurn
 	nanos  int64 // it took
 	end    int   // where its reply ends in its request's output
 	failed bool
@@ -78,6 +79,7 @@ type shardRequest struct {
 	// blocks: the one call may wait for keys, see Conn.block; ticket then names the
 	// request. withdraws: it is no request, the one with that ticket is withdrawn.
 	blocks, withdraws bool
+	before            func(k *call) // if set, called before each call that is evaluated on this node
 	ticket            ticket
 }
 
@@ -100,7 +102,7 @@ func (r *shardRequest) clear() {
 	r.watch, r.caller, r.onBehalf = nil, nil, [2][]byte{}
 	r.from, r.sent, r.done, r.mark = 0, 0, 0, 0
 	r.aborted, r.err, r.lost = false, nil, nil
-	r.blocks, r.withdraws = false, false
+	r.blocks, r.withdraws, r.before = false, false, nil
 	r.own.Reset()
 }
 
@@ -138,6 +140,9 @@ func (r *shardRequest) eval(tx *keyspace.Tx) {
 	began := nanotime()
 	for r.done < len(r.calls) && (r.maxReply == 0 || len(r.out.Buf)-r.mark < r.maxReply) {
 		k := &r.calls[r.done]
+		if r.before != nil {
+			r.before(k)
+		}
 		k.failed = r.write(tx, k)
 		k.end = len(r.out.Buf)
 		now := nanotime()

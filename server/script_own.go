@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 
 	"dkv/engine/keyspace"
@@ -90,19 +91,52 @@ func (s *Server) scriptCalled(call script.Call) {
 		st.histogram().add(bucketOf(uint64(call.Took)), 1)
 	}
 	if s.monitors.any() && call.Spec.Flags&(command.FlagSkipMonitor|command.FlagAdmin) == 0 {
-		s.monitors.show(s.clock(), call.DB, "lua", call.Args)
+		db := call.DB
+		if n, ok := keyspace.ParseInt(call.Args[len(call.Args)-1]); ok && call.Spec == specSelect && !call.Failed {
+			db = int(n) // shown where it leads, as in Redis
+		}
+		s.monitors.show(s.clock(), db, "lua", call.Args)
 	}
 }
 
 // announce shows a script to monitors before it runs, so that its commands come after
-// it.
+// it, and behind those that were sent before it.
 //
 // What it publishes comes to its own client after the reply.
 func (c *Conn) announce(spec *command.Spec, args [][]byte) {
+	c.corkFor(spec)
+	if c.srv.monitors.any() && runsScript(spec) {
+		c.finish()
+		c.srv.monitors.feed(c, c.db, args)
+	}
+}
+
+// corkFor holds messages back until a command that may publish some has its reply.
+func (c *Conn) corkFor(spec *command.Spec) {
 	if spec.MayWrite && c.subs.total() > 0 {
 		c.cork()
 	}
-	if c.srv.monitors.any() && spec.Categories&command.CatScripting != 0 && spec.Flags&command.FlagSkipMonitor != 0 {
-		c.srv.monitors.feed(c, args)
+}
+
+// showsInTurn reports whether the commands of a transaction are shown to monitors as each
+// begins: when there is a script among them, whose own commands are shown then.
+func (c *Conn) showsInTurn() bool {
+	return c.srv.monitors.any() && slices.ContainsFunc(c.txn.calls, func(k call) bool { return runsScript(k.spec) })
+}
+
+// showInTurn shows a command of a transaction, once. It may be called where the shard
+// evaluates it.
+func (c *Conn) showInTurn(k *call) {
+	if k.shown || !c.srv.monitors.any() || k.spec.Flags&command.FlagAdmin != 0 {
+		return
+	}
+	db := k.db
+	if k.spec == specSelect {
+		if n, err := c.databaseNamed(k.args[1]); err == nil {
+			db = n // shown where it leads, as in Redis
+		}
+	}
+	if k.shown = true; runsScript(k.spec) || k.spec.Flags&command.FlagSkipMonitor == 0 {
+		c.srv.monitors.feed(c, db, k.args)
 	}
 }

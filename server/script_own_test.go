@@ -141,7 +141,7 @@ func TestScriptCallsAreCounted(t *testing.T) {
 	m.roundTrip(request("MONITOR"), "+OK\r\n")
 	c.eval("redis.call('select', 3) redis.call('set', KEYS[1], 2) return redis.call('incr', KEYS[1])", "1", "a")
 	c.send(request("MULTI") + request("EVAL", "return redis.call('incr', KEYS[1])", "1", "a") + request("EXEC"))
-	for _, want := range []string{`"EVAL"`, `[0 lua] "select" "3"`, `[3 lua] "set" "a" "2"`, `[3 lua] "incr" "a"`,
+	for _, want := range []string{`"EVAL"`, `[3 lua] "select" "3"`, `[3 lua] "set" "a" "2"`, `[3 lua] "incr" "a"`,
 		`"MULTI"`, `"EVAL"`, `[0 lua] "incr" "a"`, `"EXEC"`} {
 		if got := m.reply(); !strings.Contains(got, want) {
 			t.Errorf("%q, want %q", got, want)

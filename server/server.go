@@ -69,6 +69,7 @@ type Server struct {
 	mu struct {
 		sync.Mutex
 		listeners []net.Listener
+		listening bool // Listen has succeeded
 		serving   bool
 	}
 }
@@ -131,6 +132,7 @@ func New(o Options) (*Server, error) {
 	s.notes.init(s)
 	s.tracker.init(s)
 	s.followMaxMemory()
+	s.followAddresses()
 	return s, nil
 }
 

@@ -64,6 +64,7 @@ func (ts *tickets) withdraw(t ticket) {
 func (e *execution) runParking(ctx context.Context, local *shard.Shard) error {
 	s := e.srv
 	withdraw := func() { local.Withdraw(&e.task) }
+	e.task.Reads = !e.writes()
 	s.tickets.hold(e.ticket, withdraw)
 	defer s.tickets.drop(e.ticket)
 	local.Submit(&e.task)

@@ -265,9 +265,8 @@ func (l tlsListener) Accept() (net.Conn, error) {
 	return tls.Server(nc, l.settings), nil
 }
 
-// listenTLS binds tls-port on every address of bind.
-func (s *Server) listenTLS(lc *net.ListenConfig) ([]net.Listener, error) {
-	addrs := s.config.ListenTLSAddrs()
+// listenTLS binds addresses of tls-port.
+func (s *Server) listenTLS(lc *net.ListenConfig, addrs []ListenAddr) ([]net.Listener, error) {
 	if len(addrs) == 0 {
 		return nil, nil
 	}

@@ -33,6 +33,7 @@ type txn struct {
 	slot    slot.Slot
 	crossed bool // there are keys elsewhere: EXEC fails
 
+	inTurn  bool  // see Conn.showsInTurn
 	running bool  // EXEC is running the commands
 	aborted bool  // a watched key has changed
 	nanos   int64 // how long it took

@@ -269,7 +269,7 @@ func (ws *workspace) ran(spec *command.Spec, args [][]byte, nanos int64, failed 
 // show shows a command to monitors.
 func (c *Conn) show(spec *command.Spec, args [][]byte) {
 	if c.srv.monitors.any() && spec.Flags&(command.FlagSkipMonitor|command.FlagAdmin) == 0 {
-		c.srv.monitors.feed(c, args)
+		c.srv.monitors.feed(c, c.db, args)
 	}
 }
 

@@ -70,7 +70,7 @@ func (s *Shard) park(t *Task) {
 		t.finish(ErrWithdrawn)
 	case raftlog.Term(s.leads.Load()) != w.term:
 		t.finish(ErrNotLeader) // what ended the waits of all others may be over
-	case s.following.Load():
+	case s.following.Load() && !t.Reads:
 		t.finish(ErrForcedOut)
 	default:
 		l.addLocked(t, w.st.ks.Hash)

@@ -91,7 +91,8 @@ type SourceBatch struct {
 
 // Follow says whether the shard follows a source. While it does, tasks that write are
 // refused with ErrReadOnly, but for those with a Source or a Step, and expired keys are
-// hidden and not deleted. What was submitted before may still be written.
+// hidden and not deleted. What was submitted before may still be written. The waits of
+// all who are parked end as it begins; afterwards only tasks that read may be.
 func (s *Shard) Follow(on bool) {
 	s.following.Store(on)
 	if on {
@@ -132,9 +133,10 @@ func (s *Shard) runSource(t *Task) {
 	}
 	w.st, w.raw, w.copies = st, false, true
 	w.tasks = append(w.tasks[:0], t)
+	s.noteSource(st, t.Source.Batches)
 	s.propose(term, data)
-	// What the keyspace has for evaluating is of before.
-	w.copies, w.term = false, 0
+	w.copies, w.stale = false, true
+	s.serveReaders()
 }
 
 // sourceData makes one batch of this node's own of a source's batches.

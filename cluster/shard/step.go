@@ -50,6 +50,9 @@ func (s *Shard) runStep(t *Task) {
 		err = step.Err
 	}
 	if err != nil {
+		if len(w.tasks) > 0 {
+			s.putBack(w.tasks[1:]) // what they read comes to nothing
+		}
 		w.tasks = append(w.tasks[:0], t)
 		s.abandon(err)
 		return

@@ -38,6 +38,10 @@ type Task struct {
 	// Step, when not nil, goes with Eval: see SourceStep.
 	Step *SourceStep
 
+	// Reads says that Eval writes nothing, whatever it finds: such a task may be parked
+	// while the shard follows a source.
+	Reads bool
+
 	// OnPark, if set, is called on the writer's goroutine when the task begins to
 	// wait for keys, see Park. It must not wait.
 	OnPark func()

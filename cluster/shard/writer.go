@@ -30,6 +30,7 @@ type writer struct {
 	tx       keyspace.Tx
 	tasks    []*Task
 	term     raftlog.Term // the term that the keyspace's state was read in
+	stale    bool         // a source's batches were applied since
 	st       *state       // in use since beginBatch, until the batch ends
 	raw      bool         // a task of the batch wrote records of its own
 	copies   bool         // the batch is a source's, see runSource: tx has no part in it
@@ -133,7 +134,7 @@ func (s *Shard) beginBatch() error {
 		return ErrNotLeader
 	}
 	st := s.acquire()
-	if term != w.term {
+	if term != w.term || w.stale {
 		if err := s.adopt(st, term); err != nil {
 			st.Release()
 			return err
@@ -151,16 +152,21 @@ func (s *Shard) beginBatch() error {
 	return nil
 }
 
-// adopt readies the keyspace for evaluating under a new term. What was evaluated
-// under an earlier one may be missing, and entries that were not evaluated here
-// may have been applied: start from the engine.
+// adopt readies the keyspace for evaluating under a new term, or behind a source's
+// batches. What was evaluated under an earlier term may be missing, and entries that
+// were not evaluated here may have been applied: start from the engine.
 func (s *Shard) adopt(st *state, term raftlog.Term) error {
-	s.lot.clear(ErrNotLeader) // they come again
+	w := &s.w
+	if term != w.term {
+		s.lot.clear(ErrNotLeader) // they come again
+	}
+	w.term = 0
 	if err := st.ks.Reload(st.eng); err != nil {
+		s.lot.clear(ErrNotLeader) // nobody would look after them
 		return fmt.Errorf("shard: reload keyspace: %w", err)
 	}
 	st.ks.ResetChanges(s.applied.Load())
-	s.w.term = term
+	w.term, w.stale = term, false
 	return nil
 }
 
@@ -329,12 +335,19 @@ func refusal(err error) error {
 }
 
 // refuseWrites evaluates a task alone while nothing can be written: one that changes
-// nothing (a transaction of reads) is answered, any other is refused.
+// nothing (a transaction of reads) is answered, one that waits to read is parked, any
+// other is refused.
 func (s *Shard) refuseWrites(t *Task, reason error) {
 	w := &s.w
 	s.lot.held = true
 	w.tasks = append(w.tasks[:0], t)
 	w.run(t)
+	if t.wishes != nil && t.Reads {
+		w.tasks = w.tasks[:0]
+		s.park(t)
+		s.abandon(nil)
+		return
+	}
 	if t.wishes != nil {
 		s.abandon(reason) // it would write when it has its turn
 		return

@@ -38,6 +38,10 @@ func TestDescriptions(t *testing.T) {
 		{"skip-sanitize-payload", "off skip-sanitize-payload resetchannels -@all"},
 		{"~a* ~a* %R~b %W~b %r~c %Wr~d", base + "~a* ~b %R~c ~d resetchannels -@all"},
 		{"~a allkeys", base + "~* resetchannels -@all"},
+		{"~a resetkeys", base + "resetchannels -@all"},
+		{"&a resetchannels", base + "resetchannels -@all"},
+		{"nopass resetpass", base + "resetchannels -@all"},
+		{"~* resetkeys ~x", base + "~x resetchannels -@all"},
 		{"allkeys resetkeys ~x", base + "~x resetchannels -@all"},
 		{"&a &b &a", base + "resetchannels &a &b -@all"},
 		{"&a &*", base + "&* -@all"},
@@ -90,7 +94,8 @@ func TestRefusals(t *testing.T) {
 		{"+config|nope", acl.ErrUnknownName}, {"-config|nope", acl.ErrUnknownName}, {"-get|x", acl.ErrUnknownName},
 		{"+get|", acl.ErrSyntax}, {"+config|get|x", acl.ErrFirstArg}, {"+nope|x", acl.ErrUnknownName}, {"+a|b|c", acl.ErrUnknownName},
 		{"<p", acl.ErrNoPassword}, {"!" + secretHash, acl.ErrNoPassword}, {"!p", acl.ErrBadHash}, {"#p", acl.ErrBadHash},
-		{"#" + strings.ToUpper(secretHash), acl.ErrBadHash}, {"%X~p", acl.ErrSyntax}, {"%RR~p", acl.ErrSyntax}, {"%~p", acl.ErrSyntax},
+		{"#" + strings.ToUpper(secretHash), acl.ErrBadHash}, {"%X~p", acl.ErrSyntax}, {"%RR~p", acl.ErrSyntax}, {"%WW~p", acl.ErrSyntax},
+		{"~* ~x", acl.ErrAllKeys}, {"allchannels &x", acl.ErrAllChannels}, {"%~p", acl.ErrSyntax},
 		{"~a\x00", acl.ErrSyntax}, {"&a\x00", acl.ErrSyntax}, {"allkeys ~x", acl.ErrAllKeys}, {"&* &x", acl.ErrAllChannels},
 		{"(on)", acl.ErrSyntax}, {"(+nope)", acl.ErrUnknownName}, {"(>p)", acl.ErrSyntax}, {")", acl.ErrSyntax},
 	} {
@@ -104,8 +109,22 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%q has changed the user to %s", tt.rules, u)
 		}
 	}
-	if _, err := new(acl.Parser).Set(acl.NewUser("u", false), []string{"~" + strings.Repeat("x", 2<<20)}); !errors.Is(err, acl.ErrTooLarge) {
-		t.Errorf("a large rule: %v", err)
+	for what, rules := range map[string]func(i int) string{
+		"a key":     func(int) string { return "~" + strings.Repeat("x", 2<<20) },
+		"keys":      func(i int) string { return fmt.Sprintf("~%01000d", i) },
+		"channels":  func(i int) string { return fmt.Sprintf("&%01000d", i) },
+		"rules":     func(i int) string { return fmt.Sprintf("+select|%01000d", i) },
+		"passwords": func(i int) string { return fmt.Sprintf("#%08x%056x", i, 0) },
+		"selectors": func(int) string { return "()" },
+	} {
+		var list []string
+		for i, bytes := 0, 0; bytes <= 1<<20 && i < 20_000; i++ {
+			list = append(list, rules(i))
+			bytes += len(list[i])
+		}
+		if _, err := new(acl.Parser).Set(acl.NewUser("u", false), list); !errors.Is(err, acl.ErrTooLarge) {
+			t.Errorf("too much of %s: %v", what, err)
+		}
 	}
 }
 
@@ -139,6 +158,15 @@ func TestChecks(t *testing.T) {
 		{"+set %W~a", "set a 1 get", "key 1"},
 		{"+set %RW~a", "set a 1 get", ""},
 		{"+set %R~a", "set a 1", "key 1"},
+		{"+del %R~a", "del a", "key 1"}, // deletes, inserts: each is writing
+		{"+del %W~a", "del a", ""},
+		{"+setnx %R~a", "setnx a 1", "key 1"},
+		{"+setnx %W~a", "setnx a 1", ""},
+		{"+getdel %W~a", "getdel a", "key 1"},
+		{"+getdel %R~a", "getdel a", "key 1"},
+		{"+getdel %R~a %W~a", "getdel a", ""},
+		{"+get ~A", "get a", "key 1"},
+		{"+get ~a", "get A", "key 1"},
 		{"+bitfield %R~a", "bitfield a get u8 0", ""},
 		{"+bitfield %R~a", "bitfield a get u8 0 set u8 0 1", "key 1"},
 		{"+exists %W~a", "exists a", ""}, // neither reads nor writes the value
@@ -162,9 +190,19 @@ func TestChecks(t *testing.T) {
 		{"+select|3", "select 3", ""},
 		{"+select|3", "select 4", "command 0"},
 		{"+debug|SLEEP", "debug sleep 0", ""},
+		{"+debug|sleep", "debug SLEEP 0", ""},
+		{"+ping|hi", "ping", "command 0"},
+		{"+ping|hi", "ping HI", ""},
+		{"+ping|hi", "ping hi\x00there", ""}, // as Redis, which compares C strings
+		{"+select|3 -@connection", "select 3", "command 0"},
+		{"+select|3 +select|5", "select 5", ""},
 		{"+select|3 -select", "select 3", "command 0"},
 		{"+select|3 +@all -@all", "select 3", "command 0"},
 		{"+@all", "publish c m", "channel 1"},
+		{"+publish &*", "publish c m", ""},
+		{"+publish &C*", "publish c1 m", "channel 1"},
+		{"+spublish &c*", "spublish d m", "channel 1"},
+		{"+@pubsub &c*", "ssubscribe d", "channel 1"},
 		{"+publish &c*", "publish c1 m", ""},
 		{"+publish &c*", "spublish c1 m", "command 0"},
 		{"+@pubsub &c*", "subscribe c1 c2 d", "channel 3"},
@@ -178,6 +216,10 @@ func TestChecks(t *testing.T) {
 		{"(+get ~a) (+set ~b)", "set a 1", "key 1"},
 		{"(+get ~a) (+set ~b)", "del a", "command 0"},
 		{"+mget ~a (+mget ~b)", "mget a b", "key 2"},
+		{"+mget ~b (+mget ~a)", "mget a b", "key 2"}, // the argument that is furthest behind
+		{"+mget ~a (+mget ~x)", "mget a b", "key 2"},
+		{"+publish ~a (+get ~b)", "get a", "key 1"}, // what comes nearest to being allowed
+		{"(+get ~b) +publish ~a", "get a", "key 1"},
 		{"+mget ~a (+mget ~b) (+mget ~a ~b)", "mget a b", ""},
 	} {
 		u := set(t, tt.rules)
@@ -245,6 +287,26 @@ func TestFile(t *testing.T) {
 		"the username. f:4: Unmatched parenthesis in selector definition.WARNING: ACL errors detected, no change to the previously active ACL rules was performed"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
+	}
+	for text, want := range map[string]string{
+		"user":               "f:1 should start with user keyword followed by the username. ",
+		"bogus bob on":       "f:1 should start with user keyword followed by the username. ",
+		"User bob on":        "f:1 should start with user keyword followed by the username. ",
+		"\n\nuser b\tb on\n": "'f:3: username 'b\tb' contains invalid characters. ",
+		"user b %X~p bad":    "f:1: Syntax error. ", // only the first
+	} {
+		if _, err := p.ParseFile("f", text); err == nil || err.Error() != want+"WARNING: ACL errors detected, no change to the previously active ACL rules was performed" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for text, want := range map[string]string{
+		" \tuser b on \r\n":     "on sanitize-payload resetchannels -@all",
+		"user b \ton\t \r+get":  "on sanitize-payload resetchannels -@all +get",
+		"user b on\x00 +get\nx": "on sanitize-payload resetchannels -@all", // a C string
+	} {
+		if list, err := p.ParseFile("f", text); err != nil || len(list) != 1 || list[0].String() != want {
+			t.Errorf("%q: %v, %v", text, list, err)
+		}
 	}
 }
 

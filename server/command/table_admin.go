@@ -49,11 +49,11 @@ var adminTable = []*Spec{
 				Args: []Arg{str("command-name").opt().many()},
 			},
 			{
-				Name: "command|getkeys", Arity: -4, Flags: FlagLoading | FlagStale, Categories: CatConnection,
+				Name: "command|getkeys", Arity: -3, Flags: FlagLoading | FlagStale, Categories: CatConnection,
 				Since: "2.8.13", Summary: "Finds the keys in a command.", Complexity: "O(N) for N arguments",
 			},
 			{
-				Name: "command|getkeysandflags", Arity: -4, Flags: FlagLoading | FlagStale, Categories: CatConnection,
+				Name: "command|getkeysandflags", Arity: -3, Flags: FlagLoading | FlagStale, Categories: CatConnection,
 				Since: "7.0.0", Summary: "Finds the keys in a command and how it uses them.", Complexity: "O(N) for N arguments",
 			},
 			{
