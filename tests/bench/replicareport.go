@@ -12,6 +12,7 @@ type replicaResults struct {
 	catchUp *catchUp
 	copy    *copied
 	sources []*sourceRow
+	sinks   []*sourceRow
 }
 
 // reportReplicas prints the tables as they go into docs/benchmarks.md.
@@ -28,7 +29,10 @@ func reportReplicas(c config, r replicaResults, machine string, took time.Durati
 		printCopy(c.out, r.copy)
 	}
 	if len(r.sources) > 0 {
-		printSources(c.out, r.sources)
+		printSources(c.out, "source of replicas on the same machine", r.sources)
+	}
+	if len(r.sinks) > 0 {
+		printSources(c.out, "source of replicas that only take and acknowledge", r.sinks)
 	}
 }
 
@@ -59,8 +63,8 @@ func printCopy(w io.Writer, r *copied) {
 		seconds, r.data/mega/seconds, r.disk/mega, copyFloor, mark(r.met()))
 }
 
-func printSources(w io.Writer, rows []*sourceRow) {
-	fmt.Fprint(w, "\n| source | SETs/s | of none | lost with the last replica | source, us a SET | replicas, us a SET | rounds |\n|---|---:|---:|---:|---:|---:|---|\n")
+func printSources(w io.Writer, title string, rows []*sourceRow) {
+	fmt.Fprintf(w, "\n| %s | SETs/s | of none | lost with the last replica | source, us a SET | replicas, us a SET | rounds |\n|---|---:|---:|---:|---:|---:|---|\n", title)
 	for i, r := range rows {
 		rate := median(r.rates)
 		none, lost := 1.0, "-"

@@ -18,9 +18,10 @@ const (
 	rowCatchUp = "catchup"
 	rowCopy    = "copy"
 	rowSources = "sources"
+	rowSinks   = "sinks"
 )
 
-var replicaRows = []string{rowLag, rowCatchUp, rowCopy, rowSources}
+var replicaRows = []string{rowLag, rowCatchUp, rowCopy, rowSources, rowSinks}
 
 // runReplicas is `make bench-replicas`.
 func runReplicas(c config) error {
@@ -40,7 +41,9 @@ func runReplicas(c config) error {
 		case rowCopy:
 			r.copy, err = measureCopy(c)
 		case rowSources:
-			r.sources, err = measureSources(c)
+			r.sources, err = measureSources(c, false)
+		case rowSinks:
+			r.sinks, err = measureSources(c, true)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", row, err)
@@ -54,6 +57,7 @@ func runReplicas(c config) error {
 type pair struct {
 	source   *harness.Server
 	replicas []*harness.Server
+	sinks    []*sink
 }
 
 // startPair starts a source and one replica that follows it.
@@ -84,6 +88,9 @@ func startDkv(c config, name string, flags ...string) (*harness.Server, error) {
 }
 
 func (p *pair) stop() {
+	for _, s := range p.sinks {
+		_ = s.stop() // what failed ended the measurement before
+	}
 	for _, r := range p.replicas {
 		r.Kill()
 	}

@@ -206,13 +206,16 @@ func TestMeasureReplicas(t *testing.T) {
 	if r, err := measureCopy(c); err != nil || r.took <= 0 || r.disk <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	rows, err := measureSources(c)
-	if err != nil || len(rows) != 2*(maxReplicas+1) {
-		t.Fatalf("%d rows, %v", len(rows), err)
-	}
-	for _, r := range rows {
-		if len(r.rates) != 1 || r.rates[0] <= 0 || (r.others[0] > 0) != (r.replicas > 0) {
-			t.Errorf("%+v", *r)
+	for _, sinks := range []bool{false, true} {
+		c.rounds = 2 // replicas and sinks go on where they were
+		rows, err := measureSources(c, sinks)
+		if err != nil || len(rows) != 2*(maxReplicas+1) {
+			t.Fatalf("%d rows, %v", len(rows), err)
+		}
+		for _, r := range rows {
+			if len(r.rates) != c.rounds || r.rates[0] <= 0 || r.source[0] < 0 {
+				t.Errorf("%+v", *r)
+			}
 		}
 	}
 }

@@ -25,18 +25,14 @@ type sourceRow struct {
 }
 
 // measureSources measures a source with none to three replicas, in turn. Those that
-// are not wanted do not run; they catch up before they are measured with.
-func measureSources(c config) ([]*sourceRow, error) {
-	p, err := startPair(c, "sources", "-repl-log-size", strconv.Itoa(sourceLogBytes))
+// are not wanted do not run; they catch up before they are measured with. sinks stand in
+// for replicas on other machines.
+func measureSources(c config, sinks bool) ([]*sourceRow, error) {
+	p, err := startSources(c, sinks)
 	if err != nil {
 		return nil, err
 	}
 	defer p.stop()
-	for i := range maxReplicas - 1 {
-		if err := p.add(c, fmt.Sprint("sources-replica-", i+2), "-role", "slave", "-repl-master-addr", p.source.Addr()); err != nil {
-			return nil, err
-		}
-	}
 	if _, err := fillScattered(p.source, c.keys, valueBytes); err != nil {
 		return nil, err
 	}
@@ -68,6 +64,23 @@ func measureSources(c config) ([]*sourceRow, error) {
 	return rows, nil
 }
 
+// startSources starts a source, and replicas or sinks.
+func startSources(c config, sinks bool) (*pair, error) {
+	p := &pair{}
+	var err error
+	if p.source, err = startDkv(c, fmt.Sprint("sources-", sinks), "-repl-log-size", strconv.Itoa(sourceLogBytes)); err != nil {
+		return nil, err
+	}
+	for i := range maxReplicas {
+		if sinks {
+			p.sinks = append(p.sinks, &sink{name: fmt.Sprint("sink-", i+1)})
+		} else if err := p.add(c, fmt.Sprint("sources-replica-", i+1), "-role", "slave", "-repl-master-addr", p.source.Addr()); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
 // run has the first n replicas run, and no others, and waits until they have caught up.
 func (p *pair) run(n int) error {
 	for i, r := range p.replicas {
@@ -80,6 +93,17 @@ func (p *pair) run(n int) error {
 			if _, err := r.Terminate(stopLimit); err != nil {
 				return err
 			}
+		}
+	}
+	for i, s := range p.sinks {
+		var err error
+		if i >= n {
+			err = s.stop()
+		} else if s.conn == nil {
+			err = s.start(p.source)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return p.awaitSame()
