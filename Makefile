@@ -41,10 +41,10 @@ TOGETHER   := ./tests/migrate ./tests/replica ./tests/differential ./tests/compa
 ALONE      := ./tests/cluster ./tests/crash ./tests/limits ./tests/apps
 TESTFLAGS  ?=
 
-.PHONY: help build run cluster test test-tools race chaos lint fuzz bench bench-cluster cover clean
+.PHONY: help build run cluster test test-tools race chaos lint fuzz bench bench-cluster bench-replicas bench-engines cover clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the programs into bin/, dkvsrv with RocksDB where librocksdb is installed (ROCKSDB=no: without)
 	@echo "$(if $(TAGS),dkvsrv has RocksDB: librocksdb is installed (ROCKSDB=no leaves it out),dkvsrv has no RocksDB: librocksdb-dev is not installed, or ROCKSDB=no)"
@@ -114,6 +114,12 @@ bench: test-tools build ## speed and memory as ratios of redis-server, measured 
 bench-cluster: build ## three nodes as ratios of etcd and of one node, shards, writes after a leader's death (BENCHFLAGS=-quick)
 	@tests/tools.sh install-etcd
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench -cluster $(BENCHFLAGS)
+
+bench-replicas: test-tools build ## lag, catching up and full copies of replicas, what they cost their source (BENCHFLAGS=-quick)
+	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench -replicas $(BENCHFLAGS)
+
+bench-engines: test-tools build ## the storage engines beside each other with 10M keys (BENCHFLAGS=-quick)
+	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench -engines $(BENCHFLAGS)
 
 cover: ## coverage of the unit tests, in cover.html
 	$(GO) test -short -timeout 15m -coverprofile cover.out -coverpkg ./cluster/...,./engine/...,./resp/...,./server/... $(CONCURRENT)

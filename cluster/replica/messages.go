@@ -65,11 +65,16 @@ func (m *messages) push(data []byte, after raftlog.Index) bool {
 	}
 	m.mu.list = append(m.mu.list, published{data, after})
 	m.mu.bytes += len(data)
+	m.kick()
+	return true
+}
+
+// kick has the session look at what there is to do.
+func (m *messages) kick() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
-	return true
 }
 
 // take appends to dst what waits and is due when entries up to at have been sent.

@@ -70,9 +70,11 @@ type Source struct {
 		sync.Mutex
 		sessions map[*Session]struct{}
 		copies   map[string]*copying
-		changed  chan struct{} // closed and replaced when an ack comes or a session ends
-		closed   bool
-		metrics  SourceMetrics
+		// changed is closed when an ack comes or a session ends; nil: nobody has asked
+		// for it since.
+		changed chan struct{}
+		closed  bool
+		metrics SourceMetrics
 	}
 }
 
@@ -92,7 +94,6 @@ func NewSource(o SourceOptions) *Source {
 	s := &Source{o: o}
 	s.mu.sessions = make(map[*Session]struct{})
 	s.mu.copies = make(map[string]*copying)
-	s.mu.changed = make(chan struct{})
 	return s
 }
 
@@ -156,16 +157,32 @@ func (s *Source) Open(r Request) (*Session, string, error) {
 }
 
 // Changed returns a channel that is closed when an acknowledgement comes or a
-// session ends.
+// session ends. As long as it is not, somebody is taken to wait for it: entries are
+// sent as they come.
 func (s *Source) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.mu.changed == nil {
+		s.mu.changed = make(chan struct{})
+		for ss := range s.mu.sessions {
+			ss.messages.kick()
+		}
+	}
 	return s.mu.changed
 }
 
 func (s *Source) changedLocked() {
-	close(s.mu.changed)
-	s.mu.changed = make(chan struct{})
+	if s.mu.changed != nil {
+		close(s.mu.changed)
+		s.mu.changed = nil
+	}
+}
+
+// awaited says whether somebody waits for replicas.
+func (s *Source) awaited() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.changed != nil
 }
 
 // Replica is a replica as its source sees it: the sessions of all its shards.

@@ -1,7 +1,8 @@
-// Command bench measures dkvsrv against redis-server on this machine, and a
-// cluster of three nodes against etcd and against one node, and prints the
-// ratios, as Markdown for docs/benchmarks.md. `make bench` and `make
-// bench-cluster` run it.
+// Command bench measures dkvsrv against redis-server on this machine, a cluster
+// of three nodes against etcd and against one node, asynchronous replicas, and
+// the storage engines, and prints tables, as Markdown for docs/benchmarks.md.
+// `make bench`, `make bench-cluster`, `make bench-replicas` and `make
+// bench-engines` run it.
 //
 //	go run ./tests/bench                 the speed rows, some ten minutes
 //	go run ./tests/bench -quick          one short round, to see that it works
@@ -9,6 +10,10 @@
 //	go run ./tests/bench -cluster        three nodes, some fifteen minutes
 //	go run ./tests/bench -cluster -rows outage
 //	                                     how long no write goes through when the leader dies
+//	go run ./tests/bench -replicas       lag, catching up, full copies, what replicas cost; some ten minutes
+//	go run ./tests/bench -replicas -rows catchup -behind 10000000
+//	go run ./tests/bench -engines -rows pebble
+//	                                     10M keys in an engine, some five minutes each
 //
 // The load is Debian's redis-benchmark, -c 50 -d 100 -r 1000000, at -P 1 and
 // -P 32. Both servers run all the time with the same durability and their data
@@ -21,6 +26,10 @@
 // for etcd, that of etcdload, a Go module of its own in the folder of that name,
 // which does the same through etcd's client. Its rules are those above: both
 // sides run all the time and are measured in turn, at rest.
+//
+// With -replicas the source is loaded by redis-benchmark, or at a given rate by
+// pace.go. Lag is that of keys which are written beside the load (lag.go). With
+// -engines the load is dkvbench's, whose values do not compress.
 //
 // Nothing else should run on the machine. Servers are gone and their data
 // removed when the program ends; with -cluster also when it is interrupted.

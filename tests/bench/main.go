@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dkv/tests/harness"
 )
 
 // config is what the flags say.
@@ -20,6 +22,10 @@ type config struct {
 	keys       int
 	memoryKeys int
 	cluster    bool
+	replicas   bool
+	engines    bool
+	behind     int
+	copyMB     int
 	kills      int
 	failures   float64 // share of a cluster's operations that may fail in a run
 	folder     string
@@ -38,13 +44,23 @@ const (
 	soloKeys       = 1_000_000
 	// clusterKeys are fewer: etcd takes its time to be filled.
 	clusterKeys = 100_000
+	engineKeys  = 10_000_000
+	// defaultBehind and defaultCopyMB take a minute or so each.
+	defaultBehind = 2_000_000
+	defaultCopyMB = 1000
 )
 
 func main() {
 	c, err := parseFlags(os.Args[1:])
-	if err == nil && c.cluster {
+	switch {
+	case err != nil:
+	case c.cluster:
 		err = runCluster(c)
-	} else if err == nil {
+	case c.replicas:
+		err = runReplicas(c)
+	case c.engines:
+		err = runEngines(c)
+	default:
 		err = run(c)
 	}
 	switch {
@@ -62,11 +78,16 @@ func parseFlags(args []string) (config, error) {
 	flags.IntVar(&c.rounds, "rounds", defaultRounds, "rounds; a row is their median")
 	flags.Float64Var(&c.seconds, "seconds", defaultSeconds, "length of one run")
 	rows := flags.String("rows", "", "rows to measure: of get, set-everysec, set-always (these are the default), memory; "+
-		"with -cluster: of "+strings.Join(clusterRows, ", ")+" (default: all)")
+		"with -cluster: of "+strings.Join(clusterRows, ", ")+"; with -replicas: of "+strings.Join(replicaRows, ", ")+"; with -engines: of "+
+		strings.Join(harness.Engines, ", ")+" (default: all)")
 	memory := flags.Bool("memory", false, "also measure resident memory")
-	flags.IntVar(&c.keys, "keys", 0, fmt.Sprintf("key space of the speed rows (default %d, with -cluster %d)", soloKeys, clusterKeys))
+	flags.IntVar(&c.keys, "keys", 0, fmt.Sprintf("key space of the speed rows (default %d, with -cluster %d, with -engines %d)", soloKeys, clusterKeys, engineKeys))
 	flags.IntVar(&c.memoryKeys, "memory-keys", 10_000_000, "keys for the memory row")
 	flags.BoolVar(&c.cluster, "cluster", false, "measure three nodes instead, against etcd and one node")
+	flags.BoolVar(&c.replicas, "replicas", false, "measure asynchronous replicas instead")
+	flags.BoolVar(&c.engines, "engines", false, "measure the storage engines instead, one after the other")
+	flags.IntVar(&c.behind, "behind", defaultBehind, "how many writes a replica has to catch up with for the row "+rowCatchUp)
+	flags.IntVar(&c.copyMB, "copy-mb", defaultCopyMB, "MB of data that are copied for the row "+rowCopy)
 	flags.IntVar(&c.kills, "kills", defaultKills, "how often the leader is killed for the row "+rowOutage)
 	flags.StringVar(&c.folder, "folder", "bench-data", "folder for both servers' data, removed afterwards")
 	dkvFlags := flags.String("dkv-flags", "", "more flags for dkvsrv, separated by spaces")
@@ -77,12 +98,19 @@ func parseFlags(args []string) (config, error) {
 		return c, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if *quick {
-		c.rounds, c.seconds, c.keys, c.memoryKeys, c.kills = 1, 1, clusterKeys, 500_000, 2
+		c.rounds, c.seconds, c.keys, c.memoryKeys, c.kills, c.behind, c.copyMB = 1, 1, clusterKeys, 500_000, 2, 200_000, 100
 	}
 	c.dkvFlags = strings.Fields(*dkvFlags)
 	known, chosen, keys := soloRows, soloDefault, soloKeys
-	if c.cluster {
+	switch {
+	case c.cluster && c.replicas, c.cluster && c.engines, c.replicas && c.engines:
+		return c, errors.New("only one of -cluster, -replicas, -engines")
+	case c.cluster:
 		known, chosen, keys = clusterRows, clusterRows, clusterKeys
+	case c.replicas:
+		known, chosen = replicaRows, replicaRows
+	case c.engines:
+		known, chosen, keys = harness.Engines, harness.Engines, engineKeys
 	}
 	if c.keys == 0 {
 		c.keys = keys
@@ -99,8 +127,8 @@ func parseFlags(args []string) (config, error) {
 			return c, fmt.Errorf("no row %q; there are: %s", row, strings.Join(known, ", "))
 		}
 	}
-	if c.rounds < 1 || c.seconds <= 0 || c.keys < 1 || c.memoryKeys < 1 || c.kills < 1 {
-		return c, errors.New("rounds, seconds, keys and kills must be positive")
+	if c.rounds < 1 || c.seconds <= 0 || c.keys < 1 || c.memoryKeys < 1 || c.kills < 1 || c.behind < 1 || c.copyMB < 1 {
+		return c, errors.New("rounds, seconds, keys, kills, behind and copy-mb must be positive")
 	}
 	return c, nil
 }
