@@ -19,6 +19,8 @@ type config struct {
 	rows       []string
 	keys       int
 	memoryKeys int
+	queueOps   int
+	elements   int
 	cluster    bool
 	kills      int
 	failures   float64 // share of a cluster's operations that may fail in a run
@@ -61,11 +63,14 @@ func parseFlags(args []string) (config, error) {
 	quick := flags.Bool("quick", false, "one round of short runs: shows that it works, the figures mean little")
 	flags.IntVar(&c.rounds, "rounds", defaultRounds, "rounds; a row is their median")
 	flags.Float64Var(&c.seconds, "seconds", defaultSeconds, "length of one run")
-	rows := flags.String("rows", "", "rows to measure: of get, set-everysec, set-always (these are the default), memory; "+
+	rows := flags.String("rows", "", "rows to measure: of get, set-everysec, set-always (these are the default), memory; of "+
+		strings.Join(familyRows(), ", ")+"; of "+strings.Join(append(queueRows(), collectionRows()...), ", ")+"; families, queues and collections are all of these; "+
 		"with -cluster: of "+strings.Join(clusterRows, ", ")+" (default: all)")
 	memory := flags.Bool("memory", false, "also measure resident memory")
 	flags.IntVar(&c.keys, "keys", 0, fmt.Sprintf("key space of the speed rows (default %d, with -cluster %d)", soloKeys, clusterKeys))
 	flags.IntVar(&c.memoryKeys, "memory-keys", 10_000_000, "keys for the memory row")
+	flags.IntVar(&c.queueOps, "queue-ops", 10_000_000, "operations of a queue row")
+	flags.IntVar(&c.elements, "elements", 10_000_000, "elements of a collection row")
 	flags.BoolVar(&c.cluster, "cluster", false, "measure three nodes instead, against etcd and one node")
 	flags.IntVar(&c.kills, "kills", defaultKills, "how often the leader is killed for the row "+rowOutage)
 	flags.StringVar(&c.folder, "folder", "bench-data", "folder for both servers' data, removed afterwards")
@@ -78,9 +83,10 @@ func parseFlags(args []string) (config, error) {
 	}
 	if *quick {
 		c.rounds, c.seconds, c.keys, c.memoryKeys, c.kills = 1, 1, clusterKeys, 500_000, 2
+		c.queueOps, c.elements = 500_000, 500_000
 	}
 	c.dkvFlags = strings.Fields(*dkvFlags)
-	known, chosen, keys := soloRows, soloDefault, soloKeys
+	known, chosen, keys := slices.Concat(soloRows, familyRows(), queueRows(), collectionRows()), soloDefault, soloKeys
 	if c.cluster {
 		known, chosen, keys = clusterRows, clusterRows, clusterKeys
 	}
@@ -89,7 +95,14 @@ func parseFlags(args []string) (config, error) {
 	}
 	c.rows = slices.Clone(chosen)
 	if *rows != "" {
-		c.rows = strings.Split(*rows, ",")
+		c.rows = nil
+		for _, row := range strings.Split(*rows, ",") {
+			if group := rowGroups[row]; group != nil {
+				c.rows = append(c.rows, group()...)
+			} else {
+				c.rows = append(c.rows, row)
+			}
+		}
 	}
 	if *memory {
 		c.rows = append(c.rows, rowMemory)
@@ -99,11 +112,17 @@ func parseFlags(args []string) (config, error) {
 			return c, fmt.Errorf("no row %q; there are: %s", row, strings.Join(known, ", "))
 		}
 	}
-	if c.rounds < 1 || c.seconds <= 0 || c.keys < 1 || c.memoryKeys < 1 || c.kills < 1 {
-		return c, errors.New("rounds, seconds, keys and kills must be positive")
+	if c.rounds < 1 || c.seconds <= 0 || min(c.keys, c.memoryKeys, c.kills, c.queueOps, c.elements) < 1 {
+		return c, errors.New("rounds, seconds, keys, kills, operations and elements must be positive")
 	}
 	return c, nil
 }
+
+// rowGroups are names that stand for several rows.
+var rowGroups = map[string]func() []string{"families": familyRows, "queues": queueRows, "collections": collectionRows}
+
+// has reports whether a row is to be measured.
+func (c config) has(row string) bool { return slices.Contains(c.rows, row) }
 
 func run(c config) error {
 	for _, program := range []string{"redis-server", "redis-benchmark"} {
@@ -120,6 +139,16 @@ func run(c config) error {
 	if err != nil {
 		return err
 	}
+	queued, err := measureQueues(c)
+	if err != nil {
+		return err
+	}
+	deleted, err := measureCollections(c)
+	if err != nil {
+		return err
+	}
 	report(c, results, machine()+", "+redisVersion(), time.Since(began))
+	printQueues(c.out, queued)
+	printCollections(c.out, deleted)
 	return nil
 }
