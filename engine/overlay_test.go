@@ -54,11 +54,44 @@ func TestOverlayRandom(t *testing.T) {
 			t.Fatal(err)
 		}
 		enginetest.CompareReaders(t, ov, applied)
+		// So does what is left of it when the hidden records are left out.
+		final := base.Clone()
+		repr := ov.AppendFinal([]byte("x"))[1:]
+		if err := final.Apply(repr); err != nil {
+			t.Fatal(err)
+		}
+		enginetest.CompareReaders(t, ov, final)
+		compareFinal(t, repr)
 		if rng.IntN(2) == 0 {
 			base = applied
 		}
 		ov.Reset(base)
 		enginetest.CompareReaders(t, ov, base)
+	}
+}
+
+// compareFinal checks that no key is put or deleted twice.
+func compareFinal(t *testing.T, repr []byte) {
+	t.Helper()
+	seen := make(map[string]bool)
+	r, err := engine.ReadBatch(repr)
+	for err == nil {
+		var kind engine.Kind
+		var key []byte
+		var ok bool
+		if kind, key, _, ok, err = r.Next(); !ok {
+			break
+		}
+		if kind == engine.KindDeleteRange {
+			continue
+		}
+		if seen[string(key)] {
+			t.Fatalf("%q is there twice", key)
+		}
+		seen[string(key)] = true
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -229,6 +262,23 @@ func BenchmarkOverlayBatch(b *testing.B) {
 		ov.Put(keys[i], value)
 		i++
 	}
+}
+
+// BenchmarkOverlayFinal is the end of a batch of 500 changes of a collection, each of
+// which writes an element's record and the collection's.
+func BenchmarkOverlayFinal(b *testing.B) {
+	ov := engine.NewOverlay(nothing{})
+	value := make([]byte, 30)
+	for _, key := range testKeys(500) {
+		ov.Put(key, value)
+		ov.Put([]byte("m:0:1234:collection"), value)
+	}
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = ov.AppendFinal(dst[:0])
+	}
+	b.ReportMetric(float64(len(dst))/float64(ov.Batch().Len()), "of-bytes")
 }
 
 // BenchmarkOverlayIter is a command that writes a key and then iterates over a

@@ -77,14 +77,12 @@ func measureCollections(c config) ([]deletion, error) {
 }
 
 func measureCollection(c config, t collection) (deletion, error) {
-	dkv := contender{name: "dkv"}
-	var err error
-	if dkv.server, err = start(c, t.row, func(dir string) (harness.Spec, error) {
-		return harness.DkvSpec(dir, append([]string{"-fsync", "everysec"}, c.dkvFlags...)...)
-	}); err != nil {
+	server, err := startDkv(c, t.row)
+	if err != nil {
 		return deletion{}, err
 	}
-	defer dkv.server.Kill()
+	defer server.Kill()
+	dkv := contender{name: "dkv", server: server}
 	folder := filepath.Join(c.folder, t.row)
 	d := deletion{collection: t, elements: c.elements}
 	if d.before, err = folderBytes(folder); err != nil {
@@ -111,6 +109,13 @@ func measureCollection(c config, t collection) (deletion, error) {
 		return d, err
 	}
 	return d, d.remove(conn, folder)
+}
+
+// startDkv starts dkvsrv with fsync everysec in a folder of its own.
+func startDkv(c config, name string) (*harness.Server, error) {
+	return start(c, name, func(dir string) (harness.Spec, error) {
+		return harness.DkvSpec(dir, append([]string{"-fsync", "everysec"}, c.dkvFlags...)...)
+	})
 }
 
 // fill adds n elements, in pipelines.

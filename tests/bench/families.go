@@ -129,7 +129,7 @@ func measureFamily(c config, f family, pipeline int, both []contender, r *row) e
 	for round := range c.rounds {
 		for _, s := range both {
 			if rates[s.name] == 0 {
-				rate, err := f.run(c, s, both, pipeline, 2000*5*pipeline)
+				rate, err := f.run(c, s, both, pipeline, 5000+2000*pipeline)
 				if err != nil {
 					return err
 				}
