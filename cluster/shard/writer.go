@@ -288,6 +288,9 @@ func (s *Shard) takeBatch() []byte {
 func (s *Shard) abandon(err error) {
 	if !s.w.copies {
 		s.w.st.ks.Discard(&s.w.tx)
+		if err := s.w.overlay.Rest(); err != nil {
+			s.o.Logger.Error("cannot end a read", "err", err)
+		}
 	}
 	if err != nil {
 		s.lot.unpark(err)
@@ -316,9 +319,6 @@ func (s *Shard) keepWaiting(err error) {
 // finish tells the tasks of a batch how it ended, and lets go of the state.
 func (s *Shard) finish(err error) {
 	w := &s.w
-	if err := w.overlay.Rest(); err != nil {
-		s.o.Logger.Error("cannot end a read", "err", err)
-	}
 	w.st.Release()
 	w.st = nil
 	s.lot.fresh = nil
