@@ -112,9 +112,7 @@ func (o *Overlay) Reset(base Reader) {
 		o.entries, o.table, o.sorted, o.ranges, o.cover, o.hidden = nil, nil, nil, nil, nil, nil
 		o.startSlots = 0
 	}
-	if o.sharing > 0 {
-		o.sorted, o.sharing = nil, 0
-	}
+	o.sharing = 0
 	o.round++
 	// The table is cleared when the next batch first needs it (see grow).
 	o.entries, o.table, o.sorted = o.entries[:0], o.table[:0], o.sorted[:0]
@@ -246,10 +244,6 @@ func (o *Overlay) Rollback(m Mark) {
 		}
 	}
 	if m.entries < o.sortedTo {
-		if o.sharing > 0 {
-			o.sorted, o.sharing = nil, 0
-			o.round++
-		}
 		o.sorted, o.sortedTo = o.sorted[:0], 0
 	}
 	o.batch.Truncate(m.bytes, m.count)

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"dkv/engine"
@@ -140,6 +141,57 @@ func TestOverlayIteratorIsStable(t *testing.T) {
 	}
 	enginetest.CompareIterators(t, rng, it, want, 500)
 	enginetest.CompareReaders(t, ov, model)
+}
+
+// Iterators that are open at the same time see what was there when each was made,
+// whatever the others have sorted since and whichever is closed first.
+func TestOverlayIteratorsSideBySide(t *testing.T) {
+	rng := enginetest.Rand(t)
+	base := &enginetest.Model{}
+	for range 100 {
+		enginetest.RandomMutation(rng, base)
+	}
+	type open struct{ got, want engine.Iterator }
+	ov := engine.NewOverlay(base)
+	for range 100 {
+		model := base.Clone()
+		ov.Reset(base)
+		var all []open
+		end := func() {
+			i := rng.IntN(len(all))
+			enginetest.CompareIterators(t, rng, all[i].got, all[i].want, 60)
+			if err := all[i].got.Close(); err != nil {
+				t.Fatal(err)
+			}
+			all = slices.Delete(all, i, i+1)
+		}
+		for range 40 {
+			for range rng.IntN(4) {
+				enginetest.RandomMutation(rng, ov, model)
+			}
+			if rng.IntN(8) == 0 {
+				m := ov.Mark()
+				enginetest.RandomMutation(rng, ov)
+				it, err := ov.NewIter(enginetest.RandomBounds(rng))
+				if err != nil || it.Close() != nil {
+					t.Fatal(err)
+				}
+				ov.Rollback(m)
+			}
+			o := enginetest.RandomBounds(rng)
+			got, err := ov.NewIter(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, _ := model.NewIter(o)
+			if all = append(all, open{got, want}); len(all) > 5 {
+				end()
+			}
+		}
+		for len(all) > 0 {
+			end()
+		}
+	}
 }
 
 func TestOverlayDeleteRangeLayers(t *testing.T) {
