@@ -235,6 +235,7 @@ func testOverlay(t *testing.T, f Factory) {
 		}
 	}
 	CompareReaders(t, ov, m)
+	must(t, ov.Rest())
 }
 
 func testClosed(t *testing.T, f Factory) {
