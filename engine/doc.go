@@ -18,6 +18,7 @@
 //	ov.Put(key, value)
 //	v, found, err := ov.Get(nil, key) // sees the Put
 //	...
+//	err = ov.Rest()
 //	err = db.Apply(ov.Batch().Repr()) // after the log has the same bytes
 //	ov.Reset(db)
 //

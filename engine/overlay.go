@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
 	"slices"
@@ -45,10 +46,23 @@ type Overlay struct {
 	startSlots int
 	seed       maphash.Seed
 
+	// hidden is scratch of AppendFinal: which entries a newer one hides.
+	hidden []bool
+
 	// sorted holds the newest entries of the keys of entries[:sortedTo], in key
 	// order. It is brought up to date when an iterator is made.
 	sorted   []uint32
 	sortedTo int
+	// sharing is how many open iterators use sorted. It counts those of this round
+	// only: a round ends when sorted is another slice.
+	sharing, round int
+
+	// resting is an iterator over the base that a closed one has left, see baseIter.
+	resting *baseIter
+	// bases is how often base was replaced, lost is the error of an iterator that still
+	// rested then: whoever makes the next one is told.
+	bases int
+	lost  error
 }
 
 // overlayEntry is a put or a delete.
@@ -88,14 +102,18 @@ func NewOverlay(base Reader) *Overlay {
 // Reset empties the overlay and puts it over base. Memory is kept for the next
 // batch, up to a limit. Iterators made before must not be used after.
 func (o *Overlay) Reset(base Reader) {
+	o.lost = o.Rest()
 	o.base = base
+	o.bases++
 	o.batch.Reset()
 	o.startSlots = slotsFor(o.used)
 	o.used, o.sortedTo = 0, 0
 	if cap(o.entries) > maxRetainedOverlayEntries {
-		o.entries, o.table, o.sorted, o.ranges, o.cover = nil, nil, nil, nil, nil
+		o.entries, o.table, o.sorted, o.ranges, o.cover, o.hidden = nil, nil, nil, nil, nil, nil
 		o.startSlots = 0
 	}
+	o.sharing = 0
+	o.round++
 	// The table is cleared when the next batch first needs it (see grow).
 	o.entries, o.table, o.sorted = o.entries[:0], o.table[:0], o.sorted[:0]
 	o.ranges, o.cover = o.ranges[:0], o.cover[:0]
@@ -105,6 +123,54 @@ func (o *Overlay) Reset(base Reader) {
 // the caller may read it, and must check its Err before it uses its Repr.
 func (o *Overlay) Batch() *Batch {
 	return &o.batch
+}
+
+// AppendFinal appends the wire form of the batch to dst, without the puts and deletes
+// that a later one of the same key hides: the batch leaves the same without them.
+// Commands that change the same collections one after the other write its record
+// each time, and only the last one need go into the log and the engine. The batch must
+// be free of errors.
+func (o *Overlay) AppendFinal(dst []byte) []byte {
+	repr := o.batch.Repr()
+	if o.used == len(o.entries) {
+		return append(dst, repr...)
+	}
+	o.hidden = slices.Grow(o.hidden[:0], len(o.entries))[:len(o.entries)]
+	clear(o.hidden)
+	size := len(repr)
+	for i := range o.entries {
+		if prev := o.entries[i].prev; prev != 0 {
+			o.hidden[prev-1] = true
+			size -= int(o.entries[prev-1].key.n + o.entries[prev-1].value.n)
+		}
+	}
+	dst = slices.Grow(dst, size)
+	start := len(dst)
+	// Entries are those of the batch in their order, and delete-ranges between them.
+	kept, entry, count := 0, 0, o.batch.count
+	r := BatchReader{rest: repr[batchHeaderBytes:], left: count}
+	for {
+		at := len(repr) - len(r.rest)
+		kind, _, _, ok, err := r.Next()
+		if err != nil {
+			panic("engine: the batch of an overlay is corrupt: " + err.Error())
+		}
+		if !ok {
+			break
+		}
+		if kind == KindDeleteRange {
+			continue
+		}
+		if o.hidden[entry] {
+			dst = append(dst, repr[kept:at]...)
+			kept = len(repr) - len(r.rest)
+			count--
+		}
+		entry++
+	}
+	dst = append(dst, repr[kept:]...)
+	binary.LittleEndian.PutUint32(dst[start+8:], count)
+	return dst
 }
 
 // Get implements Reader.

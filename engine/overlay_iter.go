@@ -11,11 +11,12 @@ import (
 // mutations do not show. It must not be used after Reset, or after a Rollback to
 // a Mark made before it.
 //
-// Cost: the entries since the last NewIter are sorted into those before; with
-// nothing of the batch in the bounds the base's own iterator is returned.
+// Cost: the entries since the last NewIter are sorted into those before; and see
+// Overlay.baseIter. What is sorted is shared with the iterator, and copied when it
+// changes before the iterator is closed.
 func (o *Overlay) NewIter(opts IterOptions) (Iterator, error) {
 	if len(o.entries) == 0 && len(o.cover) == 0 {
-		return o.base.NewIter(opts)
+		return o.baseIter(opts)
 	}
 	o.sort()
 	keys := o.sorted[o.sortedSearch(o.sorted, opts.Lower):]
@@ -26,22 +27,12 @@ func (o *Overlay) NewIter(opts IterOptions) (Iterator, error) {
 			return bytes.Compare(cover[i].start.in(o.batch.buf), opts.Upper) >= 0
 		})]
 	}
-	if len(keys) == 0 && len(cover) == 0 {
-		return o.base.NewIter(opts)
+	base, err := o.baseIter(opts)
+	if err != nil || len(keys) == 0 && len(cover) == 0 {
+		return base, err
 	}
-	base, err := o.base.NewIter(opts)
-	if err != nil {
-		return nil, err
-	}
-	it := &overlayIter{base: base, buf: o.batch.buf, cover: slices.Clone(cover)}
-	it.keys = make([]iterKey, len(keys))
-	for i, n := range keys {
-		e := &o.entries[n]
-		key := e.key.in(it.buf)
-		live := e.kind == KindPut && !o.deletedAfter(key, n+1)
-		it.keys[i] = iterKey{key: e.key, value: e.value, live: live}
-	}
-	return it, nil
+	o.sharing++
+	return &overlayIter{base: base, o: o, round: o.round, buf: o.batch.buf, entries: o.entries, keys: keys, cover: slices.Clone(cover)}, nil
 }
 
 // sort brings o.sorted up to date: the new entries are sorted among themselves,
@@ -50,6 +41,10 @@ func (o *Overlay) NewIter(opts IterOptions) (Iterator, error) {
 func (o *Overlay) sort() {
 	if o.sortedTo == len(o.entries) {
 		return
+	}
+	if o.sharing > 0 {
+		o.sorted, o.sharing = slices.Clone(o.sorted), 0
+		o.round++
 	}
 	old := len(o.sorted)
 	for i := o.sortedTo; i < len(o.entries); i++ {
@@ -114,21 +109,19 @@ func (o *Overlay) sortedSearch(keys []uint32, key []byte) int {
 	})
 }
 
-// iterKey is a key of the overlay within the bounds; a deleted one (not live)
-// hides the base's.
-type iterKey struct {
-	key, value span
-	live       bool
-}
-
 // overlayIter merges the overlay's keys with the base's. In each direction both
 // sides stand on their next candidate; the nearer one is where the iterator
 // stands, the overlay's when they are equal.
 type overlayIter struct {
 	base  Iterator
-	buf   []byte
-	keys  []iterKey
-	cover []rangeDelete
+	o     *Overlay
+	round int // o.round when keys were shared
+	// The overlay's state: keys are numbers of entries, in key order. An entry that is
+	// no put, or that a range deletes, hides the base's key.
+	buf     []byte
+	entries []overlayEntry
+	keys    []uint32
+	cover   []rangeDelete
 
 	at      int // candidate in keys; -1 or len(keys): none
 	forward bool
@@ -223,7 +216,7 @@ func (it *overlayIter) settleForward() bool {
 		own, base := it.at < len(it.keys), it.base.Valid()
 		it.valid = own || base
 		it.inBase = base && (!own || bytes.Compare(it.base.Key(), it.ownKey()) < 0)
-		if !it.valid || it.inBase || it.keys[it.at].live {
+		if !it.valid || it.inBase || it.live() {
 			return it.valid
 		}
 		it.stepForward()
@@ -241,7 +234,7 @@ func (it *overlayIter) settleBackward() bool {
 		own, base := it.at >= 0, it.base.Valid()
 		it.valid = own || base
 		it.inBase = base && (!own || bytes.Compare(it.base.Key(), it.ownKey()) > 0)
-		if !it.valid || it.inBase || it.keys[it.at].live {
+		if !it.valid || it.inBase || it.live() {
 			return it.valid
 		}
 		it.stepBackward()
@@ -280,12 +273,25 @@ func (it *overlayIter) covering(key []byte) (rangeDelete, bool) {
 // search returns the first position in keys whose key is >= key.
 func (it *overlayIter) search(key []byte) int {
 	return sort.Search(len(it.keys), func(i int) bool {
-		return bytes.Compare(it.keys[i].key.in(it.buf), key) >= 0
+		return bytes.Compare(it.entries[it.keys[i]].key.in(it.buf), key) >= 0
 	})
 }
 
 func (it *overlayIter) ownKey() []byte {
-	return it.keys[it.at].key.in(it.buf)
+	return it.entries[it.keys[it.at]].key.in(it.buf)
+}
+
+// live reports whether the overlay's candidate is there.
+func (it *overlayIter) live() bool {
+	n := it.keys[it.at]
+	if it.entries[n].kind != KindPut {
+		return false
+	}
+	if len(it.cover) == 0 {
+		return true
+	}
+	r, ok := it.covering(it.ownKey())
+	return !ok || r.seq <= n
 }
 
 func (it *overlayIter) Valid() bool {
@@ -303,7 +309,7 @@ func (it *overlayIter) Value() ([]byte, error) {
 	if it.inBase {
 		return it.base.Value()
 	}
-	return it.keys[it.at].value.in(it.buf), nil
+	return it.entries[it.keys[it.at]].value.in(it.buf), nil
 }
 
 func (it *overlayIter) Err() error {
@@ -312,5 +318,9 @@ func (it *overlayIter) Err() error {
 
 func (it *overlayIter) Close() error {
 	it.valid = false
+	if it.o != nil && it.o.round == it.round {
+		it.o.sharing--
+	}
+	it.o = nil
 	return it.base.Close()
 }

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"dkv/engine"
@@ -54,11 +55,44 @@ func TestOverlayRandom(t *testing.T) {
 			t.Fatal(err)
 		}
 		enginetest.CompareReaders(t, ov, applied)
+		// So does what is left of it when the hidden records are left out.
+		final := base.Clone()
+		repr := ov.AppendFinal([]byte("x"))[1:]
+		if err := final.Apply(repr); err != nil {
+			t.Fatal(err)
+		}
+		enginetest.CompareReaders(t, ov, final)
+		compareFinal(t, repr)
 		if rng.IntN(2) == 0 {
 			base = applied
 		}
 		ov.Reset(base)
 		enginetest.CompareReaders(t, ov, base)
+	}
+}
+
+// compareFinal checks that no key is put or deleted twice.
+func compareFinal(t *testing.T, repr []byte) {
+	t.Helper()
+	seen := make(map[string]bool)
+	r, err := engine.ReadBatch(repr)
+	for err == nil {
+		var kind engine.Kind
+		var key []byte
+		var ok bool
+		if kind, key, _, ok, err = r.Next(); !ok {
+			break
+		}
+		if kind == engine.KindDeleteRange {
+			continue
+		}
+		if seen[string(key)] {
+			t.Fatalf("%q is there twice", key)
+		}
+		seen[string(key)] = true
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -107,6 +141,57 @@ func TestOverlayIteratorIsStable(t *testing.T) {
 	}
 	enginetest.CompareIterators(t, rng, it, want, 500)
 	enginetest.CompareReaders(t, ov, model)
+}
+
+// Iterators that are open at the same time see what was there when each was made,
+// whatever the others have sorted since and whichever is closed first.
+func TestOverlayIteratorsSideBySide(t *testing.T) {
+	rng := enginetest.Rand(t)
+	base := &enginetest.Model{}
+	for range 100 {
+		enginetest.RandomMutation(rng, base)
+	}
+	type open struct{ got, want engine.Iterator }
+	ov := engine.NewOverlay(base)
+	for range 100 {
+		model := base.Clone()
+		ov.Reset(base)
+		var all []open
+		end := func() {
+			i := rng.IntN(len(all))
+			enginetest.CompareIterators(t, rng, all[i].got, all[i].want, 60)
+			if err := all[i].got.Close(); err != nil {
+				t.Fatal(err)
+			}
+			all = slices.Delete(all, i, i+1)
+		}
+		for range 40 {
+			for range rng.IntN(4) {
+				enginetest.RandomMutation(rng, ov, model)
+			}
+			if rng.IntN(8) == 0 {
+				m := ov.Mark()
+				enginetest.RandomMutation(rng, ov)
+				it, err := ov.NewIter(enginetest.RandomBounds(rng))
+				if err != nil || it.Close() != nil {
+					t.Fatal(err)
+				}
+				ov.Rollback(m)
+			}
+			o := enginetest.RandomBounds(rng)
+			got, err := ov.NewIter(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, _ := model.NewIter(o)
+			if all = append(all, open{got, want}); len(all) > 5 {
+				end()
+			}
+		}
+		for len(all) > 0 {
+			end()
+		}
+	}
 }
 
 func TestOverlayDeleteRangeLayers(t *testing.T) {
@@ -229,6 +314,23 @@ func BenchmarkOverlayBatch(b *testing.B) {
 		ov.Put(keys[i], value)
 		i++
 	}
+}
+
+// BenchmarkOverlayFinal is the end of a batch of 500 changes of a collection, each of
+// which writes an element's record and the collection's.
+func BenchmarkOverlayFinal(b *testing.B) {
+	ov := engine.NewOverlay(nothing{})
+	value := make([]byte, 30)
+	for _, key := range testKeys(500) {
+		ov.Put(key, value)
+		ov.Put([]byte("m:0:1234:collection"), value)
+	}
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = ov.AppendFinal(dst[:0])
+	}
+	b.ReportMetric(float64(len(dst))/float64(ov.Batch().Len()), "of-bytes")
 }
 
 // BenchmarkOverlayIter is a command that writes a key and then iterates over a

@@ -40,10 +40,31 @@ func (w *Writer) Int(n int64) { w.Buf = redcon.AppendInt(w.Buf, n) }
 func (w *Writer) Uint(n uint64) { w.Buf = redcon.AppendUint(w.Buf, n) }
 
 // Bulk appends a bulk string. A nil slice is the empty string; see Null.
-func (w *Writer) Bulk(b []byte) { w.Buf = redcon.AppendBulk(w.Buf, b) }
+func (w *Writer) Bulk(b []byte) {
+	w.bulkLength(len(b))
+	w.Buf = append(append(w.Buf, b...), "\r\n"...)
+}
+
+// bulkLength appends what stands before a bulk string. Nearly all are short, and there
+// can be thousands in a reply.
+func (w *Writer) bulkLength(n int) {
+	switch {
+	case n < 10:
+		w.Buf = append(w.Buf, '$', byte('0'+n), '\r', '\n')
+	case n < 100:
+		w.Buf = append(w.Buf, '$', byte('0'+n/10), byte('0'+n%10), '\r', '\n')
+	case n < 1000:
+		w.Buf = append(w.Buf, '$', byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10), '\r', '\n')
+	default:
+		w.Buf = append(strconv.AppendInt(append(w.Buf, '$'), int64(n), 10), '\r', '\n')
+	}
+}
 
 // BulkString appends a bulk string.
-func (w *Writer) BulkString(s string) { w.Buf = redcon.AppendBulkString(w.Buf, s) }
+func (w *Writer) BulkString(s string) {
+	w.bulkLength(len(s))
+	w.Buf = append(append(w.Buf, s...), "\r\n"...)
+}
 
 // BulkInt appends a bulk string that holds n in decimal.
 func (w *Writer) BulkInt(n int64) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -125,6 +126,29 @@ func TestErrors(t *testing.T) {
 	for got, want := range tests {
 		if string(got) != want {
 			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+}
+
+func TestBulkLengths(t *testing.T) {
+	text := strings.Repeat("x", 10_001)
+	for _, n := range []int{0, 1, 9, 10, 11, 99, 100, 101, 109, 110, 999, 1000, 9999, 10_000} {
+		var bytes, str Writer
+		bytes.Bulk([]byte(text[:n]))
+		str.BulkString(text[:n])
+		if want := "$" + strconv.Itoa(n) + "\r\n" + text[:n] + "\r\n"; string(bytes.Buf) != want || string(str.Buf) != want {
+			t.Errorf("%d bytes: %.20q, %.20q", n, bytes.Buf, str.Buf)
+		}
+	}
+}
+
+func BenchmarkBulks(b *testing.B) {
+	var w Writer
+	value := make([]byte, 100)
+	for b.Loop() {
+		w.Reset()
+		for range 100 {
+			w.Bulk(value)
 		}
 	}
 }

@@ -252,6 +252,12 @@ func (r *shardRequest) warm() {
 	for i := r.from; i < len(r.calls); i++ {
 		k := &r.calls[i]
 		spec, args := k.spec, k.args
+		if spec.MayWrite {
+			if r.warmScript(k) != nil {
+				return
+			}
+			continue
+		}
 		if spec.FirstKey == 0 || spec.Flags&command.FlagWrite == 0 {
 			continue
 		}
@@ -266,6 +272,16 @@ func (r *shardRequest) warm() {
 			}
 		}
 	}
+}
+
+// warmScript looks up the keys that a script is given.
+func (r *shardRequest) warmScript(k *call) error {
+	for arg := range keyArgs(k.spec, k.args) {
+		if _, err := r.look.Inspect(k.db, k.args[arg]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // warmElements looks up the elements that a call names.

@@ -237,6 +237,10 @@ func (w *writer) run(t *Task) {
 // also tells the tasks.
 func (s *Shard) endBatch() {
 	w := &s.w
+	if err := w.overlay.Rest(); err != nil {
+		s.abandon(refusal(err))
+		return
+	}
 	if w.overlay.Batch().Count() == 1 && len(w.tx.Notes()) == 0 {
 		s.endUnwritten()
 		return
@@ -269,15 +273,18 @@ func (s *Shard) endUnwritten() {
 }
 
 // takeBatch returns the batch's bytes for good, which the log keeps. They are
-// copied, so that the overlay's memory serves the next batch; a large batch takes
-// the memory along.
+// copied, without the records that others of the batch hide, so that the overlay's
+// memory serves the next batch; a large batch takes the memory along.
 func (s *Shard) takeBatch() []byte {
 	// Later than the clients' sending of all that is in it, earlier than the replies:
 	// what point-in-time recovery goes by.
 	s.w.overlay.Batch().SetTime(s.o.Clock().UnixMilli())
 	repr := s.w.overlay.Batch().Repr()
-	if len(repr) <= maxBatchCopy {
+	switch {
+	case len(repr) <= maxBatchCopy && s.w.raw: // whoever wrote them wants to be told of each
 		return bytes.Clone(repr)
+	case len(repr) <= maxBatchCopy:
+		return s.w.overlay.AppendFinal(nil)
 	}
 	s.w.overlay = engine.NewOverlay(s.w.st.eng)
 	return repr
@@ -287,6 +294,9 @@ func (s *Shard) takeBatch() []byte {
 func (s *Shard) abandon(err error) {
 	if !s.w.copies {
 		s.w.st.ks.Discard(&s.w.tx)
+		if err := s.w.overlay.Rest(); err != nil {
+			s.o.Logger.Error("cannot end a read", "err", err)
+		}
 	}
 	if err != nil {
 		s.lot.unpark(err)

@@ -227,6 +227,7 @@ func testOverlay(t *testing.T, f Factory) {
 		must(t, err)
 		want, _ := m.NewIter(o)
 		compareIterators(t, rng, got, want, 40)
+		must(t, ov.Rest())
 		must(t, e.Apply(ov.Batch().Repr()))
 		ov.Reset(e)
 		if round%10 == 5 {
@@ -234,6 +235,7 @@ func testOverlay(t *testing.T, f Factory) {
 		}
 	}
 	CompareReaders(t, ov, m)
+	must(t, ov.Rest())
 }
 
 func testClosed(t *testing.T, f Factory) {

@@ -76,51 +76,77 @@ func (c *Collection) widen(suffix []byte) error {
 // Pop removes up to n members with the lowest scores of a sorted set, or the
 // highest, and calls emit for each, the outermost first.
 func (c *Collection) Pop(highest bool, n int64, emit func(member []byte, score float64)) error {
+	if n <= 0 {
+		return nil
+	}
+	type popped struct {
+		end   int // of the member in members
+		score float64
+	}
 	var members []byte
-	var ends []int
+	var all []popped
 	err := c.Scores(Place{}, Place{}, highest, func(member []byte, score float64) bool {
-		if n--; n < 0 {
-			return false
-		}
 		members = append(members, member...)
-		ends = append(ends, len(members))
+		all = append(all, popped{len(members), score})
 		emit(member, score)
-		return true
+		n--
+		return n > 0
 	})
-	if err != nil || len(ends) == 0 {
+	if err != nil || len(all) == 0 {
 		return err
 	}
 	start := 0
-	for i, end := range ends {
-		member := members[start:end]
-		if i == len(ends)-1 && c.separate {
-			if err := c.narrow(member, highest); err != nil {
-				return err
-			}
+	for _, p := range all {
+		member := members[start:p.end]
+		start = p.end
+		if c.separate {
+			c.removeScored(member, p.score)
+			continue
 		}
 		if _, err := c.Remove(member); err != nil {
 			return err
 		}
-		start = end
 	}
-	return nil
+	if !c.separate {
+		return nil
+	}
+	last := all[len(all)-1]
+	start = 0
+	if len(all) > 1 {
+		start = all[len(all)-2].end
+	}
+	return c.narrow(members[start:last.end], last.score, highest)
 }
 
-// narrow sets a bound at the last member of a pop, before it is removed.
-func (c *Collection) narrow(member []byte, highest bool) error {
-	score, found, err := c.Score(member)
-	if err != nil || !found {
-		return err
-	}
+// removeScored removes a member that is there and whose score is known, both records.
+func (c *Collection) removeScored(member []byte, score float64) {
+	ov := c.tx.ov
+	c.scoreKey(score, member)
+	ov.Delete(c.tx.elem)
+	c.elementKey(member)
+	ov.Delete(c.tx.elem)
+	c.dead++
+	c.size--
+	c.touched, c.dirty = true, true
+}
+
+// narrow sets a bound at the last member of a pop: all that is left is behind it.
+func (c *Collection) narrow(member []byte, score float64, highest bool) error {
 	low, high, err := parseBounds(c.rest)
 	if err != nil {
 		return err
 	}
 	suffix := appendScoreMember(nil, score, member)
-	if highest {
-		c.setBounds(low, highBound(suffix))
-	} else {
-		c.setBounds(lowBound(suffix), high)
+	switch {
+	case !highest && len(suffix) < maxBoundBytes:
+		low = append(suffix, 0)
+	case !highest:
+		low = lowBound(suffix)
+	case len(suffix) <= maxBoundBytes:
+		high = suffix
+	default:
+		high = highBound(suffix)
 	}
+	c.setBounds(low, high)
 	return nil
 }

@@ -24,6 +24,22 @@ func (c *Collection) PutScore(member []byte, score float64) (added bool, err err
 	return c.Put(member, appendScore(buf[:0], score))
 }
 
+// AddScore is PutScore for a member that Score has said not to be there.
+func (c *Collection) AddScore(member []byte, score float64) error {
+	var buf [scoreBytes]byte
+	value := appendScore(buf[:0], score)
+	if !c.separate {
+		_, err := c.Put(member, value)
+		return err
+	}
+	if err := c.writeRecord(member, value); err != nil {
+		return err
+	}
+	c.size++
+	c.touched, c.dirty = true, true
+	return nil
+}
+
 // ScoreOf decodes the value of a sorted set's element.
 func ScoreOf(value []byte) (float64, error) { return parseScore(value) }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -224,4 +225,56 @@ func TestFreeze(t *testing.T) {
 			t.Error("a snapshot is frozen already")
 		}
 	})
+}
+
+// Members that begin like each other, as short and as long as bounds go, are popped one
+// by one from either end, in one batch and in many.
+func TestPopOfSimilarMembers(t *testing.T) {
+	for _, batches := range []bool{false, true} {
+		for _, highest := range []bool{false, true} {
+			s := keyspacetest.New(t)
+			var list []scored
+			for i := range 70 {
+				for _, end := range []string{"", "\x00", "\xff"} {
+					list = append(list, scored{strings.Repeat("m", i+1) + end, 1}, scored{strings.Repeat("\x00", i+1) + end, -1})
+				}
+			}
+			sortScored(list)
+			list = slices.Compact(list)
+			if highest {
+				slices.Reverse(list)
+			}
+			write := func(f func(z *keyspace.Collection)) {
+				s.Write(func(tx *keyspace.Tx) {
+					z := must(tx.Collection(must(tx.Find(0, []byte("z"))), keyspace.TypeZSet))
+					f(&z)
+				})
+			}
+			write(func(z *keyspace.Collection) {
+				for _, m := range list {
+					must(z.PutScore([]byte(m.member), m.score))
+				}
+				check(z.Save())
+			})
+			pop := func(z *keyspace.Collection, want scored) {
+				var got []scored
+				check(z.Pop(highest, 1, func(member []byte, score float64) { got = append(got, scored{string(member), score}) }))
+				check(z.Save())
+				if len(got) != 1 || got[0] != want {
+					t.Fatalf("highest %v, batches %v: popped %+v, want %+v", highest, batches, got, want)
+				}
+			}
+			if batches {
+				for _, want := range list {
+					write(func(z *keyspace.Collection) { pop(z, want) })
+				}
+				continue
+			}
+			write(func(z *keyspace.Collection) {
+				for _, want := range list {
+					pop(z, want)
+				}
+			})
+		}
+	}
 }

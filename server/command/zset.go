@@ -14,7 +14,7 @@ const (
 	errScoreNaN resp.Error = "ERR resulting score is not a number (NaN)"
 )
 
-// putScore sets the score of a member, which is fresh or not, and keeps the encoding
+// putScore sets the score of a member, which is there or fresh, and keeps the encoding
 // up.
 func (c *Ctx) putScore(z *keyspace.Collection, member []byte, score float64, fresh bool) error {
 	l := c.limits()
@@ -23,6 +23,9 @@ func (c *Ctx) putScore(z *keyspace.Collection, member []byte, score float64, fre
 	}
 	if score == 0 && z.RedisEncoding() == keyspace.ZSetListpack {
 		score = 0 // a listpack keeps integers, which have no -0
+	}
+	if fresh {
+		return z.AddScore(member, score)
 	}
 	_, err := z.PutScore(member, score)
 	return err

@@ -34,8 +34,11 @@ type script struct {
 type cache struct {
 	mu    sync.Mutex
 	bySHA map[string]*list.Element
-	order *list.List // of *entry, the one used last in front
-	bytes int
+	// bySource has the same ones: EVAL brings the text each time, and to look that up
+	// costs less than its SHA1.
+	bySource map[string]*list.Element
+	order    *list.List // of *entry, the one used last in front
+	bytes    int
 }
 
 type entry struct {
@@ -44,7 +47,7 @@ type entry struct {
 }
 
 func (c *cache) init() {
-	c.bySHA, c.order = make(map[string]*list.Element), list.New()
+	c.bySHA, c.bySource, c.order = make(map[string]*list.Element), make(map[string]*list.Element), list.New()
 }
 
 // get returns a known script, nil when there is none.
@@ -58,15 +61,19 @@ func (c *cache) get(sha string) *script {
 	return nil
 }
 
-// compiled returns a script that was compiled, whether it is known or not.
-func (c *cache) compiled(sha string) *script {
+// compiled returns a script that was compiled, whether it is known or not, and makes
+// it known if asked to.
+func (c *cache) compiled(source []byte, known bool) *script {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if el := c.bySHA[sha]; el != nil {
-		c.order.MoveToFront(el)
-		return el.Value.(*entry).script
+	el := c.bySource[string(source)]
+	if el == nil {
+		return nil
 	}
-	return nil
+	c.order.MoveToFront(el)
+	e := el.Value.(*entry)
+	e.known = e.known || known
+	return e.script
 }
 
 // put keeps a script, and forgets others if need be.
@@ -78,7 +85,8 @@ func (c *cache) put(sc *script, known bool) {
 		e.known = e.known || known
 		return
 	}
-	c.bySHA[sc.sha] = c.order.PushFront(&entry{sc, known})
+	el := c.order.PushFront(&entry{sc, known})
+	c.bySHA[sc.sha], c.bySource[sc.source] = el, el
 	c.bytes += len(sc.source)
 	for c.order.Len() > maxKnown || c.bytes > maxKnownBytes {
 		c.drop(c.order.Back())
@@ -89,6 +97,7 @@ func (c *cache) drop(el *list.Element) {
 	e := el.Value.(*entry)
 	c.order.Remove(el)
 	delete(c.bySHA, e.sha)
+	delete(c.bySource, e.source)
 	c.bytes -= len(e.source)
 }
 
@@ -114,17 +123,15 @@ func shaOf(arg []byte) string {
 	return string(buf[:])
 }
 
-// compiled returns source text as a script.
-func (e *Engine) compiled(source string) (*script, error) {
-	sum := sha1.Sum([]byte(source))
-	var sha [2 * sha1.Size]byte
-	hex.Encode(sha[:], sum[:])
-	if sc := e.known.compiled(string(sha[:])); sc != nil {
+// compiled returns source text as a script, which EVALSHA finds from now on if known.
+func (e *Engine) compiled(source []byte, known bool) (*script, error) {
+	if sc := e.known.compiled(source, known); sc != nil {
 		return sc, nil
 	}
-	sc, err := newScript(source, string(sha[:]))
+	sum := sha1.Sum(source)
+	sc, err := newScript(string(source), hex.EncodeToString(sum[:]))
 	if err == nil {
-		e.known.put(sc, false)
+		e.known.put(sc, known)
 	}
 	return sc, err
 }
@@ -160,16 +167,12 @@ func (e *Engine) find(c *command.Ctx) (*script, error) {
 	if !found {
 		return nil, errNoScript
 	}
-	sc, err := e.compiled(string(source))
-	if err == nil {
-		e.known.put(sc, true)
-	}
-	return sc, err
+	return e.compiled(source, true)
 }
 
 // load is SCRIPT LOAD: the script becomes a record of the shard.
 func (e *Engine) load(c *command.Ctx) error {
-	sc, err := e.compiled(string(c.Args[2]))
+	sc, err := e.compiled(c.Args[2], false)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (e *Engine) CommandFlags(c *command.Ctx) command.Flags {
 func (e *Engine) declared(c *command.Ctx) (f flags, known bool) {
 	switch c.Spec.Name {
 	case "eval", "eval_ro":
-		if sc, err := e.compiled(string(c.Args[1])); err == nil {
+		if sc, err := e.compiled(c.Args[1], false); err == nil {
 			return sc.flags, true
 		}
 	case "evalsha", "evalsha_ro":

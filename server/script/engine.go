@@ -186,7 +186,7 @@ func (e *Engine) Run(c *command.Ctx) error {
 func (e *Engine) ReadsOnly(spec *command.Spec, args [][]byte) bool {
 	switch spec.Name {
 	case "eval":
-		sc, err := e.compiled(string(args[1]))
+		sc, err := e.compiled(args[1], false)
 		return err == nil && sc.flags&flagNoWrites != 0
 	case "evalsha":
 		sc := e.known.get(shaOf(args[1]))
@@ -207,10 +207,7 @@ func (e *Engine) eval(c *command.Ctx) error {
 	}
 	var sc *script
 	if !bySHA {
-		sc, err = e.compiled(string(c.Args[1]))
-		if err == nil {
-			e.known.put(sc, true)
-		}
+		sc, err = e.compiled(c.Args[1], true)
 	} else {
 		sc, err = e.find(c)
 	}

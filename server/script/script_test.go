@@ -90,16 +90,23 @@ func TestSyntaxErrors(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	var c cache
 	c.init()
-	source := strings.Repeat("x", maxKnownBytes/4)
+	source := strings.Repeat("x", maxKnownBytes/4-1)
 	for i := range 10 {
-		c.put(&script{sha: string(rune('a' + i)), source: source}, true)
+		name := string(rune('a' + i))
+		c.put(&script{sha: name, source: name + source}, true)
 		c.get("a")
 	}
 	if c.order.Len() != 4 || c.get("a") == nil || c.get("b") != nil || c.get("j") == nil {
 		t.Error(c.order.Len())
 	}
-	c.put(&script{sha: "new"}, false)
-	if c.get("new") != nil || c.compiled("new") == nil {
+	c.put(&script{sha: "new", source: "return 1"}, false)
+	if c.get("new") != nil || c.compiled([]byte("return 1"), false) == nil {
 		t.Error("what was only compiled is known")
+	}
+	if c.compiled([]byte("return 1"), true); c.get("new") == nil {
+		t.Error("what was run is not known")
+	}
+	if len(c.bySource) != len(c.bySHA) || len(c.bySHA) != c.order.Len() {
+		t.Errorf("%d texts, %d names, %d scripts", len(c.bySource), len(c.bySHA), c.order.Len())
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"slices"
@@ -61,6 +62,10 @@ func TestFlags(t *testing.T) {
 	if c, err := parseFlags([]string{"-quick", "-memory"}); err != nil || c.rounds != 1 || !slices.Contains(c.rows, rowMemory) {
 		t.Errorf("%+v, %v", c, err)
 	}
+	c, err := parseFlags([]string{"-rows", "get,queues,families"})
+	if want := slices.Concat([]string{"get"}, queueRows(), familyRows()); err != nil || !slices.Equal(c.rows, want) {
+		t.Errorf("%v, %v, want %v", c.rows, err, want)
+	}
 	for _, bad := range [][]string{{"-rows", "nosuch"}, {"-rounds", "0"}, {"extra"}} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%q: no error", bad)
@@ -86,6 +91,61 @@ func TestMeasure(t *testing.T) {
 	for _, r := range results {
 		if r.ratio() <= 0 {
 			t.Errorf("%s: %v to %v", r.name, r.dkv, r.base)
+		}
+	}
+}
+
+// The rows of collections and scripts, likewise.
+func TestMeasureFamilies(t *testing.T) {
+	harness.NeedLong(t)
+	harness.NeedProgram(t, "redis-server", "redis-server")
+	harness.NeedProgram(t, "redis-benchmark", "redis-tools")
+	var out bytes.Buffer
+	c := config{rounds: 1, seconds: 0.05, keys: 1000, queueOps: 20_000, elements: 5000, folder: t.TempDir(), out: &out, progress: io.Discard,
+		rows: []string{"zpopmin", "eval", "queue-zset", "large-zset"}}
+	results, err := measure(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != 4 {
+		t.Fatalf("%d rows, want 4", len(results))
+	}
+	for _, r := range results {
+		if r.ratio() <= 0 {
+			t.Errorf("%s: %v to %v", r.name, r.dkv, r.base)
+		}
+	}
+	queued, err := measureQueues(c)
+	if err != nil || len(queued) != 1 {
+		t.Fatalf("%d queues, %v", len(queued), err)
+	}
+	for i, s := range queued[0].slices {
+		if n := s.latencies.TotalCount(); n == 0 {
+			t.Errorf("no pipeline ended in part %d", i)
+		}
+	}
+	deleted, err := measureCollections(c)
+	if err != nil || len(deleted) != 1 || deleted[0].del <= 0 {
+		t.Fatalf("%+v, %v", deleted, err)
+	}
+	printQueues(&out, queued)
+	printCollections(&out, deleted)
+	for _, want := range []string{"ZADD, ZPOPMIN, 20 clients", "| to 20000 |", "| large-zset |"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestSkipReply(t *testing.T) {
+	for in, good := range map[string]bool{":1\r\n": true, "$2\r\nab\r\n": true, "*2\r\n$1\r\na\r\n$1\r\n1\r\n": true,
+		"$-1\r\n": false, "*0\r\n": false, "-ERR no\r\n": false, "x\r\n": false} {
+		r := bufio.NewReader(strings.NewReader(in + ":7\r\n"))
+		if err := skipReply(r); (err == nil) != good {
+			t.Errorf("%q: %v", in, err)
+		}
+		if next, _ := r.ReadString('\n'); good && next != ":7\r\n" {
+			t.Errorf("%q: %q is next", in, next)
 		}
 	}
 }

@@ -7,6 +7,10 @@
 //	go run ./tests/bench                 the speed rows, some ten minutes
 //	go run ./tests/bench -quick          one short round, to see that it works
 //	go run ./tests/bench -rows memory    resident memory with 10M keys, some minutes
+//	go run ./tests/bench -rows families  commands of the collections, counters, a script
+//	go run ./tests/bench -rows queues    queues of 10M operations, latencies a million
+//	go run ./tests/bench -rows collections
+//	                                     10M elements: filled, deleted, space given back
 //	go run ./tests/bench -cluster        three nodes, some fifteen minutes
 //	go run ./tests/bench -cluster -rows outage
 //	                                     how long no write goes through when the leader dies
@@ -21,6 +25,11 @@
 // round, and a row is the median of the rounds. Nothing is measured before both
 // servers are at rest: background work of the last run (compaction, rewriting
 // the AOF, writing dirty pages) would be charged to the next.
+//
+// Rows of families begin each run with nothing, or, where elements are taken away, with
+// as many as the run takes. Queues and large collections are used by this program's
+// own clients, and compared with themselves: a later million with the first, a
+// folder's size before and afterwards.
 //
 // With -cluster the load is this program's own (clusterload.go, go-redis) and,
 // for etcd, that of etcdload, a Go module of its own in the folder of that name,

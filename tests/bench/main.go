@@ -21,6 +21,8 @@ type config struct {
 	rows       []string
 	keys       int
 	memoryKeys int
+	queueOps   int
+	elements   int
 	cluster    bool
 	replicas   bool
 	engines    bool
@@ -77,12 +79,15 @@ func parseFlags(args []string) (config, error) {
 	quick := flags.Bool("quick", false, "one round of short runs: shows that it works, the figures mean little")
 	flags.IntVar(&c.rounds, "rounds", defaultRounds, "rounds; a row is their median")
 	flags.Float64Var(&c.seconds, "seconds", defaultSeconds, "length of one run")
-	rows := flags.String("rows", "", "rows to measure: of get, set-everysec, set-always (these are the default), memory; "+
+	rows := flags.String("rows", "", "rows to measure: of get, set-everysec, set-always (these are the default), memory; of "+
+		strings.Join(familyRows(), ", ")+"; of "+strings.Join(append(queueRows(), collectionRows()...), ", ")+"; families, queues and collections are all of these; "+
 		"with -cluster: of "+strings.Join(clusterRows, ", ")+"; with -replicas: of "+strings.Join(replicaRows, ", ")+"; with -engines: of "+
 		strings.Join(harness.Engines, ", ")+" (default: all)")
 	memory := flags.Bool("memory", false, "also measure resident memory")
 	flags.IntVar(&c.keys, "keys", 0, fmt.Sprintf("key space of the speed rows (default %d, with -cluster %d, with -engines %d)", soloKeys, clusterKeys, engineKeys))
 	flags.IntVar(&c.memoryKeys, "memory-keys", 10_000_000, "keys for the memory row")
+	flags.IntVar(&c.queueOps, "queue-ops", 10_000_000, "operations of a queue row")
+	flags.IntVar(&c.elements, "elements", 10_000_000, "elements of a collection row")
 	flags.BoolVar(&c.cluster, "cluster", false, "measure three nodes instead, against etcd and one node")
 	flags.BoolVar(&c.replicas, "replicas", false, "measure asynchronous replicas instead")
 	flags.BoolVar(&c.engines, "engines", false, "measure the storage engines instead, one after the other")
@@ -99,9 +104,10 @@ func parseFlags(args []string) (config, error) {
 	}
 	if *quick {
 		c.rounds, c.seconds, c.keys, c.memoryKeys, c.kills, c.behind, c.copyMB = 1, 1, clusterKeys, 500_000, 2, 200_000, 100
+		c.queueOps, c.elements = 500_000, 500_000
 	}
 	c.dkvFlags = strings.Fields(*dkvFlags)
-	known, chosen, keys := soloRows, soloDefault, soloKeys
+	known, chosen, keys := slices.Concat(soloRows, familyRows(), queueRows(), collectionRows()), soloDefault, soloKeys
 	switch {
 	case c.cluster && c.replicas, c.cluster && c.engines, c.replicas && c.engines:
 		return c, errors.New("only one of -cluster, -replicas, -engines")
@@ -117,7 +123,14 @@ func parseFlags(args []string) (config, error) {
 	}
 	c.rows = slices.Clone(chosen)
 	if *rows != "" {
-		c.rows = strings.Split(*rows, ",")
+		c.rows = nil
+		for _, row := range strings.Split(*rows, ",") {
+			if group := rowGroups[row]; group != nil {
+				c.rows = append(c.rows, group()...)
+			} else {
+				c.rows = append(c.rows, row)
+			}
+		}
 	}
 	if *memory {
 		c.rows = append(c.rows, rowMemory)
@@ -127,11 +140,17 @@ func parseFlags(args []string) (config, error) {
 			return c, fmt.Errorf("no row %q; there are: %s", row, strings.Join(known, ", "))
 		}
 	}
-	if c.rounds < 1 || c.seconds <= 0 || c.keys < 1 || c.memoryKeys < 1 || c.kills < 1 || c.behind < 1 || c.copyMB < 1 {
-		return c, errors.New("rounds, seconds, keys, kills, behind and copy-mb must be positive")
+	if c.rounds < 1 || c.seconds <= 0 || min(c.keys, c.memoryKeys, c.kills, c.behind, c.copyMB, c.queueOps, c.elements) < 1 {
+		return c, errors.New("rounds, seconds, keys, kills, behind, copy-mb, queue-ops and elements must be positive")
 	}
 	return c, nil
 }
+
+// rowGroups are names that stand for several rows.
+var rowGroups = map[string]func() []string{"families": familyRows, "queues": queueRows, "collections": collectionRows}
+
+// has reports whether a row is to be measured.
+func (c config) has(row string) bool { return slices.Contains(c.rows, row) }
 
 func run(c config) error {
 	for _, program := range []string{"redis-server", "redis-benchmark"} {
@@ -148,6 +167,16 @@ func run(c config) error {
 	if err != nil {
 		return err
 	}
+	queued, err := measureQueues(c)
+	if err != nil {
+		return err
+	}
+	deleted, err := measureCollections(c)
+	if err != nil {
+		return err
+	}
 	report(c, results, machine()+", "+redisVersion(), time.Since(began))
+	printQueues(c.out, queued)
+	printCollections(c.out, deleted)
 	return nil
 }

@@ -94,6 +94,11 @@ func measure(c config) ([]*row, error) {
 			return nil, err
 		}
 	}
+	families, err := measureFamilies(c)
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, families...)
 	if slices.Contains(c.rows, rowMemory) {
 		r, err := measureMemory(c)
 		if err != nil {

@@ -81,6 +81,7 @@ func (p *pair) add(c config, name string, flags ...string) error {
 	return nil
 }
 
+// startDkv starts dkvsrv in a folder of its own; every write is on disk before its reply if flags do not say otherwise.
 func startDkv(c config, name string, flags ...string) (*harness.Server, error) {
 	return start(c, name, func(dir string) (harness.Spec, error) {
 		return harness.DkvSpec(dir, slices.Concat(durability, flags, c.dkvFlags)...)

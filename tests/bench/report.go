@@ -9,6 +9,10 @@ import (
 
 // report prints the table as it goes into docs/benchmarks.md.
 func report(c config, rows []*row, machine string, took time.Duration) {
+	if len(rows) == 0 {
+		fmt.Fprintf(c.out, "%s. %s, %v in all.\n", machine, time.Now().UTC().Format("2006-01-02"), took.Round(time.Second))
+		return
+	}
 	fmt.Fprintf(c.out, "%s. %s, medians of %d rounds, %.0f s a run, %v in all.\n\n", machine,
 		time.Now().UTC().Format("2006-01-02"), c.rounds, c.seconds, took.Round(time.Second))
 	printTable(c.out, "Redis", "dkv", rows)

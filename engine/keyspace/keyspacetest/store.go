@@ -64,6 +64,7 @@ func (s *Store) Write(f func(tx *keyspace.Tx)) {
 	s.ov.Reset(s.db)
 	s.ks.BeginWrite(&s.tx, s.ov, s.Now, s.Position+1)
 	f(&s.tx)
+	s.check(s.ov.Rest())
 	if s.ov.Batch().Count() == 0 {
 		s.ks.Discard(&s.tx)
 		return
@@ -103,6 +104,7 @@ func (s *Store) Attempt(f func(tx *keyspace.Tx)) {
 	s.ov.Reset(s.db)
 	s.ks.BeginWrite(&s.tx, s.ov, s.Now, s.Position+1)
 	f(&s.tx)
+	s.check(s.ov.Rest())
 	s.tx.Finish()
 	s.ks.Discard(&s.tx)
 }
