@@ -47,6 +47,8 @@ func (n *Node) keep(ctx context.Context) {
 			n.leave()
 			return
 		case <-n.tableKick:
+		case <-n.strangers:
+			n.askMembers(ctx)
 		case <-tick.C:
 		}
 	}

@@ -43,6 +43,7 @@ type Node struct {
 	sending   chan struct{} // a slot for each raft snapshot being sent
 
 	tableKick chan struct{} // the table may have changed
+	strangers chan struct{} // a node that is no member, as far as is known, was refused
 	removed   chan struct{} // a member says that this node is none
 	welcomes  chan welcomeRequest
 	heldUntil atomic.Int64 // unix ms: until then no leadership is moved for balance
@@ -103,6 +104,7 @@ func Open(o Options) (_ *Node, err error) {
 		fatal:     make(chan error, 1),
 		opened:    make(chan struct{}),
 		tableKick: make(chan struct{}, 1),
+		strangers: make(chan struct{}, 1),
 		removed:   make(chan struct{}, 1),
 		welcomes:  make(chan welcomeRequest),
 		sending:   make(chan struct{}, maxSnapshotsSent),

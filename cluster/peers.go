@@ -33,6 +33,8 @@ const (
 	// callMessages has messages to be delivered there, see Node.Publish. Any shard
 	// will do; the answer is empty.
 	callMessages transport.CallKind = 7
+	// callMembers asks for the members table that the node has. Any shard will do.
+	callMembers transport.CallKind = 8
 )
 
 // What nodes ask each other whether they are members or not.
@@ -112,6 +114,8 @@ func (h *peerHandler) call(ctx context.Context, _ consensus.NodeID, kind transpo
 	case callMessages:
 		n.takeMessages(payload)
 		return nil, nil
+	case callMembers:
+		return n.members().encode(), nil
 	}
 	return nil, fmt.Errorf("ERR Unknown request %d between nodes: do they run the same version?", kind)
 }
@@ -157,6 +161,9 @@ func (h *peerHandler) Removed(by consensus.NodeID) {
 	h.n.o.Logger.Warn("this node was removed from the cluster", "told_by", by)
 	kick(h.n.removed)
 }
+
+// Unknown implements transport.Handler.
+func (h *peerHandler) Unknown(consensus.NodeID) { kick(h.n.strangers) }
 
 // isConnected says whether messages to a member flow.
 func (n *Node) isConnected(id consensus.NodeID) bool {

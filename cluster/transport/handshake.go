@@ -158,6 +158,9 @@ func (t *Transport) refused(h hello, from string, reason Refusal) {
 	t.mu.Lock()
 	t.mu.refused[reason]++
 	t.mu.Unlock()
+	if reason == RefusedUnknown {
+		t.o.Handler.Unknown(h.from)
+	}
 	// A node without an identity is one that is about to get it.
 	if reason != RefusedNotReady && t.firstTime(refusalKey{h.from, reason, true}) {
 		t.o.Logger.Warn("refused a node's connection", "reason", reason.String(), "node", uint64(h.from),

@@ -143,6 +143,8 @@ func (n *node) PeerDown(id consensus.NodeID, refused bool) {
 
 func (n *node) Removed(by consensus.NodeID) { n.event("removed by %d", by) }
 
+func (n *node) Unknown(id consensus.NodeID) { n.event("unknown %d", id) }
+
 func (n *node) ident() Identity {
 	return Identity{ClusterID: "c", Node: n.id, Incarnation: fmt.Sprint("i", n.id)}
 }

@@ -118,6 +118,9 @@ type Handler interface {
 	PeerDown(id consensus.NodeID, refused bool)
 	// Removed: a member says that this node was removed from the cluster.
 	Removed(by consensus.NodeID)
+	// Unknown: a node of this cluster was refused, because it is no member that this
+	// node knows of. It must not block.
+	Unknown(id consensus.NodeID)
 }
 
 func (o Options) withDefaults() Options {
