@@ -16,4 +16,8 @@ type Loader interface {
 	// kept. Errors are those of Apply and Flush; nothing has changed then, and
 	// nothing goes on being tried.
 	Load(ranges []KeyRange, next func() (kind Kind, key, value []byte, ok bool)) error
+
+	// Space returns how many bytes of tables the disk has room for; known is false
+	// where that cannot be told. It is cheap.
+	Space() (bytes int64, known bool)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,12 @@ const (
 	// maxBatchWriteBytes is the most for an engine that takes batches only.
 	maxBatchWriteBytes = 64 << 20
 	defaultInterval    = time.Minute
+
+	// A generation takes a spaceShare-th of what is free on the disk at most, but
+	// leastGeneration in any case; it is looked at after each spaceEvery bytes.
+	spaceShare      = 4
+	leastGeneration = 4 << 20
+	spaceEvery      = 1 << 20
 
 	// maxRanges is how many delete-ranges make a generation full: reads look for
 	// them, and each batch that has one copies the others.
@@ -80,6 +87,11 @@ type Layer struct {
 	// order: apply, views.mu; a stripe's lock is taken last.
 	apply sync.Mutex
 
+	// Apply's: how large the active generation may be for the disk's sake, and how
+	// much was applied since that was looked at.
+	space     int64
+	sinceLook int
+
 	closed atomic.Bool
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -112,6 +124,7 @@ func NewLayer(e engine.Engine, o Options) *Layer {
 	if l.loader, _ = e.(engine.Loader); l.loader == nil {
 		l.o.WriteBytes = min(l.o.WriteBytes, maxBatchWriteBytes)
 	}
+	l.space = math.MaxInt64
 	l.mu.changed = make(chan struct{})
 	l.current.Store(&epoch{active: newGeneration(1, 0)})
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -226,6 +239,7 @@ func (l *Layer) Apply(repr []byte) error {
 	g.index.note(g, g.fresh)
 	g.fresh = g.fresh[:0]
 	g.batchBytes += len(repr)
+	l.mindSpace(len(repr))
 	l.visible.Store(seq)
 	if l.full(g, 0) && e.frozen == nil {
 		l.freezeLocked()
@@ -276,8 +290,20 @@ func (l *Layer) write(e *epoch, seq uint64, key, value []byte, deleted bool, h h
 
 // full says whether the active generation has no room for a batch of n bytes.
 func (l *Layer) full(g *generation, n int) bool {
-	return g.size() >= l.o.WriteBytes/2 || g.ranges.Count() >= maxRanges ||
+	return g.size() >= min(l.o.WriteBytes/2, l.space) || g.ranges.Count() >= maxRanges ||
 		len(*g.blocks.Load()) >= manyBlocks || g.batchBytes > 0 && g.batchBytes+n > engine.MaxBatchBytes
+}
+
+// mindSpace looks at the disk now and then: a generation has to find room there beside
+// the log that has it too, and which is not cut before.
+func (l *Layer) mindSpace(n int) {
+	if l.sinceLook += n; l.loader == nil || l.sinceLook < spaceEvery {
+		return
+	}
+	l.sinceLook, l.space = 0, math.MaxInt64
+	if bytes, known := l.loader.Space(); known {
+		l.space = max(bytes/spaceShare, leastGeneration)
+	}
 }
 
 // waitForRoom waits until the active generation has room for a batch, or can be

@@ -90,6 +90,15 @@ func (db *DB) newMemtable() error {
 	return err
 }
 
+// Space implements engine.Loader.
+func (db *DB) Space() (bytes int64, known bool) {
+	usage, err := db.guard.fs.GetDiskUsage(db.guard.dir)
+	if err != nil {
+		return 0, false
+	}
+	return max(int64(min(usage.AvailBytes, 1<<62))-int64(db.guard.reserve), 0), true
+}
+
 // loader writes the tables of one Load.
 type loader struct {
 	db     *DB
