@@ -20,8 +20,9 @@ const maxLentBytes = 512 << 20
 // lent is what a shard is given of another one's key.
 type lent struct {
 	key      []byte
-	t        rdb.Type // 0: there is no such key
-	value    []byte   // as in an RDB file
+	there    bool // there is such a key, or part of it
+	t        rdb.Type
+	value    []byte // as in an RDB file
 	expireAt int64
 }
 
@@ -63,13 +64,13 @@ func readLent(tx *keyspace.Tx, db int, b *borrowed) (l lent, err error) {
 		at := map[lentPart]string{lentHead: "0", lentTail: "-1"}[b.part]
 		reply, err := ask(specLindex, []byte("LINDEX"), b.key, []byte(at))
 		if element, ok := bulk(reply); ok && err == nil {
-			l.t, l.value = rdb.TypeList, rdb.AppendString(rdb.AppendLength(nil, 1), element)
+			l.there, l.t, l.value = true, rdb.TypeList, rdb.AppendString(rdb.AppendLength(nil, 1), element)
 		}
 		return l, err
 	case lentMember:
 		reply, err := ask(specSismember, []byte("SISMEMBER"), b.key, b.what)
 		if err == nil && string(reply) == ":1\r\n" {
-			l.t, l.value = rdb.TypeSet, rdb.AppendString(rdb.AppendLength(nil, 1), b.what)
+			l.there, l.t, l.value = true, rdb.TypeSet, rdb.AppendString(rdb.AppendLength(nil, 1), b.what)
 		}
 		return l, err
 	}
@@ -84,7 +85,7 @@ func readLent(tx *keyspace.Tx, db int, b *borrowed) (l lent, err error) {
 	if err != nil || !e.Exists() {
 		return l, err
 	}
-	l.expireAt = e.ExpireAt
+	l.there, l.expireAt = true, e.ExpireAt
 	l.value, l.t, err = command.AppendValue(nil, tx, &e)
 	tx.Trim()
 	return l, err
@@ -102,7 +103,7 @@ func bulk(reply []byte) ([]byte, bool) {
 // put puts a lent key into the shard that borrows it.
 func (l *lent) put(x *command.Ctx) error {
 	e, err := x.Tx.Find(x.DB, l.key)
-	if err != nil || l.t == 0 {
+	if err != nil || !l.there {
 		return err
 	}
 	x.Tx.Delete(&e)
