@@ -87,12 +87,11 @@ func (c *cachingClient) forgetsAll() {
 	}
 }
 
-// TestCachesBehindARaftSnapshot: a member that was away for too long gets a copy of the
+// TestCachesBehindARaftSnapshot: a member that was cut off for too long gets a copy of the
 // state, of which nobody knows what it has changed. Its clients, who have stayed, are told
 // to forget everything, and track anew.
 func TestCachesBehindARaftSnapshot(t *testing.T) {
-	t.Parallel()
-	c := local(t, 3, smallLogs...)
+	c := wired(t, smallLogs...)
 	victim := c.Others(c.MustLeader(t))[0]
 	other := c.Others(victim)[0]
 	conn := other.Dial(t)
@@ -107,11 +106,10 @@ func TestCachesBehindARaftSnapshot(t *testing.T) {
 	reads.Want("$6\r\nbefore\r\n", "GET", "k")
 	redirects.Want("$6\r\nbefore\r\n", "GET", "k")
 
-	victim.Pause()
+	c.Isolate(victim)
 	fill(t, other)
 	conn.OK("SET", "k", "meanwhile")
-	victim.Resume()
-	defer func() { t.Log(victim.Dial(t).Info("raft"), other.Dial(t).Info("raft")) }()
+	c.Heal()
 	for _, k := range []*cachingClient{reads, all, to, idle} {
 		k.forgetsAll()
 	}
