@@ -110,6 +110,9 @@ func TestWhatTheLogTells(t *testing.T) {
 	c.do("EXEC")
 	c.do("EVAL", "return redis.pcall('incr', 'b')", "0")
 	newest("command", "lua", "incr")
+	if got := admin.do("ACL", "LOG", "1"); !strings.Contains(got, "cmd=eval ") {
+		t.Errorf("the client's command: %q", got)
+	}
 	c.do("EVAL", "return redis.pcall('get', 'q')", "0")
 	newest("key", "lua", "q")
 	long := strings.Repeat("k", maxLogObject+1)

@@ -105,6 +105,9 @@ func (s *Server) scriptCalled(call script.Call) {
 // What it publishes comes to its own client after the reply.
 func (c *Conn) announce(spec *command.Spec, args [][]byte) {
 	c.corkFor(spec)
+	if runsScript(spec) {
+		c.shared.last.Store(int32(spec.ID) + 1) // what is denied to it is logged while it runs
+	}
 	if c.srv.monitors.any() && runsScript(spec) {
 		c.finish()
 		c.srv.monitors.feed(c, c.db, args)

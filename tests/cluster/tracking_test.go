@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -70,57 +69,4 @@ func TestCachesThroughFailover(t *testing.T) {
 			k.told(key)
 		}
 	}
-}
-
-// forgetsAll reads what the client is told until it is told to forget everything.
-func (c *cachingClient) forgetsAll() {
-	c.t.Helper()
-	c.SetDeadline(time.Now().Add(backLimit))
-	for {
-		r, err := c.Read()
-		if err != nil || len(r.Elems) == 0 {
-			c.t.Fatalf("%s, %v: not told to forget everything", r, err)
-		}
-		if r.Elems[len(r.Elems)-1].Null {
-			return
-		}
-	}
-}
-
-// TestCachesBehindARaftSnapshot: a member that was away for too long gets a copy of the
-// state, of which nobody knows what it has changed. Its clients, who have stayed, are told
-// to forget everything, and track anew.
-func TestCachesBehindARaftSnapshot(t *testing.T) {
-	t.Parallel()
-	c := local(t, 3, smallLogs...)
-	victim := c.Others(c.MustLeader(t))[0]
-	other := c.Others(victim)[0]
-	conn := other.Dial(t)
-	conn.OK("SET", "k", "before")
-	same(t, c)
-	// One who tracks what it reads, one for all keys, one who has another connection told,
-	// in RESP2, and one who has read nothing.
-	reads, all, redirects, idle := cacheAt(t, victim), cacheAt(t, victim, "BCAST", "PREFIX", "none:"), victim.Dial(t), cacheAt(t, victim)
-	to := &cachingClient{victim.Dial(t), t}
-	redirects.OK("CLIENT", "TRACKING", "ON", "REDIRECT", fmt.Sprint(to.DoInt("CLIENT", "ID")))
-	to.Want("*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n", "SUBSCRIBE", "__redis__:invalidate")
-	reads.Want("$6\r\nbefore\r\n", "GET", "k")
-	redirects.Want("$6\r\nbefore\r\n", "GET", "k")
-
-	victim.Pause()
-	fill(t, other)
-	conn.OK("SET", "k", "meanwhile")
-	victim.Resume()
-	defer func() { t.Log(victim.Dial(t).Info("raft"), other.Dial(t).Info("raft")) }()
-	for _, k := range []*cachingClient{reads, all, to, idle} {
-		k.forgetsAll()
-	}
-	harness.Until(t, backLimit, "the node to get a raft snapshot", func() bool {
-		return strings.Contains(victim.Dial(t).Info("raft")["shard0_snapshot"], "switched=1")
-	})
-	reads.Want("$9\r\nmeanwhile\r\n", "GET", "k")
-	conn.OK("SET", "k", "after")
-	reads.told("k")
-	conn.OK("SET", "none:x", "1")
-	all.told("none:x")
 }
