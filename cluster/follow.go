@@ -126,6 +126,7 @@ func (n *Node) newSource() *replica.Source {
 		MaxHeldBytes: maxHeld,
 		DiskFull:     func() bool { return n.freeBytes() == 0 },
 		Timeout:      n.o.Follow.Timeout,
+		CollectTime:  n.o.collectTime,
 		Clock:        n.o.Clock,
 		Logger:       n.o.Logger,
 	})

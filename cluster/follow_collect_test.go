@@ -2,27 +2,33 @@ package cluster
 
 import (
 	"context"
-	"strconv"
 	"testing"
 	"time"
 
+	"dkv/cluster/raftlog"
 	"dkv/cluster/replica"
 	"dkv/cluster/shard"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// sentFrame is a frame of entries, and when it was sent.
-type sentFrame struct {
-	replica.Frame
-	at time.Time
-}
-
-// followFrames follows a node's shard 0 from where it is now, without a replica.
-func followFrames(t *testing.T, n *Node) (*replica.Session, <-chan sentFrame) {
+// openCollecting opens a node whose source collects small entries for so long that
+// nothing else than being hurried ends it, and follows it from after its first entry.
+func openCollecting(t *testing.T) (*Node, <-chan replica.Frame) {
 	t.Helper()
-	s := n.Shard(0)
-	pinned, at, hold, err := s.Pin()
+	n, err := Open(Options{Dir: "data", FS: vfs.NewMem(), Fsync: raftlog.FsyncAlways, Shards: 1, collectTime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := set(n, "first", "x"); err != nil {
+		t.Fatal(err)
+	}
+	pinned, at, hold, err := n.Shard(0).Pin()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +41,7 @@ func followFrames(t *testing.T, n *Node) (*replica.Session, <-chan sentFrame) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frames := make(chan sentFrame, 1000)
+	frames := make(chan replica.Frame, 1000)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -43,87 +49,68 @@ func followFrames(t *testing.T, n *Node) (*replica.Session, <-chan sentFrame) {
 		_ = ss.Run(ctx, func(data []byte) error {
 			f, err := replica.ParseFrame(append([]byte(nil), data...))
 			if err == nil && f.Type == replica.FrameEntries {
-				frames <- sentFrame{f, time.Now()}
+				frames <- f
 			}
 			return err
 		})
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	return ss, frames
+	return n, frames
 }
 
-// take waits for the next frame.
-func take(t *testing.T, frames <-chan sentFrame) sentFrame {
+// setAndTake sets a key, and wants a frame with that one entry.
+func setAndTake(t *testing.T, n *Node, frames <-chan replica.Frame, value string) {
+	t.Helper()
+	if err := set(n, "k", value); err != nil {
+		t.Fatal(err)
+	}
+	if f := takeFrame(t, frames); len(f.Batches) != 1 {
+		t.Errorf("a frame of %d entries, want 1", len(f.Batches))
+	}
+}
+
+func takeFrame(t *testing.T, frames <-chan replica.Frame) replica.Frame {
 	t.Helper()
 	select {
 	case f := <-frames:
 		return f
 	case <-time.After(20 * time.Second):
 		t.Fatal("no frame")
-		return sentFrame{}
+		return replica.Frame{}
 	}
 }
 
-// TestFramesCollectEntries: small entries that come one after the other share frames,
-// unless somebody waits for replicas; large ones are sent at once.
+// TestFramesCollectEntries: what comes after a small entry shares a frame, until somebody
+// waits for replicas; from then on each goes at once.
 func TestFramesCollectEntries(t *testing.T) {
-	const least = 2 * time.Millisecond
-	n := newSourceNet().open(t, vfs.NewMem())
-	if err := set(n, "first", "x"); err != nil {
-		t.Fatal(err)
-	}
-	_, frames := followFrames(t, n)
-	// gaps sets a key after each frame, and returns the shortest time between two.
-	gaps := func(value string) time.Duration {
-		t.Helper()
-		shortest := time.Hour
-		var last time.Time
-		for i := range 50 {
-			if err := set(n, "k"+strconv.Itoa(i), value); err != nil {
-				t.Fatal(err)
-			}
-			f := take(t, frames)
-			if gap := f.at.Sub(last); i > 0 {
-				shortest = min(shortest, gap)
-			}
-			last = f.at
+	n, frames := openCollecting(t)
+	setAndTake(t, n, frames, "at once")
+	const more = 3
+	for range more {
+		if err := set(n, "k", "small"); err != nil {
+			t.Fatal(err)
 		}
-		return shortest
 	}
-	if got := gaps("small"); got < least {
-		t.Errorf("%v between two small frames", got)
+	select {
+	case f := <-frames:
+		t.Errorf("a frame of %d entries that were to be collected", len(f.Batches))
+	case <-time.After(50 * time.Millisecond): // long enough for one that is not held back
 	}
-	if got := gaps(string(make([]byte, 40<<10))); got >= least {
-		t.Errorf("at least %v between two large frames", got)
+	n.Source().Changed()
+	if f := takeFrame(t, frames); len(f.Batches) != more {
+		t.Errorf("a frame of %d entries, want %d", len(f.Batches), more)
 	}
-	n.Source().Changed() // nobody acknowledges anything, so it is waited for all the time
-	if got := gaps("small"); got >= least {
-		t.Errorf("at least %v between two small frames that somebody waits for", got)
+	// Nobody acknowledges anything, so it is still waited for.
+	for range more {
+		setAndTake(t, n, frames, "small")
 	}
 }
 
-// TestFramesHurry: who begins to wait for replicas ends the collecting.
-func TestFramesHurry(t *testing.T) {
-	n := newSourceNet().open(t, vfs.NewMem())
-	if err := set(n, "first", "x"); err != nil {
-		t.Fatal(err)
+// TestFramesLarge: nothing is collected after a large frame.
+func TestFramesLarge(t *testing.T) {
+	n, frames := openCollecting(t)
+	for range 3 {
+		setAndTake(t, n, frames, string(make([]byte, 40<<10)))
 	}
-	ss, frames := followFrames(t, n)
-	shortest := time.Hour
-	for range 50 {
-		if err := set(n, "k", "1"); err != nil {
-			t.Fatal(err)
-		}
-		f := take(t, frames)
-		if err := set(n, "k", "2"); err != nil {
-			t.Fatal(err)
-		}
-		n.Source().Changed()
-		second := take(t, frames)
-		shortest = min(shortest, second.at.Sub(f.at))
-		ss.Ack(second.At.Index, false) // what was waited for
-	}
-	if shortest >= 2*time.Millisecond {
-		t.Errorf("at least %v until the second frame", shortest)
-	}
+	setAndTake(t, n, frames, "small")
 }

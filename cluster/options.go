@@ -172,6 +172,8 @@ type Options struct {
 
 	// snapshotPause is for tests: see maxSnapshotPause.
 	snapshotPause time.Duration
+	// collectTime is for tests: see replica.SourceOptions.CollectTime.
+	collectTime time.Duration
 	// began is for tests: when the node was started; zero: now.
 	began time.Time
 	// dial is for tests: how peers are reached.

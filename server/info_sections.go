@@ -98,6 +98,7 @@ func infoMemory(w *infoWriter) {
 	w.line("number_of_libraries", 0)
 	w.size("maxmemory", uint64(w.srv.config.Int("maxmemory")))
 	w.line("maxmemory_policy", w.srv.config.String("maxmemory-policy"))
+	w.size("dkv_memory_live", m.live)
 	w.size("dkv_maxmemory_data", uint64(max(m.node.Data, 0)))
 	w.size("dkv_maxmemory_data_limit", uint64(m.node.Limit))
 	w.line("allocator_frag_ratio", ratio(goMapped, m.heapInUse))

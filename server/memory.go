@@ -32,7 +32,8 @@ func init() {
 
 // memoryFigures say where the process's memory is. All are bytes.
 type memoryFigures struct {
-	used       uint64 // data and whatever else is live, see cluster.MemoryMetrics
+	used       uint64 // all that is taken, what the collector has not freed yet included
+	live       uint64 // of used: data and whatever else is live, see cluster.MemoryMetrics
 	rss        uint64 // as the system counts
 	peak       uint64 // the highest used that was seen
 	heapLive   uint64 // reachable at the last collection
@@ -54,6 +55,7 @@ var memorySamples = []string{
 	"/memory/classes/heap/stacks:bytes",
 	"/gc/heap/live:bytes",
 	"/gc/gomemlimit:bytes",
+	"/memory/classes/heap/free:bytes",
 }
 
 func (s *Server) memory() memoryFigures {
@@ -75,7 +77,7 @@ func (s *Server) memory() memoryFigures {
 	if m.limit == 1<<63-1 {
 		m.limit = 0
 	}
-	m.used = m.goTotal - m.goReleased
+	m.live = m.goTotal - m.goReleased
 	if s.node != nil {
 		m.node = s.node.Memory()
 		for _, shard := range s.node.Metrics().Shards {
@@ -85,17 +87,20 @@ func (s *Server) memory() memoryFigures {
 	}
 	if cgoEnabled {
 		// The engine's cache and memtables are then outside of the Go heap.
-		m.used += m.blockCache + m.memtables
-	}
-	// What is live, without what the collector will free.
-	if m.node.Other > 0 {
-		m.used = uint64(m.node.Other)
-		if s.node.Diskless() {
-			m.used += uint64(max(m.node.Data, 0))
-		}
+		m.live += m.blockCache + m.memtables
 	}
 	if m.rss == 0 {
-		m.rss = m.used
+		m.rss = m.live
+	}
+	// Free pages are what the process could give back at once. The system's count is the
+	// only one that has C's memory and the program itself.
+	m.used = m.rss - min(n(6), m.rss)
+	// Without what the collector will free.
+	if m.node.Other > 0 {
+		m.live = uint64(m.node.Other)
+		if s.node.Diskless() {
+			m.live += uint64(max(m.node.Data, 0))
+		}
 	}
 	m.peak = s.admin.raisePeak(m.used)
 	return m
@@ -141,13 +146,13 @@ func memoryDoctor(c *Conn, x *command.Ctx) error {
 	fmt.Fprintf(&b, "The process holds %s of memory: %s of live Go objects, %s of cached blocks, %s of writes not yet in a table file.\n",
 		humanBytes(m.rss), humanBytes(m.heapLive), humanBytes(m.blockCache), humanBytes(m.memtables))
 	advice := 0
-	if m.limit > 0 && m.used > m.limit {
+	if m.limit > 0 && m.live > m.limit {
 		advice++
 		b.WriteString("- It is over the Go memory limit, so garbage collection runs often. Larger limits (GOMEMLIMIT) or smaller caches help.\n")
 	}
-	if m.rss > 64<<20 && m.rss > 2*m.used {
+	if m.rss > 64<<20 && m.rss > 2*m.live {
 		advice++
-		b.WriteString("- The system counts twice of what is in use. MEMORY PURGE gives free pages back.\n")
+		b.WriteString("- The system counts twice of what is live. MEMORY PURGE gives free pages back.\n")
 	}
 	if word := c.srv.keptTo(m); word != "" {
 		advice++

@@ -163,8 +163,7 @@ func (ss *Session) run(ctx context.Context) error {
 }
 
 const (
-	// collectTime is for how long entries are collected after a frame was sent.
-	collectTime = 2 * time.Millisecond
+	collectTime = 2 * time.Millisecond // see SourceOptions.CollectTime
 	// smallFrame is the size from which a frame's bytes cost more than its being one.
 	smallFrame = 32 << 10
 )
@@ -177,7 +176,7 @@ func (ss *Session) collect(ctx context.Context, timer *time.Timer) {
 	if ss.src.awaited() {
 		return
 	}
-	timer.Reset(collectTime)
+	timer.Reset(ss.src.o.CollectTime)
 	select {
 	case <-timer.C:
 	case <-ss.messages.wake:

@@ -59,8 +59,11 @@ type SourceOptions struct {
 	DiskFull     func() bool
 	// Timeout is how long a replica may take or acknowledge nothing.
 	Timeout func() time.Duration
-	Clock   func() time.Time
-	Logger  *slog.Logger
+	// CollectTime is for how long entries are collected after a small frame was sent;
+	// default 2 ms.
+	CollectTime time.Duration
+	Clock       func() time.Time
+	Logger      *slog.Logger
 }
 
 // Source serves the replicas of a node. Its methods are safe for concurrent use.
@@ -90,6 +93,9 @@ type SourceMetrics struct {
 func NewSource(o SourceOptions) *Source {
 	if o.DiskFull == nil {
 		o.DiskFull = func() bool { return false }
+	}
+	if o.CollectTime == 0 {
+		o.CollectTime = collectTime
 	}
 	s := &Source{o: o}
 	s.mu.sessions = make(map[*Session]struct{})

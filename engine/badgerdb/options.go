@@ -79,6 +79,13 @@ const (
 	storeMemtableBytes = 16 << 20
 	storeMemtables     = 2
 
+	// A store in memory has smaller ones, the least that such a transaction fits into,
+	// and compacts level 0 sooner: there it is memory that could hold data.
+	ramMemtableBytes   = 8 << 20
+	ramMemtables       = 1
+	ramLevelZeroTables = 2
+	ramLevelZeroStall  = 6
+
 	// writeFactor is how often a change is on disk at its worst moment: in Badger's
 	// write-ahead log, in a table of level 0, and in one below.
 	writeFactor = 3
@@ -181,6 +188,14 @@ func (o Options) reserve(dir string) uint64 {
 	return max(min(defaultReserveBytes, usage.TotalBytes/reserveFraction), minReserveBytes)
 }
 
+// storeMemtable is the size of Badger's own memtables.
+func (o Options) storeMemtable() int64 {
+	if o.InMemory {
+		return ramMemtableBytes
+	}
+	return storeMemtableBytes
+}
+
 // badgerOptions translates o, which has its defaults. dir is empty for a store in
 // memory.
 func (o Options) badgerOptions(dir string, log *logger) badger.Options {
@@ -191,7 +206,7 @@ func (o Options) badgerOptions(dir string, log *logger) badger.Options {
 		// Badger has set aside meanwhile included: DB.Sync would leave that out.
 		WithSyncWrites(true).
 		WithDetectConflicts(false).
-		WithMemTableSize(storeMemtableBytes).
+		WithMemTableSize(o.storeMemtable()).
 		WithNumMemtables(storeMemtables).
 		WithNumCompactors(o.Compactors).
 		WithBlockCacheSize(o.BlockCacheBytes).
@@ -203,6 +218,9 @@ func (o Options) badgerOptions(dir string, log *logger) badger.Options {
 		WithExternalMagic(format)
 	// The last level too, where much of a table is stale.
 	bo.LmaxCompaction = true
+	if o.InMemory {
+		bo = bo.WithNumMemtables(ramMemtables).WithNumLevelZeroTables(ramLevelZeroTables).WithNumLevelZeroTablesStall(ramLevelZeroStall)
+	}
 	return bo
 }
 

@@ -97,7 +97,7 @@ func (s *store) Write(_ context.Context, change *front.Change, base front.View) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.inMemtable = (s.mu.inMemtable + w.bytes) % storeMemtableBytes
+	s.mu.inMemtable = (s.mu.inMemtable + w.bytes) % s.o.storeMemtable()
 	return nil
 }
 
