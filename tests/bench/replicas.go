@@ -142,11 +142,14 @@ func awaitMarker(s *harness.Server, marker string) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for began := time.Now(); time.Since(began) < catchUpLimit; <-tick.C {
-		got, err := ask(conn, "GET", markerKey)
-		if err != nil {
+		r, err := conn.Call("GET", markerKey)
+		switch {
+		case err != nil:
 			return err
-		}
-		if got == marker {
+		case strings.HasPrefix(string(r.Str), "LOADING "): // it has not reached its source yet
+		case r.IsError():
+			return errors.New(string(r.Str))
+		case string(r.Str) == marker:
 			return nil
 		}
 	}

@@ -164,8 +164,8 @@ func TestFillScattered(t *testing.T) {
 		}
 	}
 	// A server that refuses is noticed.
-	conn.OK("CONFIG", "SET", "maxmemory", "1")
-	if _, err := fillScattered(server, 10, valueBytes); err == nil || !strings.Contains(err.Error(), "OOM") {
+	conn.OK("CONFIG", "SET", "min-replicas-to-write", "1")
+	if _, err := fillScattered(server, 100, valueBytes); err == nil || !strings.Contains(err.Error(), "NOREPLICAS") {
 		t.Errorf("SETs that are refused: %v", err)
 	}
 }
