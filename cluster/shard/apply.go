@@ -37,6 +37,10 @@ func (m *stateMachine) Apply(index raftlog.Index, _ raftlog.Term, data []byte, o
 			}
 			s.metrics.changes.Add(s.w.tx.Changes)
 			st.ks.Publish(&s.w.tx)
+			if uint64(index) != s.w.position {
+				// What it changed is noted at an earlier position, and might count as seen.
+				st.ks.ResetChanges(uint64(index))
+			}
 		}
 	default:
 		err = s.applyForeign(st, data)

@@ -38,6 +38,7 @@ type writer struct {
 	next     *Task        // taken from the queue, and to be run alone
 	proposal consensus.Proposal
 	started  time.Time
+	position uint64 // of the batch, unless a change of the membership comes between
 }
 
 func (w *writer) init(settle func()) {
@@ -146,7 +147,8 @@ func (s *Shard) beginBatch() error {
 	}
 	w.overlay.Reset(st.eng)
 	w.overlay.Put(positionKey, emptyPosition[:])
-	st.ks.BeginWrite(&w.tx, w.overlay, w.started.UnixMilli(), s.applied.Load()+1)
+	w.position = s.applied.Load() + 1
+	st.ks.BeginWrite(&w.tx, w.overlay, w.started.UnixMilli(), w.position)
 	w.tx.Observe(&s.lot)
 	s.lot.fresh, s.lot.held = nil, false
 	return nil
