@@ -78,7 +78,7 @@ test: test-tools build ## vet, all tests, concurrent packages under the race det
 	$(GO) test -timeout 15m $(TESTFLAGS) $(MODELS)
 	$(GO) test -timeout 15m $(TESTFLAGS) $(LONG)
 	$(if $(TAGS),CGO_ENABLED=1 $(GO) test $(TAGS) -race -timeout 15m $(TESTFLAGS) ./engine/rocksdb && CGO_ENABLED=1 $(GO) test $(TAGS) -race -timeout 15m -run Engine $(TESTFLAGS) ./cluster)
-	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 5m $(TESTFLAGS) ./cmd/... ./tests/harness/... ./tests/tidy ./tests/bench ./tests/chaos/...
+	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 10m $(TESTFLAGS) ./cmd/... ./tests/harness/... ./tests/tidy ./tests/bench ./tests/chaos/...
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -p 2 -count=1 -timeout 15m $(TESTFLAGS) $(TOGETHER)
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) test -p 1 -count=1 -timeout 15m $(TESTFLAGS) $(ALONE)
 
