@@ -132,6 +132,7 @@ var noteText = regexp.MustCompile(`\[notes .*? flags`)
 // with.
 var newIn72 = []string{"client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof", "wait", "zrank", "zrevrank",
 	"acl|deluser", "acl|save", "acl|setuser", // they have tips
+	"command|getkeys", "command|getkeysandflags", // their arity
 	"hexpire", "hpexpire", "hexpireat", "hpexpireat", "httl", "hpttl", "hexpiretime", "hpexpiretime", "hpersist", "hgetex", "hsetex"}
 
 // The figures of COMMAND INFO are those of a real server.
