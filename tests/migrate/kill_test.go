@@ -13,7 +13,8 @@ import (
 // from where it was, and never serves a part of the data.
 func TestKill(t *testing.T) {
 	harness.NeedItself(t)
-	for _, tc := range [][2]string{{"always", "1"}, {"no", "1"}, {"always", "4"}, {"no", "4"}} {
+	// How often the log is synced and how many shards there are do not meet anywhere.
+	for _, tc := range [][2]string{{"no", "1"}, {"always", "4"}} {
 		fsync, shards := tc[0], tc[1]
 		t.Run(fsync+" "+shards, func(t *testing.T) {
 			t.Parallel()
