@@ -65,7 +65,7 @@ func (o Options) withDefaults() Options {
 // seconds needs a raft snapshot; the rest as users have it.
 func (o Options) flags() []string {
 	return append([]string{"-max-log-size", "2mb", "-repl-log-size", "1mb", "-log-cache-size", "1mb",
-		"-hot-cache-size", "8mb", "-memtable-size", "4mb", "-cluster-timeout", "2s"}, o.Flags...)
+		"-hot-cache-size", "8mb", "-hot-write-buffer-size", "1mb", "-memtable-size", "4mb", "-cluster-timeout", "2s"}, o.Flags...)
 }
 
 const (

@@ -26,7 +26,8 @@ func local(t *testing.T, nodes int, flags ...string) *harness.Cluster {
 }
 
 // smallLogs makes a node that was away for a moment need a raft snapshot.
-var smallLogs = []string{"-max-log-size", "2mb", "-repl-log-size", "1mb", "-log-cache-size", "1mb", "-memtable-size", "4mb", "-hot-cache-size", "8mb"}
+var smallLogs = []string{"-max-log-size", "2mb", "-repl-log-size", "1mb", "-log-cache-size", "1mb", "-memtable-size", "4mb", "-hot-cache-size", "8mb",
+	"-hot-write-buffer-size", "1mb"}
 
 // same waits until all nodes hold the same.
 func same(t *testing.T, c *harness.Cluster) {
