@@ -85,6 +85,7 @@ func (g *generator) command(form string) {
 		args[0] = g.mixCase(args[0])
 	}
 	keepAlive(args)
+	args = longEnough(args)
 	if len(args) == 1 { // with another arity they do nothing
 		switch strings.ToUpper(args[0]) {
 		case "MULTI":
@@ -167,6 +168,15 @@ func keepAlive(args []string) {
 			}
 		}
 	}
+}
+
+// longEnough adds an argument to COMMAND GETKEYS of a command without any, which 7.2
+// looks at, and 7.0 counts as too few: in MULTI all that follows would differ.
+func longEnough(args []string) []string {
+	if len(args) == 3 && strings.EqualFold(args[0], "COMMAND") && strings.HasPrefix(strings.ToUpper(args[1]), "GETKEYS") {
+		return append(args, "x")
+	}
+	return args
 }
 
 // expand turns a form into arguments. The grammar of a form:
