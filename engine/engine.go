@@ -118,6 +118,7 @@ type Engine interface {
 type Metrics struct {
 	DiskBytes          uint64 // tables, those about to be removed included
 	MemtableBytes      uint64 // memory of what is applied and not yet flushed
+	HeldBackBytes      uint64 // of MemtableBytes, what engine/hot holds back
 	MemtableCount      int
 	BlockCacheBytes    uint64
 	BlockCacheCapacity uint64

@@ -12,8 +12,8 @@ type Loader interface {
 	// then does what next returns until that says no: puts and deletes, in the
 	// ascending order of their keys, each key once. All of it becomes visible at
 	// once, and is durable when Load returns, like a batch after Apply and Flush; and
-	// like Apply it is called by one goroutine at a time. What next returns is not
-	// kept. Errors are those of Apply and Flush; nothing has changed then, and
+	// like Apply it is called by one goroutine at a time. What next returns has to
+	// stay as it is until Load returns, and is not kept. Errors are those of Apply and Flush; nothing has changed then, and
 	// nothing goes on being tried.
 	Load(ranges []KeyRange, next func() (kind Kind, key, value []byte, ok bool)) error
 

@@ -14,17 +14,18 @@
 //
 // # How it is put together
 //
-// What is applied is in package front's memtables. A full one is written to Badger
-// in as many transactions as its limits ask for, all at one timestamp, one above
-// that of the change before: Badger keeps versions, and is in managed mode, where
-// the caller says which. Each transaction is synced. Then, in a transaction of its
-// own, a mark is set to that timestamp: only now does it exist. Readers read at the
+// What is applied is in package front's memtables. A full one, or a list that is
+// loaded, is written to Badger in the order of its keys, in as many writes as Badger's
+// limits ask for, all at one timestamp, one above that of the change before: Badger keeps
+// versions, and is in managed mode, where the caller says which. Each write is synced.
+// Then, in a write of its own, a mark is set to that timestamp: only now does it exist. Readers read at the
 // timestamp of the last mark, so half a change is never seen; a view is a
 // timestamp, and costs nothing.
 //
 // Open looks for versions above the mark, which a crash in the middle of a change
 // left, and takes them back: each key gets what it was at the mark, at a timestamp
-// above the leavings, and the mark is set to that.
+// above the leavings, and the mark is set to that. The same is done before the next
+// change when a list has failed.
 //
 // Badger has no range deletions: the keys in a range are looked up and deleted one
 // by one, when the memtable is written. Applying one is cheap, and reads skip it at

@@ -27,14 +27,14 @@ type largeValue struct {
 // isLarge marks a record that holds an id.
 const isLarge byte = 1
 
-// keep keeps a copy of a value and returns the record for Badger.
-func (l *largeValues) keep(at, value []byte, ts uint64) *badger.Entry {
+// keep keeps a copy of a value and returns the id that Badger gets, marked isLarge.
+func (l *largeValues) keep(at, value []byte, ts uint64) []byte {
 	l.Lock()
 	defer l.Unlock()
 	l.next++
 	l.values[largeID(l.next)] = largeValue{append([]byte(nil), value...), string(at), ts}
 	l.bytes += int64(len(value))
-	return badger.NewEntry(at, binary.BigEndian.AppendUint64(nil, l.next)).WithMeta(isLarge)
+	return binary.BigEndian.AppendUint64(nil, l.next)
 }
 
 func (l *largeValues) get(id []byte) []byte {

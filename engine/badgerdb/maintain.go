@@ -63,7 +63,7 @@ func (s *store) flushMemtable() error {
 	}
 	w := newWriter(s, ts)
 	defer w.cancel()
-	if err := w.batch.Set([]byte{dropPrefix}, nil); err != nil {
+	if err := w.set([]byte{dropPrefix}, nil, nil, nil); err != nil {
 		return err
 	}
 	if err := w.finish(); err != nil {

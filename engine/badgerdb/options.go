@@ -131,13 +131,20 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Check returns engine.ErrOptions, wrapped, for options that Open would refuse.
+func (o Options) Check() error { return o.withDefaults().validate() }
+
+// maxBlockCacheBytes bounds what Badger makes at once for a cache: a counter for each half
+// KiB.
+const maxBlockCacheBytes = 256 << 30
+
 func (o Options) validate() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", engine.ErrOptions, fmt.Sprintf(format, args...))
 	}
 	switch {
-	case o.BlockCacheBytes < 1<<20:
-		return bad("block cache of %d bytes: must be at least 1 MiB", o.BlockCacheBytes)
+	case o.BlockCacheBytes < 1<<20 || o.BlockCacheBytes > maxBlockCacheBytes:
+		return bad("block cache of %d bytes: must be 1 MiB to 256 GiB", o.BlockCacheBytes)
 	case o.BloomBitsPerKey > 64:
 		return bad("%d Bloom filter bits a key", o.BloomBitsPerKey)
 	case o.ValueThreshold < 1 || o.ValueThreshold > maxValueThreshold:

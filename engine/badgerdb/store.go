@@ -26,6 +26,7 @@ type store struct {
 	// writing is held while a change is written, and while Badger's writes are
 	// stopped by Compact.
 	writing sync.Mutex
+	torn    bool // a list failed, and may have left something above the mark
 
 	mu struct {
 		sync.Mutex
@@ -77,6 +78,11 @@ func (s *store) oldestLocked() uint64 {
 func (s *store) Write(_ context.Context, change *front.Change, base front.View) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if s.torn {
+		if err := s.mend(); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	ts, oldest := s.mu.ts+1, s.oldestLocked()
 	s.mu.Unlock()
@@ -93,6 +99,7 @@ func (s *store) Write(_ context.Context, change *front.Change, base front.View) 
 		err = s.mark(ts)
 	}
 	if err != nil {
+		s.torn = change.Listed()
 		return badgerError(err)
 	}
 	s.mu.Lock()
@@ -105,7 +112,7 @@ func (s *store) Write(_ context.Context, change *front.Change, base front.View) 
 func (s *store) mark(ts uint64) error {
 	w := newWriter(s, ts)
 	defer w.cancel()
-	if err := w.batch.Set(markKey, binary.BigEndian.AppendUint64(nil, ts)); err != nil {
+	if err := w.set(markKey, binary.BigEndian.AppendUint64(nil, ts), nil, nil); err != nil {
 		return err
 	}
 	if err := w.finish(); err != nil {
@@ -126,6 +133,33 @@ func (s *store) recover() error {
 	}
 	s.mu.ts = ts
 	s.db.SetDiscardTs(ts)
+	return s.takeBackAbove(ts)
+}
+
+// mend takes back what a list that failed has left above the mark, which the next mark
+// would reveal.
+func (s *store) mend() error {
+	if err := s.checkSpace(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	ts := s.mu.ts
+	s.mu.Unlock()
+	// Badger does one write after the other: when this one is there, no write of the list
+	// is on its way any more.
+	w := newWriter(s, ts+1)
+	if err := errors.Join(w.set([]byte{dropPrefix}, nil, nil, nil), w.finish()); err != nil {
+		return badgerError(err)
+	}
+	if err := s.takeBackAbove(ts); err != nil {
+		return err
+	}
+	s.torn = false
+	return nil
+}
+
+// takeBackAbove takes back what is above the mark, which is at ts.
+func (s *store) takeBackAbove(ts uint64) error {
 	newest, err := s.newestAbove(ts)
 	if err != nil || newest == ts {
 		return err
@@ -201,7 +235,7 @@ func (s *store) takeBack(w *writer, ts uint64) error {
 		last = item.KeyCopy(last)
 		was, err := old.Get(last)
 		if errors.Is(err, badger.ErrKeyNotFound) {
-			return w.batch.Delete(item.KeyCopy(nil))
+			return w.delete(item.KeyCopy(nil))
 		}
 		if err != nil {
 			return badgerError(err)
@@ -210,7 +244,7 @@ func (s *store) takeBack(w *writer, ts uint64) error {
 		if err != nil {
 			return badgerError(err)
 		}
-		return w.batch.Set(item.KeyCopy(nil), value)
+		return w.set(item.KeyCopy(nil), value, nil, []byte{was.UserMeta()})
 	})
 }
 

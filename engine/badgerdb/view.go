@@ -102,7 +102,7 @@ func (v *view) copyTo(ctx context.Context, to *store) error {
 				return err
 			}
 		}
-		if err := w.batch.Set(at, value); err != nil {
+		if err := w.set(at, value, nil, nil); err != nil {
 			return badgerError(err)
 		}
 	}

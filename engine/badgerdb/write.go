@@ -1,42 +1,67 @@
 package badgerdb
 
 import (
+	"bytes"
+	"errors"
+
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
 
 	"dkv/engine"
 	"dkv/engine/front"
 )
 
-// writer writes records at one timestamp, in as many transactions as it takes.
+// writer writes records at one timestamp, in as many of Badger's writes as it takes.
+//
+// Not a WriteBatch: each of its transactions is a map, which costs garbage and loses
+// the order of the keys, and one is not needed to keep records together (see mark).
 type writer struct {
-	s     *store
-	ts    uint64
-	batch *badger.WriteBatch
+	s    *store
+	ts   uint64
+	load *badger.KVLoader
+	kv   pb.KV // Badger keeps what it points to, not itself
 	// buckets of long keys that change.
 	buckets map[string]*bucket
 	bytes   int64 // given to Badger
+	failed  bool
 	done    bool
 }
 
+// pendingWrites is how many of Badger's writes may be on their way; each holds some MiB.
+const pendingWrites = 2
+
+// bitDelete is how Badger marks a record that says that a key is deleted, in its backups
+// too.
+const bitDelete byte = 1
+
+var (
+	metaDelete = []byte{bitDelete}
+	userLarge  = []byte{isLarge}
+)
+
 func newWriter(s *store, ts uint64) *writer {
-	w := &writer{s: s, ts: ts, batch: s.db.NewWriteBatchAt(ts)}
-	w.batch.SetMaxPendingTxns(2) // each holds some MiB
-	return w
+	return &writer{s: s, ts: ts, load: s.db.NewKVLoader(pendingWrites)}
 }
 
 // change writes a change; base shows what was there before.
 func (w *writer) change(change *front.Change, base *view) error {
-	for _, r := range change.Ranges() {
-		if err := w.deleteRange(r, change, base); err != nil {
-			return err
-		}
-	}
+	sweep := sweeper{w: w, base: base, ranges: change.Ranges()}
+	defer sweep.close()
 	records := change.Records()
 	for records.Next() {
+		if err := sweep.upTo(records.Key()); err != nil {
+			return err
+		}
 		value, ok := records.Value()
 		if err := w.record(base, records.Key(), value, ok); err != nil {
 			return err
 		}
+	}
+	if err := records.Err(); err != nil {
+		return err
+	}
+	if err := sweep.upTo(nil); err != nil {
+		return err
 	}
 	for key, b := range w.buckets {
 		if err := w.writeBucket([]byte(key), *b); err != nil {
@@ -46,28 +71,56 @@ func (w *writer) change(change *front.Change, base *view) error {
 	return nil
 }
 
-// deleteRange deletes the keys that base has in a range, but for those that the
-// change sets to something.
-func (w *writer) deleteRange(r front.Range, change *front.Change, base *view) error {
-	it, err := base.NewIter(engine.IterOptions{Lower: r.Start, Upper: r.End, KeysOnly: true})
-	if err != nil {
-		return err
-	}
-	defer it.Close()
-	kept := change.Records()
-	more := kept.SeekGE(r.Start)
-	for ok := it.First(); ok; ok = it.Next() {
-		for more && string(kept.Key()) < string(it.Key()) {
-			more = kept.Next()
+// sweeper deletes the keys that base has in ranges, one after the other, as the
+// records of the change come: all of it goes to Badger in the order of the keys.
+type sweeper struct {
+	w      *writer
+	base   *view
+	ranges []front.Range   // that are not done
+	it     engine.Iterator // in the first of them; nil: not begun
+	more   bool            // it is at a key
+}
+
+// upTo deletes what is below key; nil: all. The key itself is left to the change, which
+// says what becomes of it.
+func (s *sweeper) upTo(key []byte) error {
+	for len(s.ranges) > 0 && (key == nil || string(s.ranges[0].Start) <= string(key)) {
+		if s.it == nil {
+			it, err := s.base.NewIter(engine.IterOptions{Lower: s.ranges[0].Start, Upper: s.ranges[0].End, KeysOnly: true})
+			if err != nil {
+				return err
+			}
+			s.it, s.more = it, it.First()
 		}
-		if more && string(kept.Key()) == string(it.Key()) {
-			continue
+		for s.more && (key == nil || string(s.it.Key()) <= string(key)) {
+			if key == nil || string(s.it.Key()) < string(key) {
+				if err := s.w.record(s.base, bytes.Clone(s.it.Key()), nil, false); err != nil {
+					return err
+				}
+			}
+			s.more = s.it.Next()
 		}
-		if err := w.record(base, append([]byte(nil), it.Key()...), nil, false); err != nil {
+		if s.more {
+			return nil
+		}
+		if err := s.next(); err != nil {
 			return err
 		}
 	}
-	return it.Err()
+	return nil
+}
+
+// next leaves the first range.
+func (s *sweeper) next() error {
+	it := s.it
+	s.ranges, s.it = s.ranges[1:], nil
+	return errors.Join(it.Err(), it.Close())
+}
+
+func (s *sweeper) close() {
+	if s.it != nil {
+		_ = s.it.Close() // of a change that was given up
+	}
 }
 
 // record sets or deletes a key. The slices must not change before finish.
@@ -86,7 +139,7 @@ func (w *writer) record(base *view, key, value []byte, put bool) error {
 		return nil
 	}
 	if !put {
-		return w.batch.Delete(at)
+		return w.delete(at)
 	}
 	return w.put(at, value)
 }
@@ -108,23 +161,33 @@ func (w *writer) bucket(base *view, at []byte) (*bucket, error) {
 
 func (w *writer) writeBucket(at []byte, b bucket) error {
 	if len(b) == 0 {
-		return w.batch.Delete(at)
+		return w.delete(at)
 	}
 	return w.put(at, b.encode())
 }
 
 func (w *writer) put(at, value []byte) error {
 	if w.s.o.InMemory && len(value) > maxValueThreshold {
-		return w.batch.SetEntry(w.s.large.keep(at, value, w.ts))
+		return w.set(at, w.s.large.keep(at, value, w.ts), nil, userLarge)
 	}
+	return w.set(at, value, nil, nil)
+}
+
+func (w *writer) delete(at []byte) error { return w.set(at, nil, metaDelete, nil) }
+
+// set gives Badger a record. The value must not change before finish.
+func (w *writer) set(at, value, meta, userMeta []byte) error {
 	w.bytes += int64(len(at) + len(value))
-	return w.batch.Set(at, value)
+	w.kv.Key, w.kv.Value, w.kv.Version, w.kv.Meta, w.kv.UserMeta = at, value, w.ts, meta, userMeta
+	err := w.load.Set(&w.kv)
+	w.failed = w.failed || err != nil
+	return err
 }
 
 // finish makes durable what was written.
 func (w *writer) finish() error {
 	w.done = true
-	if err := w.batch.Flush(); err != nil {
+	if err := w.load.Finish(); err != nil {
 		return err
 	}
 	if w.s.dir == "" {
@@ -138,9 +201,10 @@ func (w *writer) finish() error {
 	return front.SyncDir(w.s.dir)
 }
 
-// cancel gives up what finish has not seen.
+// cancel gives up what finish has not seen. A loader that has failed cannot be waited
+// for.
 func (w *writer) cancel() {
-	if !w.done {
-		w.batch.Cancel()
+	if !w.done && !w.failed {
+		_ = w.load.Finish() // what is above the mark does not exist
 	}
 }

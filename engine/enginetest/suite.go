@@ -41,6 +41,8 @@ type Factory struct {
 	RealFolder bool
 	// Hooks says that BeforeFlush and OnFlush are called.
 	Hooks bool
+	// Loads says that the engine is an engine.Loader.
+	Loads bool
 	// Volatile says that nothing survives Close, and that there are no
 	// checkpoints.
 	Volatile bool
@@ -66,6 +68,7 @@ func Run(t *testing.T, f Factory) {
 		{"IteratorIsStable", testIteratorIsStable, true},
 		{"Snapshots", testSnapshots, true},
 		{"DeleteRange", testDeleteRange, true},
+		{"Load", testLoad, f.Loads},
 		{"LargeBatches", testLargeBatches, true},
 		{"LargeValues", testLargeValues, true},
 		{"OverlayOnEngine", testOverlay, true},

@@ -29,6 +29,13 @@ type DB struct {
 	// apply is held while the newest memtable is changed, or replaced.
 	apply sync.Mutex
 
+	// writing is held while a change is handed to the store, a memtable or a list.
+	// Before apply and mu.
+	writing sync.Mutex
+	// loadNeeds is how much of the last list was written before the disk was full. Guarded
+	// by writing.
+	loadNeeds int64
+
 	// kick wakes the flusher; it has room for one.
 	kick    chan struct{}
 	flusher sync.WaitGroup

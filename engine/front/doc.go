@@ -5,8 +5,9 @@
 //
 //   - DB is the engine. What is applied goes into memtables of its own; a full one
 //     is handed to the Store as a whole, in the background.
+//     It is an engine.Loader: a list that is sorted already goes past them.
 //   - Store is what an engine has to bring: a view of what is durable, and Write,
-//     which takes the contents of a memtable atomically and durably.
+//     which takes a Change, the contents of a memtable or a list, atomically and durably.
 //
 // # Use
 //
@@ -38,6 +39,7 @@
 //
 // # Goroutines and locks
 //
-// One flusher. Lock order: DB.apply, DB.mu. Neither is held over I/O; apply is
-// held by Apply while it changes the memtable, and to freeze it.
+// One flusher. Lock order: DB.writing, DB.apply, DB.mu. writing is held while a change
+// is handed to the Store. The others are not held over I/O; apply is held by Apply while
+// it changes the memtable, and to freeze it.
 package front

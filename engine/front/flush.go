@@ -88,23 +88,30 @@ func (db *DB) flushOldest() bool {
 			}
 			return false
 		}
-		if !db.trouble.wait(db.ctx, change.Bytes()) {
+		if !db.trouble.wait(db.ctx, m.size()) {
 			return false
 		}
 	}
 	db.trouble.succeed()
+	return true
+}
+
+// flushed notes that a change became durable.
+func (db *DB) flushed(bytes int64) {
 	db.flushes.Add(1)
-	db.flushBytes.Add(change.Bytes())
+	db.flushBytes.Add(bytes)
 	if db.o.OnFlush != nil {
 		db.o.OnFlush()
 	}
-	return true
 }
 
 // tryFlush makes one try to write a change, and shows readers what it led to.
 // synced says that BeforeFlush has seen to it; the change does not grow.
 func (db *DB) tryFlush(change *Change, synced *bool) error {
-	if err := db.trouble.checkSpace(change.Bytes()); err != nil {
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	bytes := change.mem.size()
+	if err := db.trouble.checkSpace(bytes); err != nil {
 		return err
 	}
 	if !*synced && db.o.BeforeFlush != nil {
@@ -113,7 +120,20 @@ func (db *DB) tryFlush(change *Change, synced *bool) error {
 		}
 	}
 	*synced = true
-	v := db.current.Load() // its view is current: only this goroutine replaces it
+	err := db.hand(change, func(old *version) []*memtable {
+		db.mu.flushed = change.mem.number
+		return old.mems[:len(old.mems)-1]
+	})
+	if err == nil {
+		db.flushed(bytes)
+	}
+	return err
+}
+
+// hand gives a change to the store, and shows readers what it led to, over what left
+// says of the memtables. writing is held.
+func (db *DB) hand(change *Change, left func(old *version) []*memtable) error {
+	v := db.current.Load() // its view is current: who replaces it holds writing
 	if err := db.write(change, v.view.View); err != nil {
 		return err
 	}
@@ -124,8 +144,7 @@ func (db *DB) tryFlush(change *Change, synced *bool) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	old := db.current.Load()
-	db.current.Store(newVersion(old.mems[:len(old.mems)-1], &sharedView{View: view}))
-	db.mu.flushed = change.mem.number
+	db.current.Store(newVersion(left(old), &sharedView{View: view}))
 	db.changedLocked()
 	if err := old.unref(); err != nil {
 		db.o.Logger.Error("the engine cannot close a view", "engine", db.o.Name, "err", err)

@@ -32,12 +32,12 @@ type Options struct {
 	// with no lock held; it must not call Flush, Checkpoint, Compact or Close. While
 	// it fails Writable returns its error.
 	BeforeFlush func() error
-	// OnFlush, when set, is called after a flush became durable, from one
-	// goroutine, one call at a time. It may read the DB but must not block.
+	// OnFlush, when set, is called after a flush or a Load became durable, one call at
+	// a time. It may read the DB but must not block.
 	OnFlush func()
-	// OnFatal, when set, is called once, from the same goroutine, when the store
-	// stopped after an error that it cannot recover from. Reads go on; Apply, Flush
-	// and Writable return engine.ErrFailed.
+	// OnFatal, when set, is called once, when the store stopped after an error that it
+	// cannot recover from. Reads go on; Apply, Flush, Load and Writable return
+	// engine.ErrFailed.
 	OnFatal func(error)
 
 	// Name is the engine's, for errors.

@@ -17,7 +17,7 @@ type Store interface {
 	// Write makes a change, of which base shows the state before it. When it
 	// returns nil the change is durable; a crash before that leaves all of it or
 	// nothing. After an error no view shows any of it, and the same change is tried
-	// again before any other. Errors: engine.ErrNoSpace and engine.ErrFailed, wrapped, where that is
+	// again before any other, unless it is Listed. Errors: engine.ErrNoSpace and engine.ErrFailed, wrapped, where that is
 	// known. A panic is taken for engine.ErrFailed.
 	Write(ctx context.Context, change *Change, base View) error
 
@@ -45,18 +45,20 @@ type View interface {
 	Close() error
 }
 
-// Change is what a memtable holds at the end: for each key the last that was done
-// to it, and ranges that were deleted.
+// Change is what a memtable holds at the end, or a list that is loaded: for each key
+// the last that was done to it, and ranges that were deleted.
 type Change struct {
 	mem    *memtable
+	list   *list // in place of mem
 	ranges []Range
 }
 
 // Range is what a delete-range deleted: keys from Start on, below End.
 type Range = layer.Range
 
-// Bytes is about how large the change is.
-func (c *Change) Bytes() int64 { return c.mem.size() }
+// Listed reports whether the change is a list that is loaded: after an error another
+// change may follow instead of the same one.
+func (c *Change) Listed() bool { return c.list != nil }
 
 // Ranges returns the deleted ranges, disjoint and in order. Keys in them that
 // Records has are not deleted by them, whatever was in the store is.
@@ -64,21 +66,33 @@ func (c *Change) Ranges() []Range { return c.ranges }
 
 // Records returns the keys and what they are set to, in order. Keys that are
 // deleted, and lie in a range of Ranges, are left out. All slices stay valid and
-// unchanged until Write returns.
+// unchanged until Write returns. It can be asked for once for each Write.
 func (c *Change) Records() *Records {
+	if c.list != nil {
+		return &Records{list: c.list, change: c}
+	}
 	return &Records{it: memIter{m: c.mem, seq: maxSeq}, change: c}
 }
 
 // Records goes through a Change's keys.
 type Records struct {
 	it      memIter
+	list    *list
 	change  *Change
 	started bool
 	at      int // in ranges
 }
 
-// Next moves to the next key; false at the end.
+// Next moves to the next key; false at the end, and when Err says why not.
 func (r *Records) Next() bool {
+	if r.list != nil {
+		for r.list.step() {
+			if r.list.kind == engine.KindPut || !r.inRange(r.list.key) {
+				return true
+			}
+		}
+		return false
+	}
 	for {
 		if r.started {
 			r.it.Next()
@@ -96,24 +110,31 @@ func (r *Records) Next() bool {
 }
 
 // Key returns the key.
-func (r *Records) Key() []byte { return r.it.Key() }
+func (r *Records) Key() []byte {
+	if r.list != nil {
+		return r.list.key
+	}
+	return r.it.Key()
+}
 
 // Value returns what it is set to; ok is false when it is deleted.
 func (r *Records) Value() (value []byte, ok bool) {
-	if r.it.Deleted() {
+	switch {
+	case r.list != nil:
+		return r.list.value, r.list.kind == engine.KindPut
+	case r.it.Deleted():
 		return nil, false
 	}
 	return r.it.n.value, true
 }
 
-// SeekGE moves to the first key that is not below key.
-func (r *Records) SeekGE(key []byte) bool {
-	r.started, r.at = true, 0
-	r.it.SeekGE(key)
-	if r.it.Valid() && r.it.Deleted() && r.inRange(r.it.Key()) {
-		return r.Next()
+// Err returns why Next ended early: there is no more room, or the engine is being
+// closed. The change must not be made then.
+func (r *Records) Err() error {
+	if r.list != nil {
+		return r.list.err
 	}
-	return r.it.Valid()
+	return nil
 }
 
 // inRange reports whether a range covers key; keys are asked for in rising order.

@@ -123,6 +123,9 @@ func (s *fileStore) Write(_ context.Context, change *front.Change, _ front.View)
 			b.Delete(records.Key())
 		}
 	}
+	if err := records.Err(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.addLocked(b.Repr())
@@ -294,5 +297,5 @@ func openForSuite(dir string, o enginetest.Options) (engine.Engine, error) {
 }
 
 func TestEngine(t *testing.T) {
-	enginetest.Run(t, enginetest.Factory{Open: openForSuite, CustomFS: true, Hooks: true})
+	enginetest.Run(t, enginetest.Factory{Open: openForSuite, CustomFS: true, Hooks: true, Loads: true})
 }

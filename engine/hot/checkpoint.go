@@ -208,7 +208,7 @@ func (l *Layer) keep(g *generation, r ref) {
 		s.gone++
 		return
 	}
-	s.insert(tag, flagPresent, key, v.value(), size)
+	s.bringBack(tag, flagPresent, key, v.value(), size)
 }
 
 // fail notes that a checkpoint failed, and reports whether that is the end.

@@ -25,6 +25,12 @@
 // versions, newest first; each version and each delete-range has a number, and
 // what readers see is one number (Layer.visible).
 //
+// # Runs
+//
+// A Layer keeps ranges of keys that are read again and again as a whole, such as a list's
+// first hundred elements, decoded (runs.go). Options.Group says which keys belong
+// together; a run is good as long as nothing of its group was written.
+//
 // # Invariants of a Layer
 //
 //   - A record in the ring is the engine's present record for that key, but for
@@ -34,8 +40,12 @@
 //     and all of them are visible.
 //   - A version is changed only when no open view and no point read can ask for
 //     it (generation.addVersion, spare).
+//   - No key of the engine, or of a generation before, carries a version above
+//     generation.versions (see fresh.go).
+//   - A run shows its range in every state from the last write to its group on.
 //   - A view without a base: the engine has nothing newer than the view's frozen
-//     generation (Layer.settleViews).
+//     generation (Layer.settleViews). So while Layer.settled is what it was when the view
+//     was made, what the engine says is what the view is to see.
 //
 // # Invariants of a DB
 //
@@ -50,6 +60,7 @@
 // # Goroutines and locks
 //
 // A Layer has one that writes down. Lock order: Layer.apply, viewList.mu, an index's,
-// a stripe's; one stripe at a time. The engine is asked for a snapshot under
-// viewList.mu; no other lock is held while it is called.
+// a stripe's; one stripe at a time. While a part of the runs is locked no other lock is
+// taken. The engine is asked for a snapshot under viewList.mu; no other lock is held while
+// it is called.
 package hot

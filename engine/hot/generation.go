@@ -30,9 +30,11 @@ import (
 type generation struct {
 	number uint64
 	since  uint64 // the last sequence number before it
-	blocks atomic.Pointer[[][]byte]
-	ranges layer.Ranges
-	index  index
+	// versions is the highest version that a key carries that was written before it.
+	versions uint64
+	blocks   atomic.Pointer[[][]byte]
+	ranges   layer.Ranges
+	index    index
 
 	bytes   atomic.Int64 // taken from blocks, and what tables and index need for it
 	records atomic.Int64
@@ -66,8 +68,8 @@ const (
 	recordCost = 24
 )
 
-func newGeneration(number, since uint64) *generation {
-	g := &generation{number: number, since: since, next: minBlock}
+func newGeneration(number, since, versions uint64) *generation {
+	g := &generation{number: number, since: since, versions: versions, next: minBlock}
 	g.blocks.Store(new([][]byte))
 	return g
 }

@@ -247,10 +247,10 @@ func BenchmarkGetHit(b *testing.B) {
 // TestTableFillsItsLimit: records of a size that divides the ring's must not keep
 // it from growing.
 func TestTableFillsItsLimit(t *testing.T) {
-	sizes := []int{84, 100, 116, 1000} // records of 112, 128, 144 and more bytes
+	sizes := []int{0, 4, 20, 84, 100, 116, 1000} // records of 32 to 144 and more bytes
 	limit := int64(16 << 20)
 	if testing.Short() {
-		sizes, limit = sizes[1:2], 4<<20
+		sizes, limit = []int{0, 100}, 4<<20
 	}
 	for _, size := range sizes {
 		e := openHot(t, limit)
@@ -262,7 +262,8 @@ func TestTableFillsItsLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := e.HotMetrics()
-		if held := m.Records * uint64(size+32); held < uint64(limit/4*3) || m.Bytes > uint64(limit/16*17) {
+		least := uint64(limit) / uint64(size+32+20) * uint64(size+32) / 8 * 7 // 20: of a slot
+		if held := m.Records * uint64(size+32); held < least || m.Bytes > uint64(limit/16*17) {
 			t.Errorf("values of %d bytes: %d bytes of records in %d of memory, limit %d", size, held, m.Bytes, m.Capacity)
 		}
 	}

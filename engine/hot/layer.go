@@ -25,11 +25,21 @@ type Options struct {
 	// that is no engine.Loader: it gets half of it as one batch. At half of it a
 	// checkpoint begins.
 	WriteBytes int64
+	// Group returns how many bytes of a key name the group that it belongs to, whose keys
+	// are often read together; 0: none. Keys that belong to none are not between those that
+	// do. nil: there are no groups.
+	Group func(key []byte) int
 	// Interval is the longest that a write waits for a checkpoint; default a
 	// minute.
 	Interval time.Duration
 	// Logger receives events; nil is slog.Default().
 	Logger *slog.Logger
+	// Version returns the version that a key carries, and how long the beginning is
+	// that says so: all keys that begin like this carry it. 0: none; nil: no key
+	// carries one. See fresh.go.
+	Version func(key []byte) (version uint64, prefix int)
+	// Versions is a bound: no key that the engine has carries a version above it.
+	Versions uint64
 }
 
 const (
@@ -69,7 +79,8 @@ func (o Options) withDefaults() Options {
 // engine below in batches of its own, see the package comment.
 type Layer struct {
 	below  engine.Engine
-	loader engine.Loader // below, if it is one
+	loader engine.Loader     // below, if it is one
+	many   engine.ManyGetter // likewise
 	o      Options
 	seed   maphash.Seed
 	table  [stripes]stripe
@@ -81,7 +92,10 @@ type Layer struct {
 	visible atomic.Uint64
 	// written is the number of the last generation that the engine has.
 	written atomic.Uint64
+	// settled counts the times that the engine was about to change, see settleViews.
+	settled atomic.Uint64
 	views   viewList
+	runs    runs
 
 	// apply is held while the active generation is changed, or replaced. Lock
 	// order: apply, views.mu; a stripe's lock is taken last.
@@ -91,6 +105,8 @@ type Layer struct {
 	// much was applied since that was looked at.
 	space     int64
 	sinceLook int
+	// versions is the highest version that was written, see Options.Version.
+	versions uint64
 
 	closed atomic.Bool
 	ctx    context.Context // ends when Close begins
@@ -113,20 +129,29 @@ type Layer struct {
 	counts counters
 }
 
-var _ engine.Engine = (*Layer)(nil)
+var (
+	_ engine.Engine     = (*Layer)(nil)
+	_ engine.Rememberer = (*Layer)(nil)
+)
 
 // NewLayer puts a layer over e, which Close then closes.
 func NewLayer(e engine.Engine, o Options) *Layer {
 	l := &Layer{below: e, o: o.withDefaults(), seed: maphash.MakeSeed(), kick: make(chan struct{}, 1)}
+	clean := int(max(o.Bytes, 0))
+	if o.Group != nil {
+		l.runs.init(o.Group, l.seed, clean/runShare)
+		clean -= clean / runShare
+	}
 	for i := range l.table {
-		l.table[i].limit = int(max(o.Bytes, 0) / stripes)
+		l.table[i].limit = clean / stripes
 	}
 	if l.loader, _ = e.(engine.Loader); l.loader == nil {
 		l.o.WriteBytes = min(l.o.WriteBytes, maxBatchWriteBytes)
 	}
-	l.space = math.MaxInt64
+	l.many, _ = e.(engine.ManyGetter)
+	l.space, l.versions = math.MaxInt64, o.Versions
 	l.mu.changed = make(chan struct{})
-	l.current.Store(&epoch{active: newGeneration(1, 0)})
+	l.current.Store(&epoch{active: newGeneration(1, 0, l.versions)})
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.done.Go(l.run)
 	return l
@@ -143,7 +168,7 @@ func (l *Layer) Get(dst, key []byte) (value []byte, found bool, err error) {
 	tag := tagOf(maphash.Bytes(l.seed, key))
 	s := &l.table[stripeOf(tag)]
 	s.mu.Lock()
-	value, st := s.lookUp(dst, key, tag, l.current.Load(), l.visible.Load())
+	value, st := l.lookUp(s, dst, key, tag, l.current.Load(), l.visible.Load())
 	gone := s.gone
 	s.mu.Unlock()
 	if st != unknown {
@@ -158,7 +183,7 @@ func (l *Layer) Get(dst, key []byte) (value []byte, found bool, err error) {
 
 // lookUp appends the value that key has at seq to dst, as far as the table knows.
 // The stripe is locked.
-func (s *stripe) lookUp(dst, key []byte, tag uint32, e *epoch, seq uint64) (value []byte, st state) {
+func (l *Layer) lookUp(s *stripe, dst, key []byte, tag uint32, e *epoch, seq uint64) (value []byte, st state) {
 	i := s.find(key, tag, e)
 	if i >= 0 {
 		switch n := s.slots[i]; n.kind() {
@@ -176,7 +201,7 @@ func (s *stripe) lookUp(dst, key []byte, tag uint32, e *epoch, seq uint64) (valu
 			value, st = e.inFrozen(dst, key, ref(n.pos), seq)
 		}
 	}
-	if st == unknown && e.deleted(key, seq, s.through) {
+	if st == unknown && (e.fresh(l.versionOf(key), s.through) || e.deleted(key, seq, s.through)) {
 		st = absent
 	}
 	if st == unknown {
@@ -226,8 +251,11 @@ func (l *Layer) Apply(repr []byte) error {
 		}
 		seq++
 		if kind == engine.KindDeleteRange {
+			l.runs.noteRange(seq, key, value)
 			e.active.ranges.Add(seq, e.active.copyOf(key), e.active.copyOf(value))
 		} else {
+			l.versions = max(l.versions, l.versionOf(key))
+			l.runs.note(seq, key)
 			l.write(e, seq, key, value, kind == engine.KindDelete, h)
 		}
 	}
@@ -280,7 +308,8 @@ func (l *Layer) write(e *epoch, seq uint64, key, value []byte, deleted bool, h h
 		return
 	case kindRing:
 		// A reader that is not to see the new version asks the engine.
-		s.at(n.pos).b[7] |= flagDead
+		s.kill(n.pos)
+		s.held-- // the slot becomes the generation's
 	default:
 		below = ref(n.pos)
 	}
@@ -347,7 +376,7 @@ func (l *Layer) waitForRoom(n int) error {
 // there is no other one frozen.
 func (l *Layer) freezeLocked() {
 	old := l.current.Load().active
-	l.current.Store(&epoch{active: newGeneration(old.number+1, l.visible.Load()), frozen: old})
+	l.current.Store(&epoch{active: newGeneration(old.number+1, l.visible.Load(), l.versions), frozen: old})
 	select {
 	case l.kick <- struct{}{}:
 	default:

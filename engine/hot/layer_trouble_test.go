@@ -151,6 +151,7 @@ func TestLongViewKeepsOnlyItsOwn(t *testing.T) {
 	long := l.NewSnapshot()
 	defer long.Close()
 	must(t, l.Flush())
+	waitFor(t, "what was written down to be let go of", func() bool { return l.HotMetrics().DirtyRecords == 0 })
 	put(t, l, "counter", "00000001")
 	put(t, l, "counter", "00000002")
 	before := l.HotMetrics().DirtyBytes

@@ -277,26 +277,34 @@ func TestOldValueIsNotKept(t *testing.T) {
 			b.DeleteRange([]byte("a"), []byte("z"))
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			l, below := openLayer(t, hot.Options{Bytes: 4 << 20})
-			var b engine.Batch
-			b.Put([]byte("k"), []byte("old"))
-			must(t, below.Engine.Apply(b.Repr()))
-			then := func() {
+		for _, view := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, view %v", name, view), func(t *testing.T) {
+				l, below := openLayer(t, hot.Options{Bytes: 4 << 20})
 				var b engine.Batch
-				remove(&b)
-				must(t, l.Apply(b.Repr()))
-				must(t, l.Flush())
-				waitFor(t, "the records to be let go of", func() bool { return l.HotMetrics().Checkpoints == 1 })
-			}
-			below.onGet.Store(&then)
-			if v, found, err := l.Get(nil, []byte("k")); err != nil || !found || string(v) != "old" {
-				t.Fatalf("%q, %v, %v", v, found, err)
-			}
-			if v, found, err := l.Get(nil, []byte("k")); err != nil || found {
-				t.Errorf("the deleted key: %q, %v, %v", v, found, err)
-			}
-		})
+				b.Put([]byte("k"), []byte("old"))
+				must(t, below.Engine.Apply(b.Repr()))
+				then := func() {
+					var b engine.Batch
+					remove(&b)
+					must(t, l.Apply(b.Repr()))
+					must(t, l.Flush())
+					waitFor(t, "the records to be let go of", func() bool { return l.HotMetrics().Checkpoints == 1 })
+				}
+				var r engine.Reader = l
+				if view {
+					s := l.NewSnapshot()
+					defer s.Close()
+					r = s
+				}
+				below.onGet.Store(&then)
+				if v, found, err := r.Get(nil, []byte("k")); err != nil || !found || string(v) != "old" {
+					t.Fatalf("%q, %v, %v", v, found, err)
+				}
+				if v, found, err := l.Get(nil, []byte("k")); err != nil || found {
+					t.Errorf("the deleted key: %q, %v, %v", v, found, err)
+				}
+			})
+		}
 	}
 }
 

@@ -15,6 +15,9 @@ type Metrics struct {
 
 	// What follows is a Layer's.
 
+	Runs, RunBytes uint64 // ranges that are kept decoded; their bytes are among Bytes
+	RunHits        uint64 // iterators that went over one
+
 	DirtyBytes    uint64 // memory of what the engine does not have yet
 	DirtyRecords  uint64
 	DirtyCapacity uint64
@@ -36,6 +39,9 @@ func (m *Metrics) Add(o Metrics) {
 	m.Records += o.Records
 	m.Bytes += o.Bytes
 	m.Capacity += o.Capacity
+	m.Runs += o.Runs
+	m.RunBytes += o.RunBytes
+	m.RunHits += o.RunHits
 	m.DirtyBytes += o.DirtyBytes
 	m.DirtyRecords += o.DirtyRecords
 	m.DirtyCapacity += o.DirtyCapacity
@@ -68,6 +74,7 @@ func (l *Layer) HotMetrics() Metrics {
 		m.Capacity += uint64(l.table[i].limit)
 		l.table[i].addTo(&m)
 	}
+	l.runs.addTo(&m)
 	e := l.current.Load()
 	for _, g := range []*generation{e.active, e.frozen} {
 		if g != nil {
@@ -96,6 +103,7 @@ func (l *Layer) Metrics() engine.Metrics {
 	for _, g := range []*generation{e.active, e.frozen} {
 		if g != nil {
 			m.MemtableBytes += uint64(g.size())
+			m.HeldBackBytes += uint64(g.size())
 			m.MemtableCount++
 		}
 	}

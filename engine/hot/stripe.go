@@ -33,6 +33,7 @@ type stripe struct {
 	ring  []byte
 	slots []slot // power of two, at most 3/4 full
 	used  int    // slots in use
+	held  int    // of them, those that point into the ring
 	head  int    // where the next record goes; the ring's length before it wraps
 	tail  int    // the oldest record; what lies from head to tail is free
 	live  int    // bytes from tail to head
@@ -45,6 +46,8 @@ type stripe struct {
 	gone uint64
 	// spare is for what a Layer writes.
 	spare spare
+	// vacant are the first dead records of the ring, by size (vacancy.go).
+	vacant [vacancyLists]uint32
 
 	hits, misses, evictions uint64
 }
@@ -69,6 +72,11 @@ const (
 	recordAlign  = 8
 	minRing      = 4 << 10
 	minSlots     = 64
+	// slotCost is what is reckoned for a slot of 8 bytes: slots double, so they are
+	// between 3/8 and 3/4 full.
+	slotCost = 20
+	// growFraction is the part of itself that a ring grows by at least: each time is a copy.
+	growFraction = 16
 
 	flagPresent = 1 << 0
 	flagDead    = 1 << 1 // replaced or dropped; no slot points here
@@ -178,30 +186,43 @@ func (s *stripe) stage(key, value []byte, found bool, h uint64) {
 			r.b[7] = r.flags()&^flagPresent | flagHidden | presence(found)
 			return
 		}
-		r.b[7] |= flagDead
+		s.kill(s.slots[i].pos)
 		s.deleteSlot(i)
 		s.gone++
 	}
 	if s.fits(key, size) {
-		s.insert(tag, flagHidden|presence(found), key, value, size)
+		s.bringBack(tag, flagHidden|presence(found), key, value, size)
 	} else {
 		s.gone++ // a version that the table does not hold
 	}
 }
 
-// reveal lets reads see what stage stored, if it is still there.
+// reveal lets reads see what stage stored, if it is still there. If it is not, a read
+// may have begun before the engine had the batch, and hold what was there before: that
+// must not stay, nor be put here later.
 func (s *stripe) reveal(key []byte, h uint64) {
 	s.mu.Lock()
-	if i := s.find(key, tagOf(h), nil); i >= 0 {
-		s.at(s.slots[i].pos).b[7] &^= flagHidden
+	defer s.mu.Unlock()
+	i := s.find(key, tagOf(h), nil)
+	if i < 0 {
+		s.gone++
+		return
 	}
-	s.mu.Unlock()
+	r := s.at(s.slots[i].pos)
+	if r.flags()&flagHidden != 0 {
+		r.b[7] &^= flagHidden
+		return
+	}
+	s.kill(s.slots[i].pos)
+	s.deleteSlot(i)
+	s.gone++
 }
 
 func (s *stripe) reset() {
 	s.mu.Lock()
 	clear(s.slots)
-	s.used, s.head, s.tail, s.live = 0, 0, 0, 0
+	clear(s.vacant[:])
+	s.used, s.held, s.head, s.tail, s.live = 0, 0, 0, 0, 0
 	s.gone++
 	s.mu.Unlock()
 }
@@ -219,25 +240,65 @@ func (s *stripe) fits(key []byte, size int) bool {
 
 // insert adds a record for a key that has none.
 func (s *stripe) insert(tag uint32, flags byte, key, value []byte, size int) {
-	if !s.reserve(size) {
+	s.put(tag, flags, flags, key, value, size)
+}
+
+// bringBack is insert of a record that was written. In a dead one's place it counts as
+// read, since the tail may be near.
+func (s *stripe) bringBack(tag uint32, flags byte, key, value []byte, size int) {
+	s.put(tag, flags, flags|flagRead, key, value, size)
+}
+
+// put adds a record in the place of a dead one of its size, with the flags vacant, or at the
+// head.
+func (s *stripe) put(tag uint32, flags, vacant byte, key, value []byte, size int) {
+	s.reserveSlot()
+	pos := s.takeVacancy(size)
+	switch {
+	case pos != 0:
+		s.write(pos, tag, vacant, key, value)
+	case s.reserve(size):
+		pos = s.append(tag, flags, key, value)
+	default:
 		s.gone++
 		return
 	}
-	pos := s.append(tag, flags, key, value)
 	s.addSlot(slot{tag & tagMask, pos})
+}
+
+// reserveSlot sees to it that another slot stays within the limit. Where records have
+// become so much smaller that half of the ring is not needed for as many as there
+// can be, the ring begins anew, to become as large as suits them.
+func (s *stripe) reserveSlot() {
+	for s.live > 0 && len(s.ring)+(s.held+1)*slotCost > s.limit {
+		if s.live < len(s.ring)/2 {
+			s.evictions += uint64(s.held)
+			s.sweep(func([]byte) bool { return true })
+			s.ring, s.head, s.tail, s.live = nil, 0, 0, 0
+			clear(s.vacant[:])
+			s.gone++
+			return
+		}
+		s.evict()
+	}
 }
 
 // append writes a record at the head, where reserve has made room.
 func (s *stripe) append(tag uint32, flags byte, key, value []byte) (pos uint32) {
-	b := s.ring[s.head:]
+	pos = uint32(s.head/recordAlign) + 1
+	s.write(pos, tag, flags, key, value)
+	s.advance(cachedSize(len(key), len(value)))
+	return pos
+}
+
+// write writes a record where there is room for it.
+func (s *stripe) write(pos, tag uint32, flags byte, key, value []byte) {
+	b := s.at(pos).b
 	binary.LittleEndian.PutUint32(b, tag)
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(key))|uint32(flags)<<24)
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(value)))
 	n := copy(b[recordHeader:], key)
 	copy(b[recordHeader+n:], value)
-	pos = uint32(s.head/recordAlign) + 1
-	s.advance(cachedSize(len(key), len(value)))
-	return pos
 }
 
 func (s *stripe) advance(n int) {
@@ -284,17 +345,32 @@ func (s *stripe) grow(size int) bool {
 		next *= 2
 	}
 	next = min(next, s.ringLimit())
-	if next <= len(s.ring) || next-s.head < size || s.tail > s.head {
+	if next <= len(s.ring)+len(s.ring)/growFraction || next-s.head < size || s.tail > s.head {
 		return false
 	}
 	ring := make([]byte, next)
 	copy(ring, s.ring[:s.head])
 	s.ring = ring
+	// Many small records may have made room for few large ones.
+	n := len(s.slots)
+	for n/2 >= minSlots && s.used <= n/4 {
+		n /= 2
+	}
+	if n < len(s.slots) {
+		s.resizeSlots(n)
+	}
 	return true
 }
 
-// ringLimit leaves a share of the limit to the slots.
-func (s *stripe) ringLimit() int { return (s.limit - s.limit/8) &^ (recordAlign - 1) }
+// ringLimit leaves to the slots what they need for records of the size that there are.
+func (s *stripe) ringLimit() int {
+	n := s.limit - s.limit/8
+	if s.held > 0 {
+		size := s.live / s.held
+		n = min(s.limit/(size+slotCost)*size, s.limit-s.limit/16)
+	}
+	return n &^ (recordAlign - 1)
+}
 
 // filler marks the unused end of the ring, whose length is a multiple of
 // recordAlign and may be smaller than a record's header.
@@ -327,6 +403,8 @@ func (s *stripe) evict() {
 		s.deleteSlot(i)
 		s.gone++
 		s.evictions++
+	} else {
+		s.unlink(uint32(s.tail/recordAlign) + 1)
 	}
 	s.retire(size)
 }
@@ -376,6 +454,9 @@ func (s *stripe) slotAt(n slot) int {
 
 // deleteSlot empties slot i and closes the gap in its run.
 func (s *stripe) deleteSlot(i int) {
+	if s.slots[i].kind() == kindRing {
+		s.held--
+	}
 	mask := uint32(len(s.slots) - 1)
 	hole := uint32(i)
 	for j := (hole + 1) & mask; s.slots[j].pos != 0; j = (j + 1) & mask {
@@ -396,6 +477,9 @@ func (s *stripe) addSlot(n slot) {
 	}
 	s.place(n)
 	s.used++
+	if n.kind() == kindRing {
+		s.held++
+	}
 }
 
 func (s *stripe) place(n slot) {
@@ -407,9 +491,12 @@ func (s *stripe) place(n slot) {
 	s.slots[i] = n
 }
 
-func (s *stripe) growSlots() {
+func (s *stripe) growSlots() { s.resizeSlots(max(2*len(s.slots), minSlots)) }
+
+// resizeSlots gives the slots n places, a power of two.
+func (s *stripe) resizeSlots(n int) {
 	old := s.slots
-	s.slots = make([]slot, max(2*len(old), minSlots))
+	s.slots = make([]slot, n)
 	for _, n := range old {
 		if n.pos != 0 {
 			s.place(n)
@@ -426,7 +513,7 @@ func (s *stripe) sweep(covered func(key []byte) bool) {
 		}
 	}
 	for _, n := range hit {
-		s.at(n.pos).b[7] |= flagDead
+		s.kill(n.pos)
 		s.deleteSlot(s.slotAt(n))
 	}
 }

@@ -19,9 +19,11 @@ type view struct {
 	e    *epoch
 	seq  uint64
 	base *base // guarded by viewList.mu; nil: not asked for yet, or not needed
-	// own says that who made the view has the engine's state already. Guarded by
-	// viewList.mu.
+	// own says that who made the view has the engine's state already, or needs none.
+	// Guarded by viewList.mu.
 	own bool
+	// settled is Layer.settled as the view was made.
+	settled uint64
 
 	prev, next *view // in the list, in the order of seq
 }
@@ -62,7 +64,7 @@ func (l *Layer) openView(v *view) {
 	vl := &l.views
 	vl.mu.Lock()
 	defer vl.mu.Unlock()
-	v.e, v.seq = l.current.Load(), l.visible.Load()
+	v.e, v.seq, v.settled = l.current.Load(), l.visible.Load(), l.settled.Load()
 	if v.prev = vl.last; v.prev == nil {
 		vl.first = v
 	} else {
@@ -123,6 +125,7 @@ func (l *Layer) newBase() *base {
 func (l *Layer) settleViews() {
 	l.views.mu.Lock()
 	defer l.views.mu.Unlock()
+	l.settled.Add(1)
 	var b *base
 	for v := l.views.first; v != nil; v = v.next {
 		if v.base != nil || v.own {
@@ -146,14 +149,24 @@ func (l *Layer) get(v *view, dst, key []byte) (value []byte, found bool, err err
 	s.mu.Lock()
 	// The table is of use as long as the view's generations are those that it
 	// points into, or the frozen one is in the engine by now.
-	st, moved := unknown, true
-	if l.current.Load().active == v.e.active {
-		value, st = s.lookUp(dst, key, tag, v.e, v.seq)
+	st, moved, tabled := unknown, true, l.current.Load().active == v.e.active
+	if tabled {
+		value, st = l.lookUp(s, dst, key, tag, v.e, v.seq)
 		moved = v.e.frozen != nil && v.e.frozen.number <= s.through
 	}
+	gone := s.gone
 	s.mu.Unlock()
 	if st != unknown {
 		return value, st == present, nil
+	}
+	if tabled {
+		value, found, ok, err := l.getPresent(v, dst, key)
+		if ok {
+			if err == nil {
+				s.fillLayer(l, key, value[len(dst):], found, tag, gone)
+			}
+			return value, found, err
+		}
 	}
 	b := l.baseOf(v)
 	if moved && !(l.sameActive(v) && v.e.frozen != nil && v.e.frozen.number <= b.through) {
@@ -162,6 +175,17 @@ func (l *Layer) get(v *view, dst, key []byte) (value []byte, found bool, err err
 		}
 	}
 	return b.Get(dst, key)
+}
+
+// getPresent reads what the engine has now, without a snapshot of it. ok says that this is
+// what the view is to see: the engine has not begun to change since the view was made, or
+// changes by what is in the view's generations.
+func (l *Layer) getPresent(v *view, dst, key []byte) (value []byte, found, ok bool, err error) {
+	if l.settled.Load() != v.settled {
+		return dst, false, false, nil
+	}
+	value, found, err = l.below.Get(dst, key)
+	return value, found, l.settled.Load() == v.settled, err
 }
 
 func (l *Layer) sameActive(v *view) bool { return l.current.Load().active == v.e.active }
@@ -202,23 +226,40 @@ func (s *snapshot) NewIter(o engine.IterOptions) (engine.Iterator, error) {
 	if s.closed {
 		return nil, engine.ErrClosed
 	}
+	var id rangeID
+	r, wanted := s.l.runs.find(&id, o.Lower, o.Upper, o.KeysOnly, s.v.seq)
+	if r != nil {
+		return newRunIter(r), nil
+	}
 	// A view of its own: it may be closed after the snapshot.
 	v := &view{e: s.v.e, seq: s.v.seq}
-	b := s.l.baseOf(&s.v)
-	s.l.views.insertAfter(&s.v, v, b)
-	it, err := b.NewIter(o)
+	var it engine.Iterator = nothing{}
+	var err error
+	if s.l.freshRange(v.e, o.Lower, o.Upper) {
+		s.l.views.insertAfter(&s.v, v, nil)
+	} else {
+		b := s.l.baseOf(&s.v)
+		s.l.views.insertAfter(&s.v, v, b)
+		it, err = b.NewIter(o)
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.l.closeView(v))
 	}
-	return s.l.newIter(v, it, o)
+	if it, err = s.l.newIter(v, it, o); err == nil && wanted {
+		it = s.l.record(it, &id, s.v.seq)
+	}
+	return it, err
 }
 
-// insertAfter registers a view of the same state as another one.
+// insertAfter registers a view of the same state as another one. Without a base it is
+// one that needs none.
 func (vl *viewList) insertAfter(at, v *view, b *base) {
 	vl.mu.Lock()
 	defer vl.mu.Unlock()
-	v.base = b
-	b.refs++
+	if v.base = b; b != nil {
+		b.refs++
+	}
+	v.own = b == nil
 	v.prev, v.next = at, at.next
 	if at.next == nil {
 		vl.last = v
@@ -242,31 +283,53 @@ func (l *Layer) NewIter(o engine.IterOptions) (engine.Iterator, error) {
 	if l.closed.Load() {
 		return nil, engine.ErrClosed
 	}
+	var id rangeID
+	r, wanted := l.runs.find(&id, o.Lower, o.Upper, o.KeysOnly, l.visible.Load())
+	if r != nil {
+		return newRunIter(r), nil
+	}
 	v := &view{}
 	l.openView(v)
-	it, err := l.below.NewIter(o)
-	if err == nil {
-		it, err = l.ownBase(v, it, o)
+	seq := v.seq
+	var it engine.Iterator
+	var err error
+	if l.freshRange(v.e, o.Lower, o.Upper) {
+		l.views.takeOwn(v)
+		it = nothing{}
+	} else {
+		it, err = l.below.NewIter(o)
+		if err == nil {
+			it, err = l.ownBase(v, it, o)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.closeView(v))
 	}
-	return l.newIter(v, it, o)
+	if it, err = l.newIter(v, it, o); err == nil && wanted {
+		it = l.record(it, &id, seq)
+	}
+	return it, err
 }
 
 // ownBase notes that a view has the engine's state in it, an iterator made after
 // the view; unless a checkpoint came in between, and then there is another one.
 func (l *Layer) ownBase(v *view, it engine.Iterator, o engine.IterOptions) (engine.Iterator, error) {
-	l.views.mu.Lock()
-	v.own = v.base == nil
-	l.views.mu.Unlock()
-	if v.own {
+	if l.views.takeOwn(v) {
 		return it, nil
 	}
 	if err := it.Close(); err != nil {
 		return nil, err
 	}
 	return v.base.NewIter(o)
+}
+
+// takeOwn notes that a view needs no state of the engine from now on, and reports
+// whether it was not given one before.
+func (vl *viewList) takeOwn(v *view) bool {
+	vl.mu.Lock()
+	defer vl.mu.Unlock()
+	v.own = v.base == nil
+	return v.own
 }
 
 // newIter returns an iterator of a view, over an iterator of the engine. Both are

@@ -18,7 +18,8 @@ import (
 // ClassOwned notes who has made a change: the name is what SetWriter was given. There is
 // one for each record of a key and each ClassTouched of a key that the writer is
 // responsible for. So a key of which a batch has as many ClassOwned of one writer as
-// it has changes was changed by nobody else.
+// it has changes was changed by nobody else. Such a batch is kept with every record,
+// also those that others of it hide: see Tx.Owned.
 
 // flushNote is the name of the ClassTouched of a database.
 const flushNote = "flush"
@@ -41,9 +42,14 @@ func (tx *Tx) Writer() []byte { return tx.writer }
 // noteOwned is called for every record of a key that is written.
 func (tx *Tx) noteOwned(e *Entry) {
 	if tx.writer != nil {
+		tx.owned = true
 		tx.note(ClassOwned, string(tx.writer), int(e.dbNum), e.key)
 	}
 }
+
+// Owned reports whether the batch says of changes who has made them. Then who else has
+// changed the same keys is known by the number of their records.
+func (tx *Tx) Owned() bool { return tx.owned }
 
 // noteTouched is called for a key whose record stays as it is. elements says whether
 // records of elements were written.

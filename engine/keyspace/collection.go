@@ -183,6 +183,7 @@ func (c *Collection) Remove(element []byte) (removed bool, err error) {
 		c.elementKey(element)
 		tx.ov.Delete(tx.elem)
 		c.dead++
+		tx.ks.popped.removed(c.Version, element)
 	}
 	c.size--
 	c.touched, c.dirty = true, true
@@ -400,6 +401,7 @@ func (c *Collection) writeRecord(element, value []byte) error {
 	}
 	c.scoreKey(score, element)
 	tx.ov.Put(tx.elem, scoreRecordValue(score))
+	c.scoreChanged(tx.elem[elementPrefixBytes:])
 	return c.widen(tx.elem[elementPrefixBytes:])
 }
 
@@ -411,6 +413,7 @@ func (c *Collection) deleteScore(member, value []byte) error {
 	}
 	c.scoreKey(score, member)
 	c.tx.ov.Delete(c.tx.elem)
+	c.scoreChanged(c.tx.elem[elementPrefixBytes:])
 	return nil
 }
 

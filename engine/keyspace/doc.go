@@ -54,5 +54,6 @@
 //   - At most one write Tx is open at a time, and only its owner calls BeginWrite,
 //     Finish, Publish, Discard, Reload, Reap, Changed and ResetChanges, one after
 //     the other. Everything else is safe for concurrent use.
+//   - What pops would take next (scoreQueue, popQueue) is in the state of the write Tx.
 //   - A reader sees the database map, the counts and the data of one state.
 package keyspace

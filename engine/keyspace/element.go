@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+
+	"dkv/engine"
 )
 
 // Layout of the keys of a collection's elements (numbers big endian):
@@ -30,6 +32,25 @@ const (
 func appendPrefix(dst []byte, kind byte, db physical, slot Slot, version Version) []byte {
 	dst = append(dst, kind, byte(db), byte(slot>>8), byte(slot))
 	return binary.BigEndian.AppendUint64(dst, uint64(version))
+}
+
+// VersionOf returns the version that an engine key carries, and how long its beginning
+// is up to the version: all keys that begin like this are of one collection. 0: the key
+// is no element's.
+func VersionOf(key []byte) (version uint64, prefix int) {
+	if len(key) < elementPrefixBytes || key[0] != kindElement && key[0] != kindScore {
+		return 0, 0
+	}
+	return binary.BigEndian.Uint64(key[elementPrefixBytes-8:]), elementPrefixBytes
+}
+
+// Versions returns a number that no version of r's keys is above.
+func Versions(r engine.Reader) (uint64, error) {
+	v, err := readVersion(r)
+	if err != nil {
+		return 0, fmt.Errorf("keyspace: read version: %w", err)
+	}
+	return uint64(v), nil
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

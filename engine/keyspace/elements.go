@@ -24,6 +24,20 @@ func (c *Collection) Each(emit func(element, value []byte) bool) error {
 	return errors.Join(err, failed)
 }
 
+// Add is Put for a member of a set that is known not to be there.
+func (c *Collection) Add(member []byte) error {
+	if !c.separate {
+		_, err := c.Put(member, nil)
+		return err
+	}
+	if err := c.writeRecord(member, nil); err != nil {
+		return err
+	}
+	c.size++
+	c.touched, c.dirty = true, true
+	return nil
+}
+
 // eachStored is Each without regard to expiry, and with values as they are stored.
 func (c *Collection) eachStored(emit func(element, value []byte) bool) error {
 	if !c.separate {

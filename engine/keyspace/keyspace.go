@@ -36,6 +36,8 @@ type Keyspace struct {
 	versionCeil Version // what the version record holds
 	reaped      int64   // the expiry index has been walked up to this time, ms
 	popped      popQueue
+	scores      scoreQueues
+	evaluating  bool // BeginWrite was called, and not Publish since
 
 	notifier *Notifier // nil: nothing is noted
 	tracker  *Tracker  // nil: nothing is tracked
@@ -105,6 +107,7 @@ func (ks *Keyspace) Reload(r engine.Reader) error {
 	ks.generation = generation
 	ks.nextVersion, ks.versionCeil = ceil, ceil
 	ks.reaped = 0
+	ks.forgetPops()
 	ks.reapBehind.Store(0)
 	for i, c := range counts {
 		ks.counts[i].store(c)
@@ -178,7 +181,7 @@ func (ks *Keyspace) Publish(tx *Tx) {
 			ks.counts[i].store(tx.countOf(physical(i)))
 		}
 	}
-	tx.dirty = 0
+	tx.dirty, ks.evaluating = 0, false
 	if tx.finished {
 		ks.formatThere = true
 	}
@@ -201,7 +204,9 @@ func (ks *Keyspace) Discard(tx *Tx) {
 		ks.endMapChange()
 		tx.mapChanged = false
 	}
-	if tx.ov.Batch().Count() != tx.firstRecord && tx.reapedFrom < ks.reapBehind.Load() {
+	if tx.ov.Batch().Count() == tx.firstRecord {
+		ks.evaluating = false // nothing was changed
+	} else if tx.reapedFrom < ks.reapBehind.Load() {
 		// What Reap deleted (or did not see, because an earlier command of the
 		// batch had) is there again.
 		ks.reapBehind.Store(tx.reapedFrom)

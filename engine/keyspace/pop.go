@@ -74,79 +74,33 @@ func (c *Collection) widen(suffix []byte) error {
 }
 
 // Pop removes up to n members with the lowest scores of a sorted set, or the
-// highest, and calls emit for each, the outermost first.
+// highest, and calls emit for each, the outermost first. What emit gets is valid during
+// the call.
 func (c *Collection) Pop(highest bool, n int64, emit func(member []byte, score float64)) error {
 	if n <= 0 {
 		return nil
 	}
-	type popped struct {
-		end   int // of the member in members
-		score float64
+	if c.separate {
+		return c.popQueued(highest, n, emit)
 	}
 	var members []byte
-	var all []popped
+	var ends []int
 	err := c.Scores(Place{}, Place{}, highest, func(member []byte, score float64) bool {
 		members = append(members, member...)
-		all = append(all, popped{len(members), score})
+		ends = append(ends, len(members))
 		emit(member, score)
 		n--
 		return n > 0
 	})
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	start := 0
-	for _, p := range all {
-		member := members[start:p.end]
-		start = p.end
-		if c.separate {
-			c.removeScored(member, p.score)
-			continue
-		}
-		if _, err := c.Remove(member); err != nil {
-			return err
-		}
-	}
-	if !c.separate {
-		return nil
-	}
-	last := all[len(all)-1]
-	start = 0
-	if len(all) > 1 {
-		start = all[len(all)-2].end
-	}
-	return c.narrow(members[start:last.end], last.score, highest)
-}
-
-// removeScored removes a member that is there and whose score is known, both records.
-func (c *Collection) removeScored(member []byte, score float64) {
-	ov := c.tx.ov
-	c.scoreKey(score, member)
-	ov.Delete(c.tx.elem)
-	c.elementKey(member)
-	ov.Delete(c.tx.elem)
-	c.dead++
-	c.size--
-	c.touched, c.dirty = true, true
-}
-
-// narrow sets a bound at the last member of a pop: all that is left is behind it.
-func (c *Collection) narrow(member []byte, score float64, highest bool) error {
-	low, high, err := parseBounds(c.rest)
 	if err != nil {
 		return err
 	}
-	suffix := appendScoreMember(nil, score, member)
-	switch {
-	case !highest && len(suffix) < maxBoundBytes:
-		low = append(suffix, 0)
-	case !highest:
-		low = lowBound(suffix)
-	case len(suffix) <= maxBoundBytes:
-		high = suffix
-	default:
-		high = highBound(suffix)
+	start := 0
+	for _, end := range ends {
+		if _, err := c.Remove(members[start:end]); err != nil {
+			return err
+		}
+		start = end
 	}
-	c.setBounds(low, high)
 	return nil
 }

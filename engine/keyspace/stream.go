@@ -97,20 +97,26 @@ const (
 // Stream returns what a key holds, as a stream; one that does not exist is created by
 // the first change. Errors: ErrWrongType, or wraps ErrCorrupt.
 func (tx *Tx) Stream(e Entry) (*Stream, error) {
-	s := &Stream{Entry: e, tx: tx}
+	s := new(Stream)
+	return s, tx.OpenStream(s, e)
+}
+
+// OpenStream is Stream into memory of the caller's.
+func (tx *Tx) OpenStream(s *Stream, e Entry) (err error) {
+	*s = Stream{Entry: e, tx: tx}
 	if !e.Exists() {
-		return s, nil
+		return nil
 	}
 	if e.Type != TypeStream {
-		return s, ErrWrongType
+		return ErrWrongType
 	}
 	h, rest, err := parseHead(TypeStream, e.Body)
 	if err != nil {
-		return s, err
+		return err
 	}
 	s.head = h
 	s.streamState, err = parseStreamState(rest)
-	return s, err
+	return err
 }
 
 // Len returns the number of entries.

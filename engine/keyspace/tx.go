@@ -51,6 +51,7 @@ type Tx struct {
 	tracked   bool
 	touchedAt int
 	writer    []byte
+	owned     bool // see Owned
 
 	// Scratch buffers. value holds the record of the latest lookup, aside that
 	// of the latest FindTarget, so that a command can hold two. record and spare
@@ -112,6 +113,10 @@ func (ks *Keyspace) BeginWrite(tx *Tx, ov *engine.Overlay, nowMS int64, pos uint
 	tx.firstRecord = ov.Batch().Count()
 	tx.dbMap = dbMap(ks.dbMap.Load())
 	tx.reapedFrom = noReapBehind
+	if ks.evaluating {
+		ks.forgetPops() // what the last batch did was not applied
+	}
+	ks.evaluating = true
 }
 
 func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
@@ -119,7 +124,7 @@ func (tx *Tx) begin(ks *Keyspace, r engine.Reader, nowMS int64) {
 	tx.ov, tx.snap, tx.thaw, tx.live = nil, nil, nil, false
 	tx.observer = nil
 	tx.view, tx.KeepExpired = dbView{}, false
-	tx.noting, tx.tracked, tx.touchedAt, tx.writer = 0, false, 0, nil
+	tx.noting, tx.tracked, tx.touchedAt, tx.writer, tx.owned = 0, false, 0, nil, false
 	if ks.notifier != nil {
 		tx.noting, tx.tracked = ks.notifier.Classes(), ks.notifier.tracked.Load()
 	}
@@ -219,6 +224,9 @@ func (tx *Tx) Mark() Mark {
 // Rollback undoes every change since m. Keys that were changed since stay
 // recorded as changed for WATCH, which may abort a transaction without need.
 func (tx *Tx) Rollback(m Mark) {
+	if m.overlay != tx.ov.Mark() {
+		tx.ks.forgetPops()
+	}
 	for i := len(tx.undo) - 1; i >= m.undo; i-- {
 		c := tx.undo[i]
 		d := &tx.delta[c.db]

@@ -64,6 +64,52 @@ func (db *DB) getFiltered(dst, key []byte) (value []byte, found bool, err error)
 	return value, found, nil
 }
 
+// GetMany implements engine.ManyGetter. Keys that are probably absent share one
+// iterator, which costs as much to make as a look-up by it. Errors are those of Get.
+func (db *DB) GetMany(keys [][]byte, got func(i int, value []byte, found bool)) error {
+	if len(keys) == 1 || !db.misses.many.Load() {
+		var value []byte
+		for i, key := range keys {
+			var found bool
+			var err error
+			if value, found, err = db.Get(value[:0], key); err != nil {
+				return err
+			}
+			got(i, value, found)
+		}
+		return nil
+	}
+	if !db.use.enter() {
+		return engine.ErrClosed
+	}
+	defer db.use.leave()
+	it, err := db.p.NewIter(&filteredRead)
+	if err != nil {
+		return readError(err)
+	}
+	for i, key := range keys {
+		var value []byte
+		found := it.SeekPrefixGE(key)
+		if found {
+			value, err = it.ValueAndErr()
+		} else {
+			err = it.Error()
+		}
+		if err != nil {
+			break
+		}
+		db.misses.count(found)
+		got(i, value, found)
+	}
+	if cerr := it.Close(); cerr != nil { // the iterator's error as well
+		err = cerr
+	}
+	if err != nil {
+		return readError(err)
+	}
+	return nil
+}
+
 var filteredRead = pebble.IterOptions{UseL6Filters: true}
 
 // missRate tells whether most of the reads of late were of absent keys, as when

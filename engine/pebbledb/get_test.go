@@ -2,6 +2,7 @@ package pebbledb_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"testing"
 
 	"dkv/engine"
@@ -41,6 +42,43 @@ func TestGetWhenMostKeysAreAbsent(t *testing.T) {
 				t.Fatalf("%q: %q %v %v, want %q %v", key, v, found, err, w, wantFound)
 			}
 		}
+		for range 30 {
+			compareMany(t, rng, db, m)
+		}
+		b.Reset()
+		b.Put([]byte("there"), nil)
+		if err := errors.Join(db.Apply(b.Repr()), m.Apply(b.Repr())); err != nil {
+			t.Fatal(err)
+		}
+		for range 2100 { // now most are
+			if _, found, err := db.Get(nil, []byte("there")); !found || err != nil {
+				t.Fatal(found, err)
+			}
+		}
+		compareMany(t, rng, db, m)
 	}
 	mustClose(t, db)
+	if err := db.GetMany([][]byte{[]byte("a"), []byte("b")}, nil); !errors.Is(err, engine.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// compareMany looks some keys up together.
+func compareMany(t *testing.T, rng *rand.Rand, db *pebbledb.DB, m *enginetest.Model) {
+	t.Helper()
+	var keys [][]byte
+	for range 1 + rng.IntN(20) {
+		keys = append(keys, enginetest.RandomKey(rng))
+	}
+	next := 0
+	err := db.GetMany(keys, func(i int, value []byte, found bool) {
+		want, wantFound, _ := m.Get(nil, keys[i])
+		if i != next || found != wantFound || found && string(value) != string(want) {
+			t.Errorf("%d, %q: %q %v, want %q %v", i, keys[i], value, found, want, wantFound)
+		}
+		next++
+	})
+	if err != nil || next != len(keys) {
+		t.Fatalf("%d of %d, %v", next, len(keys), err)
+	}
 }

@@ -19,7 +19,7 @@
 // What is applied is in package front's memtables. Nothing is ever written through
 // RocksDB's own write path: its write-ahead log and its memtables stay empty, so
 // nothing that it does by itself (an automatic flush, the recovery from an error,
-// Close, a checkpoint) can make anything durable. A full memtable becomes a table
+// Close, a checkpoint) can make anything durable. A full memtable, or a list, becomes a table
 // file (SstFileWriter, synced), with the delete-ranges as range tombstones, and is
 // ingested: one edit of the MANIFEST, atomic and synced. RocksDB then compacts, and
 // serves reads from its block cache through Bloom filters, as it always does.

@@ -88,6 +88,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Check returns engine.ErrOptions, wrapped, for options that Open would refuse.
+func (o Options) Check() error { return o.withDefaults().validate() }
+
 func (o Options) validate() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", engine.ErrOptions, fmt.Sprintf(format, args...))

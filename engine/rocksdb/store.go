@@ -98,6 +98,9 @@ func (s *store) writeTable(change *front.Change) error {
 			return rocksError(err)
 		}
 	}
+	if err := records.Err(); err != nil {
+		return err
+	}
 	return rocksError(w.Finish())
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"dkv/engine"
 	"dkv/engine/enginetest"
+	"dkv/engine/hot"
 	"dkv/engine/rocksdb"
 )
 
@@ -24,6 +25,21 @@ func openForSuite(dir string, o enginetest.Options) (engine.Engine, error) {
 	})
 }
 
+// TestLayer has the engine behind the layer that loads it, as a node has, with a buffer
+// that is written down all the time.
+func TestLayer(t *testing.T) {
+	enginetest.Run(t, enginetest.Factory{
+		Open: func(dir string, o enginetest.Options) (engine.Engine, error) {
+			e, err := openForSuite(dir, o)
+			if err != nil {
+				return nil, err
+			}
+			return hot.NewLayer(e, hot.Options{Bytes: 2 << 20, WriteBytes: 256 << 10, Logger: quiet()}), nil
+		},
+		Hooks: true, RealFolder: true,
+	})
+}
+
 func TestEngine(t *testing.T) {
-	enginetest.Run(t, enginetest.Factory{Open: openForSuite, Hooks: true, RealFolder: true})
+	enginetest.Run(t, enginetest.Factory{Open: openForSuite, Hooks: true, RealFolder: true, Loads: true})
 }
