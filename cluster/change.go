@@ -81,6 +81,13 @@ func (n *Node) askLeader(ctx context.Context, id raftlog.ShardID, kind transport
 	}
 }
 
+// AskLeader has the node that leads a shard run a payload by its Executor, beside the
+// shard's queue or not, as that decides. It returns nothing where this node leads. Errors: as
+// Run's, but none is uncertain: it asks again when the answer is lost.
+func (n *Node) AskLeader(ctx context.Context, id raftlog.ShardID, payload []byte) ([]byte, error) {
+	return n.askLeader(ctx, id, callRun, payload, func(context.Context, []byte) ([]byte, error) { return nil, nil })
+}
+
 // answerTable is askTable on the leader.
 func (n *Node) answerTable(ctx context.Context, payload []byte) ([]byte, error) {
 	var req tableRequest
@@ -286,8 +293,15 @@ func (n *Node) inNoShard(id consensus.NodeID) bool {
 	return len(list) > 0
 }
 
-// removeMember decides that a member is to go.
+// removeMember decides that a member is to go. One after the other: of two that are
+// harmless each by itself, both may be too much.
 func (n *Node) removeMember(ctx context.Context, name string, force bool) (uint64, error) {
+	select {
+	case n.removing <- struct{}{}:
+		defer func() { <-n.removing }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	t, err := n.currentTable(ctx)
 	if err != nil {
 		return 0, err
@@ -300,6 +314,9 @@ func (n *Node) removeMember(ctx context.Context, name string, force bool) (uint6
 	if m.Leaving {
 		return m.ID, nil
 	}
+	if t.staying() == 1 {
+		return 0, errLastNode
+	}
 	if !force {
 		if err := n.keepsMajority(ctx, t, id); err != nil {
 			return 0, err
@@ -310,19 +327,15 @@ func (n *Node) removeMember(ctx context.Context, name string, force bool) (uint6
 		if m == nil || m.Leaving {
 			return errUnchanged
 		}
-		staying := 0
-		for _, m := range t.Members {
-			if !m.Leaving {
-				staying++
-			}
-		}
-		if staying == 1 {
-			return errors.New("ERR It is the last node of the cluster")
+		if t.staying() == 1 {
+			return errLastNode
 		}
 		m.Leaving = true
 		return nil
 	})
 }
+
+var errLastNode = errors.New("ERR It is the last node of the cluster")
 
 // keepsMajority says whether the voters that are left without one of them have a
 // majority that answers.

@@ -81,7 +81,9 @@ func TestGrowAndShrink(t *testing.T) {
 			n.mustGet("last", fmt.Sprint(i))
 		}
 	}
-	wantError(t, "remove the last node", list[0].RemoveNode(t.Context(), list[0].addr, true), "last node")
+	for _, force := range []bool{false, true} {
+		wantError(t, "remove the last node", list[0].RemoveNode(t.Context(), list[0].addr, force), "last node")
+	}
 	list[0].mustGet("old", "data")
 }
 
@@ -206,6 +208,37 @@ func TestForceRemove(t *testing.T) {
 		wantError(t, "with force", err, "being removed")
 	}
 	waitFor(t, func() bool { return len(leader.list()[0].Group().Status().Voters) == 2 })
+}
+
+// TestRemovalsAtOneTime: what each removal by itself leaves a majority of may be too
+// much together. Then all but those that it is not are refused.
+func TestRemovalsAtOneTime(t *testing.T) {
+	c := newTestCluster(t)
+	list := c.startAll(4, nil)
+	dead := list[3]
+	dead.stopNode(true)
+	list = list[:3]
+	leader := c.leader(list...)
+	waitFor(t, func() bool { return !leader.isConnected(dead.identity().node()) })
+	asked := without(list, leader)
+	// Of four, one of which is dead, either can go, and not both.
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	errs := make(chan error, len(asked))
+	for _, n := range asked {
+		go func() { errs <- leader.RemoveNode(ctx, n.addr, false) }()
+	}
+	refused := 0
+	for range asked {
+		if err := <-errs; err != nil {
+			wantError(t, "the second one", err, "majority")
+			refused++
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d of two removals were refused, want 1", refused)
+	}
+	leader.mustPut("a", "1")
 }
 
 // fakeJoiner answers who it is, but never becomes a member.

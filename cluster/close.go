@@ -110,6 +110,19 @@ type Metrics struct {
 	Log       raftlog.Metrics
 	Hot       hot.Metrics
 	Peers     transport.Metrics // zero without a peer address
+
+	// SharedCache says that the shards have one block cache, of which each tells all.
+	SharedCache bool
+}
+
+// BlockCacheCapacity is what the block caches of all shards may take, bytes.
+func (m *Metrics) BlockCacheCapacity() (bytes int64) {
+	for i := range m.Shards {
+		if i == 0 || !m.SharedCache {
+			bytes += int64(m.Shards[i].Engine.BlockCacheCapacity)
+		}
+	}
+	return bytes
 }
 
 // Metrics returns the node's figures.
@@ -118,10 +131,11 @@ func (n *Node) Metrics() Metrics {
 	m := Metrics{
 		ClusterID: id.ClusterID, NodeID: id.NodeID, Engine: id.Engine,
 		Opened: n.openedAt, Saving: n.saving.Load(),
-		Log: n.log.Metrics(), Hot: n.hotMetrics(),
+		Log: n.log.Metrics(), Hot: n.HotMetrics(),
 	}
 	for i := range n.list() {
 		s := &n.list()[i]
+		m.SharedCache = n.engines.shareCache()
 		m.Shards = append(m.Shards, s.Metrics())
 		m.Snapshots = append(m.Snapshots, s.store.Metrics())
 	}

@@ -89,6 +89,10 @@ func (n *Node) shareCaches(shards int) {
 	}
 }
 
+// shareCache reports whether all shards have one block cache: each says of itself what is
+// true of all of them.
+func (e *engines) shareCache() bool { return e.pebble != nil || e.rocks != nil }
+
 // close gives back what the engines shared. They are closed.
 func (e *engines) close() error {
 	if e.pebble != nil {

@@ -83,6 +83,30 @@ func TestEvictToTheLimit(t *testing.T) {
 	}
 }
 
+// A bound below what the process takes leaves a small cache that works: writes do not wait
+// for room that cannot come.
+func TestTinyMaxMemory(t *testing.T) {
+	for _, engine := range []string{EnginePebble, EngineBadger} {
+		t.Run(engine, func(t *testing.T) {
+			n := openNode(t, Options{Diskless: true, Engine: engine,
+				MaxMemory: MaxMemory{Bytes: 1 << 20, Policy: keyspace.AllKeysLRU, Samples: 5}})
+			began := time.Now()
+			fill(t, n, 0, 30_000)
+			await(t, "the data to be within its limit", func() bool {
+				m := n.Memory()
+				return m.Limit > 0 && m.Data <= m.Limit && m.ExceededNow == 0
+			})
+			keys := n.Keyspace().Counts()[0].Keys
+			if m := n.Memory(); m.Evicted == 0 || keys < 1000 || m.Full {
+				t.Errorf("%d keys of 30000 are left, %+v", keys, m)
+			}
+			if took := time.Since(began); took > time.Minute {
+				t.Errorf("300 tasks took %v", took)
+			}
+		})
+	}
+}
+
 // With noeviction, or nothing that the policy may evict, the node is full instead; on a
 // disk noeviction is no bound.
 func TestFull(t *testing.T) {

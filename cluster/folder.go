@@ -9,6 +9,7 @@ import (
 	"dkv/cluster/shard"
 	"dkv/engine"
 	"dkv/engine/hot"
+	"dkv/engine/keyspace"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -183,13 +184,25 @@ func (n *Node) openEngine(id raftlog.ShardID, dir string, current bool) (engine.
 		return nil, fmt.Errorf("cluster: open engine: %w", err)
 	}
 	o := hot.Options{Bytes: max(records, 0), WriteBytes: max(n.o.HotWriteBytes/max(shards, 1), 1), Logger: n.o.Logger}
+	o.Group = collectionOf
 	switch {
 	case current && n.o.HotWriteBytes > 0:
+		if o.Versions, err = keyspace.Versions(db); err != nil {
+			return nil, errors.Join(fmt.Errorf("cluster: open engine: %w", err), db.Close())
+		}
+		o.Version = keyspace.VersionOf
 		return hot.NewLayer(db, o), nil
 	case n.o.HotCacheBytes < 0:
 		return db, nil
 	}
 	return hot.Wrap(db, o), nil
+}
+
+// collectionOf returns how many bytes of a key of the store name the collection that it
+// is part of; 0: of none.
+func collectionOf(key []byte) int {
+	_, prefix := keyspace.VersionOf(key)
+	return prefix
 }
 
 // create gives the engine and the log of a new shard their first position. A

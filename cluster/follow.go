@@ -21,6 +21,9 @@ var (
 	// ErrFollowMember: members of a cluster get their data from each other.
 	ErrFollowMember = errors.New("ERR REPLICAOF not allowed in cluster mode.")
 	ErrFollowAddr   = errors.New("ERR Invalid master address")
+	// ErrFollowAwaits: how many shards a new folder gets is asked of the source that the
+	// node was started with.
+	ErrFollowAwaits = errors.New("ERR This replica is new and has not reached its master yet: start it again with another -repl-master-addr, or without")
 )
 
 const (
@@ -88,6 +91,7 @@ type follower struct {
 		sync.Mutex // held while whom to follow changes
 		addrs      []string
 		links      []*replica.Link
+		asking     *replica.Link // asks for the number of shards, in a new folder, until links are there
 		stop       context.CancelFunc
 		running    *sync.WaitGroup
 	}
@@ -122,6 +126,7 @@ func (n *Node) newSource() *replica.Source {
 		Shard:        n.Shard,
 		Shards:       n.Shards,
 		History:      func() string { return n.identity().ClusterID },
+		Path:         n.sourcePath,
 		LogBytes:     func() int64 { return n.log.Metrics().Bytes },
 		MaxHeldBytes: maxHeld,
 		DiskFull:     func() bool { return n.freeBytes() == 0 },
@@ -130,6 +135,15 @@ func (n *Node) newSource() *replica.Source {
 		Clock:        n.o.Clock,
 		Logger:       n.o.Logger,
 	})
+}
+
+// sourcePath is this node's cluster id, then those that its data comes by.
+func (n *Node) sourcePath() []string {
+	path := []string{n.identity().ClusterID}
+	if f, ok := n.Following(); ok && len(f.Links) > 0 {
+		path = append(path, f.Links[0].Path...)
+	}
+	return path
 }
 
 // Source serves the replicas of this node.
@@ -168,8 +182,11 @@ func (n *Node) goOnFollowing() error {
 func (n *Node) awaitSource() {
 	n.follower.on.Store(true)
 	n.setDownReply("LOADING This replica has not reached its master yet")
+	l := replica.NewLink(n.linkOptions(n.o.Follow.Addrs))
+	n.follower.mu.Lock()
+	n.follower.mu.asking = l
+	n.follower.mu.Unlock()
 	n.goes(func(ctx context.Context) {
-		l := replica.NewLink(n.linkOptions(n.o.Follow.Addrs))
 		shards, err := l.AskShards(ctx)
 		if err != nil {
 			return // the node closes
@@ -202,6 +219,7 @@ func (n *Node) linkOptions(addrs []string) replica.LinkOptions {
 	o := n.o.Follow
 	return replica.LinkOptions{
 		Addrs: addrs, Replica: n.follower.id, Addr: o.Addr, Auth: o.Auth, Timeout: o.Timeout, Interval: o.Interval,
+		History:  func() string { return n.identity().ClusterID },
 		Messages: n.takeMessages, Dial: o.Dial, Foreign: o.Foreign, Clock: n.o.Clock, Logger: n.o.Logger,
 	}
 }
@@ -229,6 +247,9 @@ func (n *Node) follow(addrs, given []string) error {
 		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
 			return fmt.Errorf("%w %q", ErrFollowAddr, a)
 		}
+	}
+	if n.identity().State == stateAwaiting {
+		return ErrFollowAwaits
 	}
 	if _, err := n.serving(0); err != nil {
 		return err
@@ -266,6 +287,9 @@ func (n *Node) setSource(addrs, given []string) error {
 // disk, after which it follows as before or, when the process is started again,
 // nobody.
 func (n *Node) Unfollow() error {
+	if n.identity().State == stateAwaiting {
+		return ErrFollowAwaits
+	}
 	if _, err := n.serving(0); err != nil {
 		return err
 	}
@@ -354,7 +378,7 @@ func (n *Node) startLinksLocked(addrs []string) {
 	list := n.list()
 	ctx, cancel := context.WithCancel(n.ctx)
 	f.mu.addrs, f.mu.stop, f.mu.running = slices.Clone(addrs), cancel, new(sync.WaitGroup)
-	f.mu.links = make([]*replica.Link, len(list))
+	f.mu.links, f.mu.asking = make([]*replica.Link, len(list)), nil
 	all := make([]replica.Local, len(list))
 	for i := range list {
 		all[i] = &localShard{n: n, s: &list[i]}
@@ -392,11 +416,13 @@ func (f *follower) stopLocked() {
 func (n *Node) Following() (Following, bool) {
 	f := &n.follower
 	f.mu.Lock()
-	addrs, links := f.mu.addrs, f.mu.links
+	addrs, links, asking := f.mu.addrs, f.mu.links, f.mu.asking
 	f.mu.Unlock()
-	if addrs == nil {
-		awaiting := n.identity().State == stateAwaiting
-		return Following{Addrs: n.o.Follow.Addrs}, awaiting
+	switch {
+	case addrs == nil && asking == nil:
+		return Following{}, false
+	case addrs == nil:
+		return Following{Addrs: n.o.Follow.Addrs, Links: []replica.LinkStatus{asking.Status()}}, true
 	}
 	out := Following{Addrs: addrs, Links: make([]replica.LinkStatus, len(links))}
 	for i, l := range links {

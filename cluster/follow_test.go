@@ -79,7 +79,7 @@ func (sn *sourceNet) dial(_ context.Context, addr string) (net.Conn, error) {
 
 func (sn *sourceNet) serve(n *Node, c net.Conn) error {
 	r := bufio.NewReader(c)
-	id := ""
+	id, own := "", ""
 	for {
 		args, err := readTestCommand(r)
 		if err != nil {
@@ -87,10 +87,13 @@ func (sn *sourceNet) serve(n *Node, c net.Conn) error {
 		}
 		switch args[0] {
 		case "DKV.SYNC":
-			return sn.sync(n, c, r, args[1:], id)
+			return sn.sync(n, c, r, args[1:], id, own)
 		case "REPLCONF":
 			if args[1] == "dkv-id" {
 				id = args[2]
+				if len(args) > 6 && args[5] == "dkv-history" {
+					own = args[6]
+				}
 			}
 		}
 		if _, err := io.WriteString(c, "+OK\r\n"); err != nil {
@@ -99,9 +102,9 @@ func (sn *sourceNet) serve(n *Node, c net.Conn) error {
 	}
 }
 
-func (sn *sourceNet) sync(n *Node, c net.Conn, r *bufio.Reader, args []string, id string) error {
+func (sn *sourceNet) sync(n *Node, c net.Conn, r *bufio.Reader, args []string, id, own string) error {
 	req, err := replica.ParseRequest(args)
-	req.Replica = id
+	req.Replica, req.Own = id, own
 	var ss *replica.Session
 	var reply string
 	if err == nil {

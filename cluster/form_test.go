@@ -22,7 +22,7 @@ func TestFormCluster(t *testing.T) {
 			c := newTestCluster(t)
 			var list []*testNode
 			for _, i := range order {
-				n := c.start(i, withPeers(3, nil))
+				n := c.start(i, withPeers(3, func(o *Options) { o.ClientAddr = fmt.Sprintf("client%d:1", i) }))
 				list = append(list, n)
 				if len(list) == 3 {
 					break
@@ -32,6 +32,14 @@ func TestFormCluster(t *testing.T) {
 				}
 			}
 			c.waitServing(list...)
+			// Clients that ask who leads as soon as somebody does are told where.
+			for _, n := range list {
+				for _, m := range n.Members() {
+					if want := fmt.Sprintf("client%d:1", m.ID); m.ClientAddr != want {
+						t.Errorf("%s knows node %d at %q, want %q", n.addr, m.ID, m.ClientAddr, want)
+					}
+				}
+			}
 			for i, n := range list {
 				key := fmt.Sprint("k", i)
 				n.mustPut(key, "v")

@@ -93,12 +93,17 @@ func (n *Node) form(ctx context.Context) (identity, error) {
 		}
 		if why := strings.Join(waits, ", "); why != waited {
 			waited = why
-			n.setDown("The cluster is being formed; waiting for " + why)
-			if why != "" {
+			if why == "" {
+				n.setDown("The cluster is being formed")
+			} else {
+				n.setDown("The cluster is being formed; waiting for " + why)
 				n.o.Logger.Info("waiting for peers", "peers", why)
 			}
 		}
 		if next.State != id.State || next.Agreed != id.Agreed {
+			if m := next.Table.find(next.node()); m != nil {
+				m.ClientAddr = n.o.ClientAddr // of the others it was heard
+			}
 			if err := n.setIdentity(next); err != nil {
 				return id, err
 			}

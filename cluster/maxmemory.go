@@ -29,6 +29,9 @@ type MemoryMetrics struct {
 	Data, Limit int64
 	// Other is what else is live in the process.
 	Other int64
+	// BlockCache and Memtables are the engines', what is held back from them included.
+	// Outside is what of both is not on Go's heap.
+	BlockCache, Memtables, Outside int64
 	// Evicted counts keys.
 	Evicted uint64
 	// Exceeded is for how long Data was over Limit, ExceededNow for how long it is.
@@ -61,18 +64,28 @@ const (
 	imageBytes       = 28 << 20
 	// leastDataFraction of MaxMemory are for data, however much the rest takes.
 	leastDataFraction = 4
+	// unboundedTable is for the uses of keys where no MaxMemory gives the size, bytes.
+	unboundedTable = 4 << 20
 	// minMaxMemory is the MaxMemory that a diskless node can keep to.
 	minMaxMemory = 64 << 20
+	// leastDataBytes are for data where keys are evicted, whatever the bound is. With
+	// less than the log and a memtable take there would always be too much, and every
+	// write would wait in vain for room.
+	leastDataBytes = minMaxMemory / leastDataFraction
 )
 
 // SetMaxMemory changes the bound, at once.
 func (n *Node) SetMaxMemory(m MaxMemory) {
-	kind := keyspace.TrackNone
-	if m.Bytes > 0 {
-		kind = m.Policy.Tracking()
-	}
 	// A word a 128 bytes of data: there are seldom more keys.
-	n.memory.tracker.Track(kind, m.Bytes/32, n.o.Clock().UnixMilli())
+	kind, table := m.Policy.Tracking(), m.Bytes/32
+	switch {
+	case m.Bytes > 0:
+	case kind == keyspace.TrackUses: // nothing is evicted, but OBJECT FREQ is asked
+		table = unboundedTable
+	default:
+		kind = keyspace.TrackNone
+	}
+	n.memory.tracker.Track(kind, table, n.o.Clock().UnixMilli())
 	n.memory.tracker.SetLFU(m.LogFactor, m.DecayMinutes)
 	old := n.memory.max.Swap(&m)
 	kick(n.memory.changed)
@@ -87,7 +100,10 @@ func (n *Node) explainMaxMemory(m MaxMemory) {
 	case m.Bytes <= 0:
 	case n.o.Diskless && m.Bytes < minMaxMemory:
 		n.o.Logger.Warn("maxmemory is less than the process needs for itself: it bounds the data, and the process will be larger",
-			"maxmemory", m.Bytes, "least", minMaxMemory)
+			"maxmemory", m.Bytes, "least", minMaxMemory, "data", n.leastData(&m))
+	case n.o.Diskless && n.o.MaxMemory.Bytes == 0:
+		n.o.Logger.Warn("maxmemory was not given at the start: log and caches keep the sizes of a node without a bound, and may leave no room for data",
+			"maxmemory", m.Bytes, "log", n.o.MaxLogBytes+n.o.LogRetainBytes)
 	case !n.o.Diskless && m.Policy == keyspace.NoEviction:
 		n.o.Logger.Warn("maxmemory has no effect: data is on disk, and maxmemory-policy is noeviction")
 	case !n.o.Diskless:
@@ -115,6 +131,8 @@ func (n *Node) Memory() MemoryMetrics {
 	mem := &n.memory
 	m := MemoryMetrics{Limit: mem.limit.Load(), Full: mem.full.Load(), Exceeded: time.Duration(mem.exceeded.Load())}
 	m.Data, m.Other = n.weigh()
+	e := n.enginesLately()
+	m.BlockCache, m.Memtables, m.Outside = e.blockCache, e.memtables, e.outside
 	if since := mem.since.Load(); since != 0 {
 		m.ExceededNow = max(time.Duration(n.o.Clock().UnixNano()-since), 0)
 		m.Exceeded += m.ExceededNow
@@ -127,47 +145,56 @@ func (n *Node) Memory() MemoryMetrics {
 
 // weigh returns what data takes now, and what else is live.
 func (n *Node) weigh() (data, other int64) {
-	engines, outside := n.engineBytesLately()
-	data = engines
+	e := n.enginesLately()
+	data = e.data
 	if n.files != nil {
 		data += n.files.Bytes()
 	}
-	return data, n.otherBytes(data, outside)
+	return data, n.otherBytes(data, e.outside)
 }
 
-// enginesInterval is for how long engineBytesLately goes by what it knows.
+// engineMemory is what the engines take, bytes.
+type engineMemory struct {
+	data                  int64 // memtables, and what is not in files of Node.files
+	blockCache, memtables int64
+	outside               int64 // of these two, what is not on Go's heap
+}
+
+// enginesInterval is for how long enginesLately goes by what it knows.
 const enginesInterval = 25 * time.Millisecond
 
-// engineBytesLately is engineBytes, of some milliseconds ago: an engine with many tables
+// enginesLately is engineMemory, of some milliseconds ago: an engine with many tables
 // takes a while to tell.
-func (n *Node) engineBytesLately() (bytes, outside int64) {
+func (n *Node) enginesLately() engineMemory {
 	w := &n.otherLive
 	w.Lock()
 	defer w.Unlock()
 	if now := time.Now(); now.Sub(w.asked) > enginesInterval {
-		w.engines, w.outside = n.engineBytes()
+		w.engines = n.engineMemory()
 		w.asked = time.Now()
 	}
-	return w.engines, w.outside
+	return w.engines
 }
 
-// engineBytes is what the engines take: memtables, and what is not in files of
-// n.files. outside is what of their memory is not in Go's heap.
-func (n *Node) engineBytes() (bytes, outside int64) {
+func (n *Node) engineMemory() (sum engineMemory) {
 	for i := range n.list() {
 		m := n.list()[i].EngineMetrics()
-		bytes += int64(m.MemtableBytes)
+		sum.memtables += int64(m.MemtableBytes)
 		if n.files == nil || n.o.Engine != EnginePebble {
-			bytes += int64(m.DiskBytes)
+			sum.data += int64(m.DiskBytes)
 		}
 		if cgoEnabled && n.o.Engine == EnginePebble {
-			outside += int64(m.MemtableBytes)
-			if i == 0 || n.engines.pebble == nil {
-				outside += int64(m.BlockCacheBytes)
-			}
+			sum.outside += int64(m.MemtableBytes - m.HeldBackBytes)
+		}
+		if i == 0 || !n.engines.shareCache() {
+			sum.blockCache += int64(m.BlockCacheBytes)
 		}
 	}
-	return bytes, outside
+	sum.data += sum.memtables
+	if cgoEnabled && n.o.Engine != EngineBadger {
+		sum.outside += sum.blockCache
+	}
+	return sum
 }
 
 var heapSamples = []string{"/gc/cycles/total:gc-cycles", "/gc/heap/live:bytes", "/memory/classes/heap/stacks:bytes",
@@ -209,8 +236,8 @@ type otherLive struct {
 	cycles  uint64 // of the garbage collector, when bytes was true
 	bytes   int64
 
-	asked            time.Time // when engines and outside were
-	engines, outside int64
+	asked   time.Time // when engines was true
+	engines engineMemory
 }
 
 // dataLimit is what a bound leaves to data.
@@ -218,7 +245,17 @@ func (n *Node) dataLimit(m *MaxMemory, other int64) int64 {
 	if !n.o.Diskless {
 		return m.Bytes
 	}
-	return max(m.Bytes-m.Bytes/headroomFraction-imageBytes-other, m.Bytes/leastDataFraction)
+	return max(m.Bytes-m.Bytes/headroomFraction-imageBytes-other, n.leastData(m))
+}
+
+// leastData is what is for data however much the rest takes. Without eviction, writes are
+// refused at a bound as small as somebody likes.
+func (n *Node) leastData(m *MaxMemory) int64 {
+	least := m.Bytes / leastDataFraction
+	if m.Policy != keyspace.NoEviction {
+		least = max(least, leastDataBytes)
+	}
+	return least
 }
 
 // withMaxMemory makes what is not given small enough for a diskless node to keep to its

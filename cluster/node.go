@@ -46,7 +46,8 @@ type Node struct {
 	strangers chan struct{} // a node that is no member, as far as is known, was refused
 	removed   chan struct{} // a member says that this node is none
 	welcomes  chan welcomeRequest
-	heldUntil atomic.Int64 // unix ms: until then no leadership is moved for balance
+	removing  chan struct{} // a slot for the removal that is being decided
+	heldUntil atomic.Int64  // unix ms: until then no leadership is moved for balance
 
 	source   *replica.Source // serves those who follow this node
 	follower follower        // this node's own following
@@ -107,6 +108,7 @@ func Open(o Options) (_ *Node, err error) {
 		strangers: make(chan struct{}, 1),
 		removed:   make(chan struct{}, 1),
 		welcomes:  make(chan welcomeRequest),
+		removing:  make(chan struct{}, 1),
 		sending:   make(chan struct{}, maxSnapshotsSent),
 		files:     o.files,
 	}
@@ -395,8 +397,8 @@ func (n *Node) MaxCallBytes() int { return int(n.o.MaxCallBytes) }
 // faster.
 func (n *Node) Warms() bool { return n.o.HotCacheBytes >= 0 }
 
-// hotMetrics adds up what the shards' tables of hot records say.
-func (n *Node) hotMetrics() (sum hot.Metrics) {
+// HotMetrics adds up what the shards' tables of hot records say.
+func (n *Node) HotMetrics() (sum hot.Metrics) {
 	for i := range n.list() {
 		if e, ok := n.list()[i].store.Engine().(interface{ HotMetrics() hot.Metrics }); ok {
 			sum.Add(e.HotMetrics())

@@ -110,6 +110,16 @@ func (t *memberTable) wants(id consensus.NodeID) bool {
 	return m != nil && !m.Leaving
 }
 
+// staying is how many members are not leaving.
+func (t *memberTable) staying() (n int) {
+	for _, m := range t.Members {
+		if !m.Leaving {
+			n++
+		}
+	}
+	return n
+}
+
 func (t *memberTable) addrs() []string {
 	addrs := make([]string, len(t.Members))
 	for i, m := range t.Members {

@@ -172,8 +172,9 @@ func (t tuning) set(section, line string) error {
 	return nil
 }
 
-// try says whether an option can be set so.
-func try[O any](setters map[string]setter[O], name, value string) error {
+// try says whether an option can be set so, and would be taken by the engine beside
+// defaults.
+func try[O interface{ Check() error }](setters map[string]setter[O], name, value string) error {
 	set := setters[name]
 	if set == nil {
 		names := make([]string, 0, len(setters))
@@ -184,7 +185,10 @@ func try[O any](setters map[string]setter[O], name, value string) error {
 		return fmt.Errorf("no such option; there are %s", strings.Join(names, ", "))
 	}
 	var o O
-	return set(&o, value)
+	if err := set(&o, value); err != nil {
+		return err
+	}
+	return o.Check()
 }
 
 // size reads a number of bytes, as in 1000, 64kb, 32mb, 1gb.

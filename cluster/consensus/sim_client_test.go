@@ -89,12 +89,21 @@ type simClient struct {
 	id    int
 	reads float64 // share of its commands
 	seen  [simKeys]string
+
+	// Of a visitor, which does only one thing: see world.visit.
+	visits simKind
+	at     func() *simNode
+	until  time.Duration
 }
 
 // next begins a command, on a node that says it leads more often than not.
 func (c *simClient) next() {
 	w := c.w
 	if w.ended || w.truth.stopped {
+		return
+	}
+	if c.at != nil {
+		c.visit()
 		return
 	}
 	op := &simOp{w: w, id: w.truth.nextOp(), client: c.id, key: w.r.IntN(simKeys)}
@@ -107,7 +116,20 @@ func (c *simClient) next() {
 		op.kind = simKind(w.r.IntN(int(opCas) + 1))
 		op.expect = c.seen[op.key]
 	}
-	n := w.pick(op.kind != opGet && w.chance(0.9))
+	c.send(op, w.pick(op.kind != opGet && w.chance(0.9)))
+}
+
+// patience is how long the client waits for an answer.
+func (c *simClient) patience() time.Duration {
+	if c.at != nil {
+		return visitPatience
+	}
+	return c.w.patience
+}
+
+// send sends a command to a node; nil: there is none.
+func (c *simClient) send(op *simOp, n *simNode) {
+	w := c.w
 	w.stamp++
 	op.call = w.stamp
 	w.truth.history = append(w.truth.history, op)
@@ -125,7 +147,7 @@ func (c *simClient) next() {
 			op.finish(opUnknown)
 		default:
 			n.onNode(0, func() { op.arrive(n) })
-			w.after(w.patience, op.giveUp)
+			w.after(c.patience(), op.giveUp)
 		}
 	})
 	n.waits(op)

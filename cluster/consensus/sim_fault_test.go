@@ -13,20 +13,23 @@ const simTick = 50 * time.Millisecond
 type simMutant int
 
 const (
-	mutantNone         simMutant = iota
-	mutantNoBarrier              // reads do not ask
-	mutantUnconfirmed            // tasks that write nothing do not ask
-	mutantEarlyAck               // a write is acknowledged when it is proposed
-	mutantNoTermCheck            // what was evaluated in one term is proposed in another
-	mutantEarlyLead              // evaluates before an entry of the term was applied
-	mutantNoPosition             // the engine's data is flushed, its position is not
-	mutantOldConf                // the engine's data is flushed, its membership is not
-	mutantNoFsync                // the log does not sync
-	mutantDefinite               // a leader that steps down refuses what it has proposed
-	mutantSameSeed               // read index contexts repeat
-	mutantNoReset                // the log does not follow a raft snapshot
-	mutantLateSnapshot           // a raft snapshot has more than its index says
-	mutantSlowClock              // leases last three times as long as members keep to them
+	mutantNone           simMutant = iota
+	mutantNoBarrier                // reads do not ask
+	mutantUnconfirmed              // tasks that write nothing do not ask
+	mutantEarlyAck                 // a write is acknowledged when it is proposed
+	mutantNoTermCheck              // what was evaluated in one term is proposed in another
+	mutantEarlyLead                // evaluates before an entry of the term was applied
+	mutantNoPosition               // the engine's data is flushed, its position is not
+	mutantOldConf                  // the engine's data is flushed, its membership is not
+	mutantNoFsync                  // the log does not sync
+	mutantDefinite                 // a leader that steps down refuses what it has proposed
+	mutantSameSeed                 // read index contexts repeat
+	mutantNoReset                  // the log does not follow a raft snapshot
+	mutantLateSnapshot             // a raft snapshot has more than its index says
+	mutantSlowClock                // leases last three times as long as members keep to them
+	mutantLoneConfirm              // one member's request confirms a leader, majority or not
+	mutantLearnerConfirm           // so does a learner's, as a voter's would
+	mutantEarlyConfirm             // a leader is confirmed before it has applied an entry of its term
 )
 
 // simPlan is what a seed decides before anything happens.
@@ -46,6 +49,8 @@ type simPlan struct {
 	chunkTime                       time.Duration
 	calm                            bool    // hardly anybody writes
 	churn                           bool    // leaders change all the time
+	strands                         bool    // leaders are cut off with others: see strand
+	keepLearners                    bool    // most of the time nobody is promoted
 	stall                           float64 // share of proposals that come late
 	slowDisk                        float64
 	drift                           float64
@@ -84,6 +89,7 @@ func (w *world) plan(seed uint64, mutant simMutant) {
 	if p.nodeCount == 1 {
 		p.joiners, p.members = 2, 0.4
 	}
+	p.planStrands()
 	w.simPlan = p
 	w.net = simNet{
 		loss: []float64{0, 0.01, 0.1}[r.IntN(3)], twice: []float64{0, 0.05}[r.IntN(2)],
@@ -151,6 +157,10 @@ func (w *world) fault() {
 	}
 	if w.lease && n.leads != 0 && w.chance(0.4) {
 		w.depose(n, loss)
+		return
+	}
+	if w.strands && n.leads != 0 && w.chance(0.5) {
+		w.strand(n)
 		return
 	}
 	switch kind {

@@ -36,6 +36,7 @@ func (n *simNode) memberChange() *pb.ConfChangeV2 {
 		return &pb.ConfChangeV2{Changes: []*pb.ConfChangeSingle{{Type: t.Enum(), NodeId: new(id)}}}
 	}
 	switch {
+	case len(learners) > 0 && w.keepLearners && w.chance(0.9):
 	case len(learners) > 0 && w.chance(0.8):
 		id := learners[w.r.IntN(len(learners))]
 		for _, p := range n.core.progress() {

@@ -350,7 +350,9 @@ func (n *simNode) stepWaiting() {
 		k++
 	}
 	for _, m := range n.inbox[:k] {
-		n.core.step(m)
+		if !n.lone(m) {
+			n.core.step(m)
+		}
 	}
 	n.inbox = n.inbox[k:]
 }

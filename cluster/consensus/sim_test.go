@@ -131,6 +131,10 @@ func TestSimulation(t *testing.T) {
 	if total.Unchecked > 1+total.Schedules/200 {
 		t.Errorf("%d histories of %d were too much for the checker", total.Unchecked, total.Schedules)
 	}
+	if total.Schedules >= simShort && !*simLease && (total.LoneRequests == 0 || total.Overtaken == 0) {
+		t.Errorf("of %d requests of a member that is no majority with the leader %d came when others had committed more: the rule of confirm.go was not tried",
+			total.LoneRequests, total.Overtaken)
+	}
 	t.Logf("seeds %d to %d in %v: %+v", first, first+uint64(total.Schedules)-1, time.Since(began).Round(time.Millisecond), total)
 }
 
@@ -176,6 +180,9 @@ var simMutants = []struct {
 	{mutantNoReset, "log not reset", 40},
 	{mutantLateSnapshot, "raft snapshot later than its index", 40},
 	{mutantSlowClock, "leases by a slow clock", 400},
+	{mutantLoneConfirm, "a leader and one member pass for a majority", 400},
+	{mutantLearnerConfirm, "a learner passes for a voter", 400},
+	{mutantEarlyConfirm, "a member's request confirms a leader too early", 400},
 }
 
 // TestSimulationFindsMistakes proves that the checks bite: each mistake, made on

@@ -26,6 +26,7 @@ import (
 //	sim_client_test.go   clients and their history
 //	sim_fault_test.go    what goes wrong
 //	sim_member_test.go   changes of the membership
+//	sim_strand_test.go   leaders that are cut off together with a member that asks them
 //	sim_check_test.go    what must always hold, and what must hold in the end
 //	sim_test.go          the tests; mutants prove that the checks bite
 //
@@ -67,6 +68,7 @@ type simStats struct {
 	MostEvents                                int
 	Unchecked                                 int // histories that the checker gave up
 	Restarts, NoSpace, Transfers, LeaseReads  int
+	Strandings, LoneRequests, Overtaken       int           // see strand
 	FirstWrite                                time.Duration // the longest wait for a write after healing
 }
 
@@ -87,6 +89,9 @@ func (s *simStats) add(o simStats) {
 	s.NoSpace += o.NoSpace
 	s.Transfers += o.Transfers
 	s.LeaseReads += o.LeaseReads
+	s.Strandings += o.Strandings
+	s.LoneRequests += o.LoneRequests
+	s.Overtaken += o.Overtaken
 	s.FirstWrite = max(s.FirstWrite, o.FirstWrite)
 	s.MostEvents = max(s.MostEvents, o.Events)
 }

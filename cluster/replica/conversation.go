@@ -65,8 +65,12 @@ func (c *conversation) introduce() error {
 			}
 		}
 	}
-	// A source that knows no messages passes over the word.
-	if _, err := c.call("REPLCONF", "dkv-id", c.l.o.Replica, "dkv-messages", "1"); err != nil {
+	// A source passes over the words that it does not know.
+	words := []string{"REPLCONF", "dkv-id", c.l.o.Replica, "dkv-messages", "1"}
+	if own := c.l.o.History(); own != "" {
+		words = append(words, "dkv-history", own)
+	}
+	if _, err := c.call(words...); err != nil {
 		return fmt.Errorf("REPLCONF: %w", foreign(err))
 	}
 	return nil
@@ -215,6 +219,8 @@ func (c *conversation) takeFrames(ctx context.Context, frames []Frame) error {
 			b.From = c.applied
 		case FrameMessages:
 			messages = append(messages, f.Messages)
+		case FramePath:
+			c.l.update(func(st *LinkStatus) { st.Path = strings.Split(f.Path, ",") })
 		case FrameHeartbeat:
 		}
 	}

@@ -24,11 +24,14 @@
 //	                                          <--  frames, each a bulk string, see Frame
 //	  REPLCONF ACK index [FACK index]         -->   applied, and on disk
 //
+// A source says by whose histories its data comes to it, its path, and refuses a replica
+// that is on it: each would copy the other in full, for ever.
+//
 // # Bounds
 //
 // A session holds one frame at a time: a replica that does not read blocks its
 // session's goroutine and nothing else. It keeps no log from being cut, but for a
-// copy, whose log is bounded by SourceOptions.HeldTooMuch. What is published and waits for a
+// copy, whose log is bounded by SourceOptions.MaxHeldBytes. What is published and waits for a
 // replica is bounded by maxMessageBytes; more is lost for it. A session whose replica
 // takes or acknowledges nothing for SourceOptions.Timeout ends. A link holds
 // queueBytes of frames and stops reading above that.

@@ -36,6 +36,9 @@ const (
 	// FrameMessages has what was published when At had been applied. It is sent only
 	// to a replica that asks for messages, and holds nothing of the data.
 	FrameMessages FrameType = 4
+	// FramePath says by whose histories the source's data comes to it, first of all and
+	// when that has changed. It is sent only to a replica that says which is its own.
+	FramePath FrameType = 5
 )
 
 const (
@@ -58,6 +61,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 //	body of entries:  uvarint(len batch) batch, any number of times
 //	body of a chunk:  uvarint(len place) place  chunk, see package raftsnap
 //	body of messages: as they were given to Source.Publish, one behind the other
+//	body of a path:   cluster ids, the source's own first, with commas between
 //
 // Integers are little endian. flags has bit 0 in the last chunk; it and what is
 // reserved are 0 otherwise, and refused when they are not. The checksum is of all
@@ -74,6 +78,7 @@ type Frame struct {
 
 	Batches  [][]byte // of entries
 	Messages []byte
+	Path     string
 
 	Place []byte // of a chunk: where the one after it follows
 	Chunk []byte
@@ -100,6 +105,8 @@ func (f *Frame) Append(dst []byte) []byte {
 		dst = append(dst, f.Chunk...)
 	case FrameMessages:
 		dst = append(dst, f.Messages...)
+	case FramePath:
+		dst = append(dst, f.Path...)
 	}
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
@@ -161,6 +168,8 @@ func ParseFrame(data []byte) (f Frame, err error) {
 		}
 	case FrameMessages:
 		f.Messages = body
+	case FramePath:
+		f.Path = string(body)
 	default:
 		return bad("type %d", f.Type)
 	}

@@ -27,6 +27,7 @@ var someFrames = []Frame{
 	{Type: FrameChunk, At: shard.Position{Index: 3, Term: 1}, Prev: 3, Place: []byte("place"), Chunk: []byte("chunk"), Last: true},
 	{Type: FrameChunk, At: shard.Position{Index: 3, Term: 1}, Place: []byte{}, Chunk: []byte{}},
 	{Type: FrameMessages, Sent: 1, Head: 9, At: shard.Position{Index: 9, Term: 2}, Prev: 9, Messages: []byte("said")},
+	{Type: FramePath, Sent: 1, Head: 9, At: shard.Position{Index: 9, Term: 2}, Prev: 9, Path: "abc,def"},
 }
 
 func TestFrames(t *testing.T) {

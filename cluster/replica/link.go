@@ -62,6 +62,8 @@ type LinkOptions struct {
 	// Replica names this node, Addr is where clients reach it ("" when not known).
 	Replica string
 	Addr    func() string
+	// History returns this node's cluster id; nil: it is not told.
+	History func() string
 	// Auth returns the user ("" for the default one) and the password ("" for none).
 	Auth func() (user, password string)
 	// Timeout is how long the source may be silent.
@@ -120,8 +122,11 @@ type LinkStatus struct {
 	Heard    time.Time // when it last said something, zero: never
 	DownAt   time.Time // since when it is down
 	Err      string    // why
-	Partial  uint64    // sessions
-	Full     uint64
+	// Path are the histories by which the source's data comes to it, its own first, as
+	// it said last.
+	Path    []string
+	Partial uint64 // sessions
+	Full    uint64
 }
 
 // NewLink returns a link; Run runs it.
@@ -130,6 +135,9 @@ func NewLink(o LinkOptions) *Link {
 		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", addr)
 		}
+	}
+	if o.History == nil {
+		o.History = func() string { return "" }
 	}
 	if o.Messages == nil {
 		o.Messages = func([]byte) {}
@@ -222,10 +230,13 @@ func (l *Link) follow(ctx context.Context, addr string) (began bool, err error) 
 	return began, err
 }
 
-// AskShards asks the sources, until one answers, how many shards there are.
+// AskShards asks the sources, until one answers, how many shards there are. Status says
+// meanwhile why none does.
 func (l *Link) AskShards(ctx context.Context) (int, error) {
+	said := make(map[string]string)
 	for i := 0; ; i++ {
 		addr := l.o.Addrs[i%len(l.o.Addrs)]
+		l.update(func(st *LinkStatus) { st.Addr = addr })
 		n, err := l.askShards(ctx, addr)
 		if errors.Is(err, errForeign) && l.o.Foreign != nil {
 			n, err = 1, nil
@@ -233,8 +244,10 @@ func (l *Link) AskShards(ctx context.Context) (int, error) {
 		if err == nil || ctx.Err() != nil {
 			return n, err
 		}
-		if i < len(l.o.Addrs) {
+		l.down(err)
+		if said[addr] != err.Error() {
 			l.o.Logger.Warn("cannot ask the source for its number of shards", "addr", addr, "err", err)
+			said[addr] = err.Error()
 		}
 		t := time.NewTimer(lastPause / time.Duration(max(len(l.o.Addrs), 3)))
 		select {

@@ -21,6 +21,9 @@ type Request struct {
 	Replica, Addr string
 	// Messages: it takes what is published too. REPLCONF says so.
 	Messages bool
+	// Own is the replica's cluster id, "" when it has none yet, or does not say. REPLCONF
+	// says so.
+	Own string
 }
 
 // ParseRequest reads the arguments of DKV.SYNC, the command's name left out. More

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,8 @@ type Session struct {
 	send  func(frame []byte) error
 	// orphaned counts the heartbeats since the shard has had no leader.
 	orphaned int
+	path     string    // that the replica was told
+	looked   time.Time // when it was compared with the source's
 
 	messages *messages
 	copies   atomic.Bool   // a full copy is sent, and the replica has not switched to it yet
@@ -109,6 +112,9 @@ func DropReason(err error) string {
 }
 
 func (ss *Session) run(ctx context.Context) error {
+	if err := ss.tellPath(); err != nil {
+		return err
+	}
 	if ss.copy != nil {
 		if err := ss.runCopy(ctx); err != nil {
 			return err
@@ -126,7 +132,7 @@ func (ss *Session) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := ss.settleCopy(); err != nil {
+		if err := errors.Join(ss.settleCopy(), ss.tellPath()); err != nil {
 			return err
 		}
 		told, err := ss.sendMessages()
@@ -198,6 +204,26 @@ func (ss *Session) beat() error {
 		return errNoLeader
 	}
 	return ss.sendFrame(&Frame{Type: FrameHeartbeat, At: ss.at, Prev: ss.at.Index})
+}
+
+// maxPath bounds how many histories a path names. Nobody is told of a ring of more nodes.
+const maxPath = 64
+
+// tellPath tells the replica the source's path, when that has changed: as often as the
+// source has something to say when it is idle.
+func (ss *Session) tellPath() error {
+	now := ss.src.o.Clock()
+	if ss.req.Own == "" || now.Sub(ss.looked) < heartbeat {
+		return nil
+	}
+	ss.looked = now
+	list := ss.src.o.Path()
+	path := strings.Join(list[:min(len(list), maxPath)], ",")
+	if path == ss.path {
+		return nil
+	}
+	ss.path = path
+	return ss.sendFrame(&Frame{Type: FramePath, At: ss.at, Prev: ss.at.Index, Path: path})
 }
 
 // maxOrphaned is for how many heartbeats a shard without a leader is served.

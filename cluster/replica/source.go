@@ -39,6 +39,8 @@ var (
 	ErrRequest  = errors.New("ERR DKV.SYNC: wrong arguments")
 	errClosed   = errors.New("the shard is closed")
 	errNoLeader = errors.New("the shard has no leader")
+	// ErrRing: to copy, and log, what comes back to where it came from would never end.
+	ErrRing     = errors.New("ERR DKV.SYNC: the source follows the replica that asks, itself or through others")
 	errStuck    = errors.New("it has acknowledged nothing for too long")
 	errCopyHeld = errors.New("the log that has to be kept for the copy has become too large")
 )
@@ -49,8 +51,11 @@ type SourceOptions struct {
 	// are.
 	Shard  func(raftlog.ShardID) *shard.Shard
 	Shards func() int
-	// History is the node's cluster id.
+	// History is the node's cluster id. Path begins with it, and goes on with that of the
+	// source that this node follows itself, of that one's source, and so on; nil: it
+	// follows nobody.
 	History func() string
+	Path    func() []string
 	// LogBytes is the size of the log, and MaxHeldBytes how much larger it may
 	// become for a copy, beyond the size of what is copied. DiskFull says that a
 	// copy must give way; nil: never.
@@ -97,6 +102,9 @@ func NewSource(o SourceOptions) *Source {
 	if o.CollectTime == 0 {
 		o.CollectTime = collectTime
 	}
+	if o.Path == nil {
+		o.Path = func() []string { return []string{o.History()} }
+	}
 	s := &Source{o: o}
 	s.mu.sessions = make(map[*Session]struct{})
 	s.mu.copies = make(map[string]*copying)
@@ -108,6 +116,9 @@ func NewSource(o SourceOptions) *Source {
 func (s *Source) Open(r Request) (*Session, string, error) {
 	if r.Version != ProtocolVersion {
 		return nil, "", ErrVersion
+	}
+	if r.Own != "" && slices.Contains(s.o.Path(), r.Own) {
+		return nil, "", ErrRing
 	}
 	n := s.o.Shards()
 	if r.Shards == 0 && s.o.Shard(0) != nil {

@@ -209,6 +209,9 @@ func Open(o Options) (*Shard, error) {
 	}
 	s.applied.Store(uint64(position))
 	o.Log.SetSnapshot(s.raftSnapshot)
+	// Before the group's goroutine has the membership.
+	voters := s.conf.GetVoters()
+	alone := len(voters) == 1 && voters[0] == uint64(o.NodeID)
 	s.group, err = consensus.Start(consensus.Options{
 		ID:            o.NodeID,
 		Log:           o.Log,
@@ -229,7 +232,7 @@ func Open(o Options) (*Shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v := s.conf.GetVoters(); len(v) == 1 && v[0] == uint64(o.NodeID) {
+	if alone {
 		if err := s.waitLeading(); err != nil {
 			s.group.Stop()
 			return nil, err
@@ -316,20 +319,31 @@ func (s *Shard) admit(bytes int64) error {
 	return s.o.Log.Reserve(bytes)
 }
 
-// waitLeading waits until this node leads and the log has been replayed.
+// waitLeading waits until this node leads and the log has been replayed. The engine knows
+// it as the only voter; when the log adds others it must not wait for them: they cannot
+// reach it before it is open.
 func (s *Shard) waitLeading() error {
 	deadline := time.NewTimer(s.o.StartTimeout)
 	defer deadline.Stop()
-	for s.leads.Load() == 0 {
+	for {
+		changed := s.group.LeaderChanged()
+		st := s.group.Status()
+		// Both: who asks the group's status is not to take a node that serves for a follower.
+		if s.leads.Load() != 0 && st.Leading {
+			return nil
+		}
+		if len(st.Voters) != 1 || st.Voters[0] != s.o.NodeID {
+			return nil
+		}
 		select {
 		case <-s.lead:
+		case <-changed:
 		case <-s.group.Done():
 			return fmt.Errorf("shard: start: %w", s.group.Err())
 		case <-deadline.C:
 			return errors.New("shard: start: no leader in time")
 		}
 	}
-	return nil
 }
 
 // Submit queues a task; t.Wait returns its outcome. It blocks while the queue
@@ -461,12 +475,23 @@ func (s *Shard) Close() error {
 		eng := s.state.Load().eng
 		err := s.group.Err()
 		if err == nil {
-			err = eng.Flush()
+			err = s.lastFlush(eng)
 		}
 		s.closeErr = errors.Join(err, eng.Close())
 		s.retiring.Wait()
 	})
 	return s.closeErr
+}
+
+// lastFlush spares the next start the log. On a full disk it cannot, and that is no
+// failure: the log has all that the engine has not, and the start applies it.
+func (s *Shard) lastFlush(eng engine.Engine) error {
+	err := eng.Flush()
+	if errors.Is(err, engine.ErrNoSpace) {
+		s.o.Logger.Warn("no space to flush on the disk: the next start reads the log instead", "err", err)
+		return nil
+	}
+	return err
 }
 
 // kick makes sure that c's reader wakes up once more.

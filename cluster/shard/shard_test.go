@@ -16,7 +16,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// troubled is an engine whose Writable returns what a test sets.
+// troubled is an engine whose Writable and Flush return what a test sets.
 type troubled struct {
 	engine.Engine
 	trouble atomic.Pointer[error]
@@ -29,7 +29,26 @@ func (e *troubled) Writable() error {
 	return e.Engine.Writable()
 }
 
+func (e *troubled) Flush() error {
+	if err := e.trouble.Load(); err != nil {
+		return *err
+	}
+	return e.Engine.Flush()
+}
+
 func openShard(t *testing.T, more ...func(*Options)) (*Shard, *troubled) {
+	t.Helper()
+	s, e, log := newShard(t, more...)
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), log.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, e
+}
+
+// newShard is openShard for a test that closes the shard, and then its log.
+func newShard(t *testing.T, more ...func(*Options)) (*Shard, *troubled, *raftlog.Log) {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	db, err := pebbledb.Open("db", pebbledb.Options{InMemory: true, Logger: quiet})
@@ -55,12 +74,7 @@ func openShard(t *testing.T, more ...func(*Options)) (*Shard, *troubled) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := errors.Join(s.Close(), log.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return s, e
+	return s, e, log
 }
 
 func run(s *Shard, eval func(tx *keyspace.Tx)) error {
@@ -119,6 +133,81 @@ func TestTroubleRefusesWritesOnly(t *testing.T) {
 	}
 	if got := s.Keyspace().Counts()[0].Keys; got != 2 {
 		t.Errorf("%d keys, want 2", got)
+	}
+}
+
+// changeCount counts what keyspace.EachChange tells.
+type changeCount struct{ keys, owned int }
+
+func (c *changeCount) Key([]byte)        { c.keys++ }
+func (c *changeCount) Owned(_, _ []byte) { c.owned++ }
+func (c *changeCount) All()              {}
+func (c *changeCount) String() string {
+	return fmt.Sprintf("%d changes, %d of a writer", c.keys, c.owned)
+}
+
+// TestChangesOfSeveral: what a batch says of a key that a writer and somebody else have
+// changed tells that it was not the writer alone, whose change is not there twice; where
+// nobody asks, the hidden record is left out.
+func TestChangesOfSeveral(t *testing.T) {
+	var batches []changeCount
+	s, _ := openShard(t, func(o *Options) {
+		o.OnApplied = func(batch []byte) {
+			var c changeCount
+			if err := keyspace.EachChange(batch, &c); err != nil {
+				t.Error(err)
+			}
+			batches = append(batches, c)
+		}
+	})
+	set, me := put(t, "k", []byte("v")), []byte("me")
+	for _, c := range []struct {
+		what    string
+		writers [2][]byte
+		want    changeCount
+	}{
+		{"mine, then another's", [2][]byte{me, nil}, changeCount{2, 1}},
+		{"another's, then mine", [2][]byte{nil, me}, changeCount{2, 1}},
+		{"mine", [2][]byte{me, me}, changeCount{2, 2}},
+		{"others'", [2][]byte{}, changeCount{1, 0}},
+	} {
+		batches = nil
+		err := run(s, func(tx *keyspace.Tx) {
+			for _, w := range c.writers {
+				tx.SetWriter(w)
+				set(tx)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(batches) != 1 || batches[0] != c.want {
+			t.Errorf("%s: %v, want %v", c.what, batches, &c.want)
+		}
+	}
+}
+
+// TestCloseOnAFullDisk: a disk with no room for a flush is no reason for an orderly
+// stop to fail, since the log has everything; another failure is.
+func TestCloseOnAFullDisk(t *testing.T) {
+	broken := errors.New("input/output error")
+	for _, c := range []struct{ trouble, want error }{
+		{fmt.Errorf("flush: %w", engine.ErrNoSpace), nil},
+		{broken, broken},
+	} {
+		t.Run(c.trouble.Error(), func(t *testing.T) {
+			s, e, log := newShard(t)
+			if err := run(s, put(t, "k", nil)); err != nil {
+				t.Fatal(err)
+			}
+			e.trouble.Store(&c.trouble)
+			if err := s.Close(); !errors.Is(err, c.want) || c.want == nil && err != nil {
+				t.Errorf("Close returned %v, want %v", err, c.want)
+			}
+			if err := log.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -283,7 +283,7 @@ func (s *Shard) takeBatch() []byte {
 	s.w.overlay.Batch().SetTime(s.o.Clock().UnixMilli())
 	repr := s.w.overlay.Batch().Repr()
 	switch {
-	case len(repr) <= maxBatchCopy && s.w.raw: // whoever wrote them wants to be told of each
+	case len(repr) <= maxBatchCopy && (s.w.raw || s.w.tx.Owned()): // each is told of, or counted
 		return bytes.Clone(repr)
 	case len(repr) <= maxBatchCopy:
 		return s.w.overlay.AppendFinal(nil)

@@ -152,6 +152,9 @@ func TestMalformedHandshakes(t *testing.T) {
 	if n := b.Metrics().Refused[RefusedVersion]; n != uint64(len(streams)) {
 		t.Errorf("%d refusals", n)
 	}
+	if n := b.logs.count("reason=\"" + RefusedVersion.String() + "\""); n != 1 {
+		t.Errorf("another version was logged %d times", n)
+	}
 }
 
 // A member that is removed or replaced while it is connected is hung up.
