@@ -2,6 +2,7 @@ package resp
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/tidwall/redcon"
@@ -15,13 +16,60 @@ type Writer struct {
 	Buf []byte
 	// Proto is the version of the protocol, 2 or 3; anything below 3 is 2.
 	Proto int
+
+	limit int // see Limit
+	full  bool
+	more  func(length int) (limit int)
 }
 
 // Reset empties the buffer and keeps its memory.
 func (w *Writer) Reset() { w.Buf = w.Buf[:0] }
 
+// Limit has Buf grow no longer than about limit bytes; 0: as long as it likes. What
+// would be longer asks more, unless that is nil, which returns a higher limit, or one that
+// is still too low. Then the Writer is full: strings and integers are dropped from then on,
+// and the whole reply has to be taken back. Errors and headers are never dropped.
+func (w *Writer) Limit(limit int, more func(length int) (limit int)) {
+	w.limit, w.more, w.full = limit, more, false
+}
+
+// Full reports whether something was dropped since Limit was called.
+func (w *Writer) Full() bool { return w.full }
+
+// takes reports whether n bytes may be appended.
+func (w *Writer) takes(n int) bool {
+	if w.limit == 0 || len(w.Buf)+n <= w.limit && !w.full {
+		return true
+	}
+	return w.grow(len(w.Buf) + n)
+}
+
+// headerBytes is more than what stands before and behind a string.
+const headerBytes = 64
+
+// grow asks for a limit of at least length.
+func (w *Writer) grow(length int) bool {
+	if w.full {
+		return false
+	}
+	if w.more != nil {
+		w.limit = max(w.more(length), 1)
+	}
+	w.full = length > w.limit
+	if !w.full && length > cap(w.Buf) {
+		// Twice as much: what append makes of a large buffer is copied five times in all, and nobody
+		// else gets on while the collector waits for the end of a copy.
+		w.Buf = slices.Grow(w.Buf, max(2*cap(w.Buf), length+headerBytes)-len(w.Buf))
+	}
+	return !w.full
+}
+
 // Raw appends a reply that is already in wire form.
-func (w *Writer) Raw(b []byte) { w.Buf = append(w.Buf, b...) }
+func (w *Writer) Raw(b []byte) {
+	if w.takes(len(b)) {
+		w.Buf = append(w.Buf, b...)
+	}
+}
 
 // Simple appends a simple string. Line breaks in s become spaces.
 func (w *Writer) Simple(s string) { w.Buf = redcon.AppendString(w.Buf, s) }
@@ -34,13 +82,20 @@ func (w *Writer) OK() { w.Buf = redcon.AppendOK(w.Buf) }
 func (w *Writer) Error(text string) { w.Buf = redcon.AppendError(w.Buf, text) }
 
 // Int appends an integer.
-func (w *Writer) Int(n int64) { w.Buf = redcon.AppendInt(w.Buf, n) }
+func (w *Writer) Int(n int64) {
+	if w.takes(0) {
+		w.Buf = redcon.AppendInt(w.Buf, n)
+	}
+}
 
 // Uint appends an unsigned integer.
 func (w *Writer) Uint(n uint64) { w.Buf = redcon.AppendUint(w.Buf, n) }
 
 // Bulk appends a bulk string. A nil slice is the empty string; see Null.
 func (w *Writer) Bulk(b []byte) {
+	if !w.takes(len(b)) {
+		return
+	}
 	w.bulkLength(len(b))
 	w.Buf = append(append(w.Buf, b...), "\r\n"...)
 }
@@ -62,6 +117,9 @@ func (w *Writer) bulkLength(n int) {
 
 // BulkString appends a bulk string.
 func (w *Writer) BulkString(s string) {
+	if !w.takes(len(s)) {
+		return
+	}
 	w.bulkLength(len(s))
 	w.Buf = append(append(w.Buf, s...), "\r\n"...)
 }

@@ -152,3 +152,50 @@ func BenchmarkBulks(b *testing.B) {
 		}
 	}
 }
+
+// A Writer with a limit asks for more, and drops what there is no room for.
+func TestWriterLimit(t *testing.T) {
+	asked := 0
+	w := new(Writer)
+	w.Limit(20, func(length int) int {
+		asked++
+		if length > 60 {
+			return 10 // whatever is too little
+		}
+		return length + 10
+	})
+	w.Array(3)
+	w.BulkString("0123456789")
+	if asked != 0 || w.Full() {
+		t.Errorf("asked %d times for %d bytes", asked, len(w.Buf))
+	}
+	w.Bulk([]byte("0123456789"))
+	if asked != 1 || w.Full() || string(w.Buf) != "*3\r\n$10\r\n0123456789\r\n$10\r\n0123456789\r\n" {
+		t.Errorf("asked %d times, %q", asked, w.Buf)
+	}
+	before := len(w.Buf)
+	w.Raw(make([]byte, 100))
+	if asked != 2 || !w.Full() || len(w.Buf) != before {
+		t.Errorf("asked %d times for %d bytes", asked, len(w.Buf))
+	}
+	w.BulkString("x")
+	w.Int(1)
+	w.Raw([]byte("+x\r\n"))
+	if asked != 2 || len(w.Buf) != before {
+		t.Errorf("a full Writer has asked %d times, and has %d bytes", asked, len(w.Buf))
+	}
+	w.Error("ERR no")
+	if !strings.HasSuffix(string(w.Buf), "-ERR no\r\n") {
+		t.Errorf("no error at the end of %q", w.Buf)
+	}
+	w.Limit(0, nil)
+	if w.Int(1); w.Full() || !strings.HasSuffix(string(w.Buf), ":1\r\n") {
+		t.Errorf("%q after the limit was lifted", w.Buf)
+	}
+	w.Reset()
+	w.Limit(5, nil)
+	w.BulkString("0123456789")
+	if !w.Full() || len(w.Buf) != 0 {
+		t.Errorf("nobody to ask: %q", w.Buf)
+	}
+}

@@ -44,12 +44,15 @@ var execDenials = map[acl.Reason]string{
 }
 
 // recheck looks again at the queued commands, whose user may have lost rights since. A
-// command AUTH or HELLO among them changes the user for those behind it.
+// command AUTH or HELLO among them changes the user for those behind it, scripts included.
 func (c *Conn) recheck() {
 	a := c.account.Load()
+	var as *caller
+	known := map[*acl.User]*caller{}
 	for i := range c.txn.calls {
 		k := &c.txn.calls[i]
 		u := a.user.Load()
+		k.as = as
 		if why, arg := u.Check(k.spec, k.args); why != acl.Allowed {
 			c.srv.users.note(c.info(c), why, contextMulti, u.Name(), deniedObject(why, k.spec, k.args[arg]))
 			k.refused = resp.Error("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
@@ -60,7 +63,11 @@ func (c *Conn) recheck() {
 			continue
 		}
 		if next := c.foreseenUser(k); next != nil {
-			a = next
+			a, u = next, next.user.Load()
+			if as = known[u]; as == nil {
+				as = &caller{c.srv, c, u}
+				known[u] = as
+			}
 		}
 	}
 }
@@ -141,17 +148,36 @@ func (k *caller) Allows(spec *command.Spec, args [][]byte) bool {
 // MayRead implements command.Caller.
 func (k *caller) MayRead(spec *command.Spec, args [][]byte) bool { return k.user.MayRead(spec, args) }
 
-// needsCaller reports whether a request has a command that looks at who it is run for.
-func (r *shardRequest) needsCaller() bool {
-	if r.caller == nil {
-		return false
+// callerOf returns who a call is run for, nil when that is somebody who may do everything.
+func (r *shardRequest) callerOf(k *call) *caller {
+	switch {
+	case k.as == nil:
+		return r.caller
+	case k.as.user.All():
+		return nil
 	}
+	return k.as
+}
+
+// callers returns the callers that commands of a request look at. With several they are
+// not the same for all of its calls.
+func (r *shardRequest) callers() (list []*caller, several bool) {
 	for i := r.from; i < len(r.calls); i++ {
-		if spec := r.calls[i].spec; spec.Group == command.GroupScripting || spec == specSort {
-			return true
+		k := &r.calls[i]
+		if !asksCaller(k.spec) {
+			continue
+		}
+		several = several || k.as != nil
+		if who := r.callerOf(k); who != nil && !slices.Contains(list, who) {
+			list = append(list, who)
 		}
 	}
-	return false
+	return list, several
+}
+
+// asksCaller reports whether a command looks at who it is run for.
+func asksCaller(spec *command.Spec) bool {
+	return spec.Group == command.GroupScripting || spec == specSort
 }
 
 var specSort = command.Lookup([]byte("sort"))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -165,6 +166,7 @@ func TestLostRightsEndWaitsAndSubscriptions(t *testing.T) {
 	if _, err := goes.r.ReadByte(); err == nil {
 		t.Error("a subscriber to what it may not see goes on")
 	}
+	eventually(t, "its subscription ends", func() bool { return admin.do("PUBSUB", "NUMPAT") == ":0\r\n" })
 	admin.want(":1\r\n", "PUBLISH", "news", "x")
 	if got := stays.reply(); !strings.Contains(got, "news") {
 		t.Errorf("%q", got)
@@ -350,6 +352,50 @@ func TestKeysHaveFlags(t *testing.T) {
 			}
 			if k.Flags&(command.KeyRW|command.KeyOW|command.KeyRM) != 0 && k.Flags&(command.KeyUpdate|command.KeyInsert|command.KeyDelete) == 0 {
 				t.Errorf("%s changes a key, and no flag says how: %v", spec.Name, k.Flags.Names())
+			}
+		}
+	}
+}
+
+// AUTH in a transaction changes who the scripts behind it are run for, and SORT with patterns,
+// on each node of a cluster.
+func TestScriptsBehindAuthInTransaction(t *testing.T) {
+	servers := startCluster(t, 3, 1)
+	admin := dial(t, servers[0])
+	admin.want(ok, "ACL", "SETUSER", "all", "on", ">pa", "~*", "+@all")
+	admin.want(ok, "ACL", "SETUSER", "few", "on", ">pf", "~k*", "+@all", "-get")
+	admin.want(ok, "ACL", "SETUSER", "put", "on", ">pp", "~k*", "+@all", "-set")
+	admin.want(":1\r\n", "RPUSH", "klist", "1")
+	get := []string{"EVAL", "return redis.pcall('get',KEYS[1])", "1", "k"}
+	set := []string{"EVAL", "return redis.pcall('set',KEYS[1],'v')", "1", "k"}
+	const value, no = "$1\r\nv\r\n", "-NOPERM ACL failure in script: User "
+	const noGet, noSet = no + "few has no permissions to run the 'get' command\r\n", no + "put has no permissions to run the 'set' command\r\n"
+	for i, s := range servers {
+		for _, name := range []string{"all", "few", "put", "default"} {
+			eventually(t, "the users are known", func() bool { return strings.Contains(admin.do("ACL", "LIST"), name) && s.users.get(name) != nil })
+		}
+		for _, tt := range []struct {
+			name string
+			user [2]string
+			send [][]string
+			want string
+		}{
+			{"from all to few", [2]string{"all", "pa"}, [][]string{set, get, {"AUTH", "few", "pf"}, get, {"SET", "k", "v"}}, ok + value + ok + noGet + ok},
+			{"from few to all", [2]string{"few", "pf"}, [][]string{get, {"AUTH", "all", "pa"}, set, get}, noGet + ok + ok + value},
+			{"between two", [2]string{"few", "pf"}, [][]string{get, {"AUTH", "put", "pp"}, get, set, {"AUTH", "few", "pf"}, get, set},
+				noGet + ok + value + noSet + ok + noGet + ok},
+			{"a wrong password", [2]string{"few", "pf"}, [][]string{get, {"AUTH", "all", "no"}, get, set}, noGet + wrong + noGet + ok},
+			{"SORT", [2]string{"all", "pa"}, [][]string{{"SORT", "klist", "GET", "w*", "STORE", "kto"}, {"AUTH", "few", "pf"}, {"SORT", "klist", "GET", "w*", "STORE", "kto"}},
+				":1\r\n" + ok + "-ERR GET option of SORT denied due to insufficient ACL permissions.\r\n"},
+			{"SORT by HELLO", [2]string{"all", "pa"}, [][]string{{"AUTH", "few", "pf"}, {"AUTH", "all", "pa"}, {"SORT", "klist", "GET", "w*", "STORE", "kto"}}, ok + ok + ":1\r\n"},
+		} {
+			c := login(t, s, tt.user[0], tt.user[1])
+			c.want(ok, "MULTI")
+			for _, words := range tt.send {
+				c.want("+QUEUED\r\n", words...)
+			}
+			if got, want := c.do("EXEC"), fmt.Sprintf("*%d\r\n", len(tt.send))+tt.want; got != want {
+				t.Errorf("node %d, %s: %q, want %q", i, tt.name, got, want)
 			}
 		}
 	}

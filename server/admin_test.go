@@ -137,6 +137,7 @@ func TestConfigCommands(t *testing.T) {
 		{"CONFIG SET hz", "-ERR wrong number of arguments for 'config|set' command\r\n"},
 		{"CONFIG SET hz 10 x", "-ERR syntax error\r\n"},
 		{"CONFIG SET hz 10 foo 12", "-ERR Unknown option or number of arguments for CONFIG SET - 'foo'\r\n"},
+		{"CONFIG SET MaxMemory x", "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value\r\n"},
 		{"CONFIG SET hz 10 HZ 12", "-ERR CONFIG SET failed (possibly related to argument 'HZ') - duplicate parameter\r\n"},
 		{"CONFIG SET databases 4", "-ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config\r\n"},
 		{"CONFIG SET timeout 9 appendfsync everysec", "+OK\r\n"},
@@ -233,7 +234,16 @@ func TestRedacted(t *testing.T) {
 	for _, tc := range []struct{ line, want string }{
 		{"auth a", "auth (redacted)"},
 		{"AUTH a b", "AUTH (redacted) (redacted)"},
-		{"config set requirepass a maxclients 5 masterauth", "config set requirepass (redacted) maxclients 5 masterauth"},
+		{"config set requirepass a maxclients 5", "config set requirepass (redacted) maxclients 5"},
+		{"config set maxclients 5 masterauth a b", "config set maxclients 5 masterauth (redacted) (redacted)"},
+		{"hello 3 setname auth auth a b", "hello 3 setname auth auth (redacted) (redacted)"},
+		{"hello 3 auth a", "hello 3 auth (redacted)"},
+		{"migrate h 1 k 0 5 auth p auth2 u q replace", "migrate h 1 k 0 5 auth (redacted) auth2 (redacted) (redacted) replace"},
+		{"migrate h 1 k 0 5 keys auth auth2 a", "migrate h 1 k 0 5 keys auth auth2 a"},
+		{"acl dryrun u auth a b", "acl dryrun u auth (redacted) (redacted)"},
+		{"acl dryrun u auth", "acl dryrun u auth"},
+		{"command getkeys migrate h 1 k 0 5 auth p", "command getkeys migrate h 1 k 0 5 auth (redacted)"},
+		{"command command command auth p", "command command command auth p"}, // a command in a command in a command
 		{"config get requirepass", "config get requirepass"},
 		{"hello 3", "hello 3"},
 		{"migrate h 1 k 0 5 copy auth p keys a", "migrate h 1 k 0 5 copy auth (redacted) keys a"},
@@ -399,7 +409,7 @@ func TestMemoryCommands(t *testing.T) {
 	c.do("SET", "a", "b")
 	c.do("HELLO", "3")
 	stats := c.do("MEMORY", "STATS")
-	for _, want := range []string{"%28\r\n", "$14\r\npeak.allocated\r\n:", "$4\r\ndb.0\r\n%3\r\n", "$10\r\nkeys.count\r\n:1\r\n", "$13\r\nfragmentation\r\n,"} {
+	for _, want := range []string{"%32\r\n", "$14\r\npeak.allocated\r\n:", "$4\r\ndb.0\r\n%3\r\n", "$10\r\nkeys.count\r\n:1\r\n", "$13\r\nfragmentation\r\n,"} {
 		if !strings.Contains(stats, want) {
 			t.Errorf("MEMORY STATS lacks %q: %q", want, stats)
 		}

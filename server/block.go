@@ -218,7 +218,7 @@ func (c *Conn) block(spec *command.Spec, args [][]byte, id raftlog.ShardID, time
 // conclusionOf replies how a blocking command went.
 func (c *Conn) conclusionOf(k *blockedCall, why int32) {
 	ws, one := c.ws, &k.calls[0]
-	c.wrote |= 1 << k.shard
+	c.hasWritten(&k.shardRequest)
 	failed := true
 	switch {
 	case k.err == nil:

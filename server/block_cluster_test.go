@@ -179,3 +179,32 @@ func TestBlockedWhilePaused(t *testing.T) {
 	pusher.expect(":1\r\n")
 	c.roundTrip(request("BLPOP", "q", "0"), bulks("q", "x"))
 }
+
+// After READONLY, XREAD with BLOCK waits at the leader like any other, on every node and also
+// where others are redirected, and what is read next is not older than what it has told.
+func TestReadOnlyBlockingReads(t *testing.T) {
+	for _, redirect := range []string{"no", "yes"} {
+		servers := startCluster(t, 3, 1, "cluster-redirect", redirect)
+		leader, _ := leaderAndOther(t, servers)
+		w := dial(t, leader)
+		n := 0
+		for _, s := range servers {
+			c := dial(t, s)
+			c.want(ok, "READONLY")
+			for range 10 {
+				n++
+				c.send(request("XREAD", "BLOCK", "0", "STREAMS", "s", "$") + request("XLEN", "s"))
+				parkedAt(t, leader, 1)
+				id := fmt.Sprintf("%d-1", n)
+				w.want(fmt.Sprintf("$%d\r\n%s\r\n", len(id), id), "XADD", "s", id, "f", "v")
+				c.expect(fmt.Sprintf("*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$%d\r\n%s\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n:%d\r\n", len(id), id, n))
+			}
+			c.want("*-1\r\n", "XREAD", "BLOCK", "5", "STREAMS", "s", "$")
+			if c = dial(t, s); s != leader && redirect == "yes" {
+				if got := c.do("XREAD", "BLOCK", "5", "STREAMS", "s", "$"); !strings.HasPrefix(got, "-MOVED ") {
+					t.Errorf("%q", got)
+				}
+			}
+		}
+	}
+}

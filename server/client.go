@@ -113,7 +113,7 @@ func onOff(arg []byte) (on bool, err error) {
 	return false, resp.ErrSyntax
 }
 
-// clientNoEvict is kept for CLIENT LIST; no client is evicted for memory.
+// clientNoEvict spares a client from maxmemory-clients.
 func clientNoEvict(c *Conn, x *command.Ctx) error {
 	on, err := onOff(x.Args[2])
 	if err != nil {

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -19,12 +21,26 @@ func startShards(t testing.TB, shards int, settings ...string) *Server {
 	return serveNode(t, node, settings...)
 }
 
+// ownHost is an address of this machine that no other process listens on, or connects from:
+// a free port of it stays free. Linux has all of 127/8; elsewhere it is what others have too.
+func ownHost() string {
+	pid := os.Getpid()
+	host := fmt.Sprintf("127.%d.%d.%d", 100+pid>>16&63, pid>>8&255, 1+pid&127)
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "127.0.0.1"
+	}
+	_ = l.Close()
+	return host
+}
+
 // freeAddrs returns addresses that nobody listens on.
 func freeAddrs(t testing.TB, n int) []string {
 	t.Helper()
+	host := ownHost()
 	var addrs []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			t.Fatal(err)
 		}

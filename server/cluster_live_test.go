@@ -198,6 +198,11 @@ func TestClusterMetrics(t *testing.T) {
 		text := metricsOf(leader)
 		return strings.Count(text, "\ndkv_raft_peer_lag{") == 3 && strings.Count(text, "} 1\ndkv_peer_connected") == 1
 	})
+	for _, s := range servers {
+		if _, figures, found := strings.Cut(metricsOf(s), "\ndkv_raft_peer_"); s != leader && found {
+			t.Errorf("a node that leads nothing says how far others, or it, are behind: %.100s", figures)
+		}
+	}
 	text := metricsOf(leader)
 	for _, line := range []string{
 		"dkv_cluster_ok 1\n", "dkv_cluster_members 3\n", `dkv_raft_leader{shard="0"} ` + idOf(leader), `dkv_raft_proposals_total{shard="0"}`,

@@ -14,7 +14,7 @@ func init() { bind("role", role) }
 // follow it on their own.
 func role(c *Conn, x *command.Ctx) error {
 	if from, ok := c.srv.node.Following(); ok {
-		f := newFollowing(&from)
+		f := c.srv.following(&from)
 		state := "connect"
 		switch {
 		case f.up:

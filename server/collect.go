@@ -1,9 +1,12 @@
 package server
 
 import (
+	"errors"
 	"sync"
 
+	"dkv/cluster"
 	"dkv/cluster/raftlog"
+	"dkv/cluster/shard"
 	"dkv/server/command"
 )
 
@@ -194,7 +197,7 @@ func (c *Conn) runDue() {
 	}
 	elsewhere.Wait()
 	for _, r := range ws.due {
-		c.wrote |= 1 << r.shard
+		c.hasWritten(r)
 		ws.collect(r)
 	}
 }
@@ -202,13 +205,22 @@ func (c *Conn) runDue() {
 // submit has a request done of which the caller has only this one. It may be
 // enqueued already.
 func (c *Conn) submit(r *shardRequest) {
-	c.wrote |= 1 << r.shard
 	if r.waiting {
 		r.await()
-		return
+	} else {
+		c.leave()
+		r.submit()
 	}
-	c.leave()
-	r.submit()
+	c.hasWritten(r)
+}
+
+// hasWritten notes that reads of the shard, those after READONLY too, have to see what
+// a request has done; but not where it is certain that nothing was: without a majority
+// reads after READONLY would then be refused as well.
+func (c *Conn) hasWritten(r *shardRequest) {
+	if r.err == nil || errors.Is(r.err, shard.ErrUncertain) || errors.Is(r.err, cluster.ErrAnswerTooLarge) {
+		c.wrote |= 1 << r.shard
+	}
 }
 
 // separate readies a request for the next part, whose replies are kept apart.

@@ -34,6 +34,7 @@ type Config struct {
 	LatencyMonitorThreshold atomic.Int64 // milliseconds, 0 is off
 	BusyReplyThreshold      atomic.Int64 // milliseconds, 0 or less is never
 	LuaMemoryLimit          atomic.Int64 // bytes
+	CommandMemoryLimit      atomic.Int64 // bytes
 	LatencyTracking         atomic.Bool
 	ProtectedMode           atomic.Bool
 	ClusterRedirect         atomic.Bool
@@ -133,14 +134,15 @@ func (c *Config) SetAtRuntime(pairs []Pair, local bool) error {
 		if slices.ContainsFunc(pairs[:i], func(q Pair) bool { return strings.EqualFold(q.Name, pair.Name) }) {
 			return &ParamError{pair.Name, "duplicate parameter"}
 		}
+		name := strings.ToLower(pair.Name) // as Redis shows it when the value is at fault
 		words, err := p.words(pair.Value)
 		if err != nil {
-			return &ParamError{pair.Name, reasonOf(err)}
+			return &ParamError{name, reasonOf(err)}
 		}
 		old := c.value(p)
 		value, err := p.parse(words, old)
 		if err != nil {
-			return &ParamError{pair.Name, reasonOf(err)}
+			return &ParamError{name, reasonOf(err)}
 		}
 		steps = append(steps, step{p, old, value})
 	}
@@ -335,6 +337,8 @@ func (c *Config) hotInt(name string) *atomic.Int64 {
 		return &c.BusyReplyThreshold
 	case "lua-memory-limit":
 		return &c.LuaMemoryLimit
+	case "command-memory-limit":
+		return &c.CommandMemoryLimit
 	case "latency-monitor-threshold":
 		return &c.LatencyMonitorThreshold
 	case "hash-max-listpack-entries":

@@ -94,6 +94,8 @@ func (l *loader) flag(name string, words []string) error {
 		words = []string{flagBool(words[0])}
 	case len(words) == 0:
 		return fmt.Errorf("flag -%s needs a value", name)
+	case !p.multi() && len(words) > 1 && p.flags&paramSensitive != 0:
+		return fmt.Errorf("flag -%s: too many arguments", name)
 	case !p.multi() && len(words) > 1:
 		return fmt.Errorf("unexpected argument %q after flag -%s", words[1], name)
 	}

@@ -30,12 +30,8 @@ func (c *Config) CheckCluster(mine func(addr string) bool) error {
 	if c.Bool("recover-lost-majority") || c.String("restore") != "" {
 		return nil // it looks at the data folder only
 	}
-	switch role := c.String("role"); {
-	case role == "none" && c.Given("role") && member:
+	if c.String("role") == "none" && c.Given("role") && member {
 		return errors.New("role none: cluster-peers and join are for role master")
-	case role == "master" && !member:
-		return errors.New("role master needs cluster-peers (to found a cluster; nexus-cluster-url in the older store) " +
-			"or join (to be added to one; nexus-join)")
 	}
 	if err := c.checkSource(member); err != nil {
 		return err

@@ -28,6 +28,8 @@ func TestCheckCluster(t *testing.T) {
 		{args: "-join -peer-addr h:4 -cluster-peers " + three, peer: "h:4"},
 		{args: "-join -cluster-peers " + three, mine: []string{"10.0.0.3:7101"}, peer: "10.0.0.3:7101"},
 		{args: "-recover-lost-majority -role master"},
+		{args: "-role master -diskless"}, // as in the older store: a master by itself, for slaves
+		{args: "-role master -peer-addr h:1", peer: "h:1"},
 		{args: "-peer-addr h:1 -peer-listen :1 -peer-tls-cert-file c -peer-tls-key-file k -peer-tls-ca-file a", peer: "h:1"},
 
 		{args: "-role slave -repl-master-addr h:1,h:2"},
@@ -44,8 +46,7 @@ func TestCheckCluster(t *testing.T) {
 		{args: "-repl-master-addr h:1 -replicaof h 1", error: "say the same thing"},
 		{args: "-replicaof h", error: "replicaof needs a host and a port"},
 		{args: "-replicaof h http", error: "replicaof: Invalid master port"},
-		{args: "-role master", error: "role master needs cluster-peers"},
-		{args: "-role master -peer-addr h:1", error: "role master needs cluster-peers"},
+		{args: "-role master -repl-master-addr h:1", error: "role master does not go with repl-master-addr"},
 		{args: "-role none -join -peer-addr h:1", error: "role none: cluster-peers and join are for role master"},
 		{args: "-join", error: "join needs peer-addr"},
 		{args: "-cluster-peers " + three, error: "none of cluster-peers (10.0.0.1:7101, 10.0.0.2:7101, 10.0.0.3:7101) is an address of this machine"},

@@ -256,14 +256,15 @@ func editDistance(a, b string) int {
 	return min(row[len(b)], maxEdits+1)
 }
 
-// hideSecret returns a config line without the value of a password.
+// hideSecret returns a config line without the value of a password, or the secret name of
+// a command.
 func hideSecret(line string) string {
 	name := strings.ToLower(strings.Fields(line)[0])
 	p := findParam(name)
 	if p == nil {
 		p = findParam(nearestParam(name))
 	}
-	if p != nil && p.flags&paramSensitive != 0 || name == "user" {
+	if p != nil && p.flags&paramSensitive != 0 || name == "user" || name == "rename-command" {
 		return name + " (hidden)"
 	}
 	return line

@@ -42,12 +42,10 @@ func (c *Config) ListenTLSAddrs() []ListenAddr {
 	return c.listenAddrs(c.String("tls-port"))
 }
 
-// listenAddrs returns the addresses of bind with a port.
+// listenAddrs returns the addresses of bind with a port. An empty bind is none, as in
+// Redis.
 func (c *Config) listenAddrs(port string) []ListenAddr {
 	hosts := strings.Fields(c.String("bind"))
-	if len(hosts) == 0 {
-		hosts = []string{"*", "-::*"}
-	}
 	addrs := make([]ListenAddr, 0, len(hosts))
 	for _, h := range hosts {
 		a := ListenAddr{Network: "tcp4"}
@@ -93,12 +91,13 @@ func (c *Config) setListenAddr(value string) error {
 	return c.setLocked(mustParam("port"), []string{port})
 }
 
-// listenAddr is the first address that bind and port name.
+// listenAddr is the first address that bind and port name; "" when bind is empty.
 func (c *Config) listenAddr() string {
-	host := "*"
-	if f := strings.Fields(c.String("bind")); len(f) > 0 {
-		host = strings.TrimPrefix(f[0], "-")
+	hosts := strings.Fields(c.String("bind"))
+	if len(hosts) == 0 {
+		return ""
 	}
+	host := strings.TrimPrefix(hosts[0], "-")
 	if host == "*" || host == "::*" {
 		host = ""
 	}

@@ -71,7 +71,10 @@ type param struct {
 // maxParamValue bounds a value and a line of a config file, in bytes.
 const maxParamValue = 1 << 16
 
-var errMemory = errors.New("argument must be a memory value")
+var (
+	errMemory      = errors.New("argument must be a memory value")
+	errMemoryRange = errors.New("memory value out of range")
+)
 
 // words splits a value given as one string, for parameters that take several.
 func (p *param) words(value string) ([]string, error) {
@@ -144,8 +147,31 @@ func (p *param) parseKind(words []string, old string) (string, error) {
 	if p.flags&paramSensitive == 0 && strings.Contains(words[0], "\x00") {
 		return "", errors.New("argument must not contain a zero byte")
 	}
-	return words[0], nil
+	return words[0], p.checkText(words[0])
 }
+
+// checkText says what Redis does not take as the value of a string parameter.
+func (p *param) checkText(s string) error {
+	switch p.name {
+	case "dbfilename":
+		if strings.ContainsAny(s, "/\\") {
+			return errors.New("dbfilename can't be a path, just a filename")
+		}
+	case "cluster-announce-hostname":
+		if len(s) >= maxHostname {
+			return fmt.Errorf("Hostnames must be less than %d characters", maxHostname)
+		}
+		for _, c := range s {
+			if !(c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.') {
+				return errors.New("Hostnames may only contain alphanumeric characters, hyphens or dots")
+			}
+		}
+	}
+	return nil
+}
+
+// maxHostname is the length of a name in DNS, with a byte at the end.
+const maxHostname = 256
 
 func parseYesNo(s string) (string, error) {
 	switch strings.ToLower(s) {
@@ -171,7 +197,9 @@ func (p *param) parseNumber(s string) (string, error) {
 	var err error
 	switch p.kind {
 	case kindMemory:
-		n, err = parseMemory(s)
+		if n, err = parseMemory(s); err == errMemoryRange {
+			return "", fmt.Errorf("argument must be between %d and %d inclusive", p.min, p.highest())
+		}
 	case kindPercent:
 		return parsePercent(s)
 	case kindOctal:
@@ -186,10 +214,7 @@ func (p *param) parseNumber(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hi := p.max
-	if hi == 0 {
-		hi = math.MaxInt64
-	}
+	hi := p.highest()
 	if n < p.min || n > hi {
 		if p.kind == kindOctal {
 			return "", fmt.Errorf("argument must be between %o and %o inclusive", p.min, hi)
@@ -205,6 +230,14 @@ func (p *param) parseNumber(s string) (string, error) {
 	return strconv.FormatInt(n, 10), nil
 }
 
+// highest is the largest value of a number.
+func (p *param) highest() int64 {
+	if p.max == 0 {
+		return math.MaxInt64
+	}
+	return p.max
+}
+
 // Bounds of hz, the rate of background work.
 const (
 	minHz = 1
@@ -212,7 +245,8 @@ const (
 )
 
 // parseMemory reads a size: digits, then nothing, b, k, kb, m, mb, g or gb in
-// any case. k is 1000 and kb is 1024, as in redis.conf.
+// any case. k is 1000 and kb is 1024, as in redis.conf. Without digits it is 0, as in Redis.
+// The error is errMemory, or errMemoryRange for one that no int64 holds.
 func parseMemory(s string) (int64, error) {
 	i := 0
 	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
@@ -236,9 +270,12 @@ func parseMemory(s string) (int64, error) {
 	default:
 		return 0, errMemory
 	}
+	if i == 0 {
+		return 0, nil
+	}
 	n, err := strconv.ParseInt(s[:i], 10, 64)
 	if err != nil || n > math.MaxInt64/mul {
-		return 0, errMemory
+		return 0, errMemoryRange
 	}
 	return n * mul, nil
 }

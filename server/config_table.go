@@ -83,9 +83,9 @@ func dkvParams() []*param {
 		{name: "fsync", aliases: []string{"appendfsync"}, kind: kindEnum, enum: []string{"everysec", "always", "no"}, def: "always", group: groupStorage,
 			doc: "When an acknowledged write is on disk: always (before the reply), everysec (within a second), no (when the system likes)."},
 		{name: "hot-cache-size", kind: kindMemory, def: fmt.Sprint(defHotCacheSize), flags: imm, group: groupStorage,
-			doc: "Memory for the table of records that were written or read lately; it is taken as they come. 0: no table."},
+			doc: "Memory for the table of records that were written or read lately, and for ranges of collections that are read again and again (an eighth); it is taken as they come. 0: no table."},
 		{name: "hot-write-buffer-size", kind: kindMemory, def: fmt.Sprint(defHotWriteSize), max: 4 << 30, flags: imm, group: groupStorage,
-			doc: "Memory for writes that the engine gets later, sorted: the log has them already. The default is at most a sixteenth of the machine's memory, and of maxmemory; engines other than pebble use up to 64mb. 0: the engine gets each batch at once."},
+			doc: "Memory for writes that the engine gets later, sorted: the log has them already. The default is at most a sixteenth of the machine's memory, and of maxmemory. 0: the engine gets each batch at once."},
 		{name: "block-cache-size", kind: kindMemory, def: "0", flags: imm, group: groupStorage,
 			doc: "Memory for blocks of table files that were read. 0: 32mb on a machine with up to 4gb of memory, otherwise 64mb."},
 		{name: "memtable-size", kind: kindMemory, def: "0", max: 1 << 30, flags: imm, group: groupStorage,
@@ -148,7 +148,7 @@ func redisParams() []*param {
 	shutdownEnum := []string{"default", "save", "nosave", "now", "force"}
 	return []*param{
 		{name: "bind", kind: kindWords, def: "127.0.0.1", group: groupNetwork,
-			doc: "Addresses to listen on; * is every IPv4 and ::* every IPv6 address; a leading - skips an address that the machine lacks. A node of a cluster keeps those it was started with."},
+			doc: "Addresses to listen on; * is every IPv4 and ::* every IPv6 address; a leading - skips an address that the machine lacks. Empty: none, only unixsocket. A node of a cluster keeps those it was started with."},
 		{name: "port", kind: kindInt, def: "6379", max: 65535, group: groupNetwork,
 			doc: "TCP port. 0 takes any free port, or none when unixsocket is set. A node of a cluster keeps the one it was started with."},
 		{name: "unixsocket", kind: kindString, flags: imm, group: groupNetwork, doc: "Path of a unix socket to listen on as well."},
@@ -179,6 +179,11 @@ func redisParams() []*param {
 		{name: "client-output-buffer-limit", kind: kindOutput, def: "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", group: groupLimits,
 			doc: "Replies that may wait for a slow client: class, hard limit, soft limit, soft seconds."},
 
+		{name: "command-memory-limit", kind: kindMemory, def: fmt.Sprint(1 << 30), min: 1 << 20, group: groupLimits,
+			doc: "Largest reply of one command, or of a transaction, and the most that SORT, SUNION, ZUNION and their like keep in memory while they work. A command that needs more is answered with an error, and has changed nothing."},
+		{name: "maxmemory-clients", kind: kindPercent, def: "0", group: groupLimits,
+			doc: "Memory for all clients' unfinished requests, open transactions, and replies that are made or wait to be sent; n% is a part of maxmemory. Above it the clients that take the most are cut. 0: an eighth of the machine's memory."},
+
 		{name: "loglevel", kind: kindEnum, enum: []string{"debug", "verbose", "notice", "warning", "nothing"}, def: "notice", group: groupObserve, doc: "Least important log line to write."},
 		{name: "logfile", kind: kindString, flags: imm, group: groupObserve, doc: "File that log lines are appended to. Empty: standard output."},
 		{name: "pidfile", kind: kindString, flags: imm, group: groupObserve, doc: "File that the process id is written to."},
@@ -204,7 +209,7 @@ func redisParams() []*param {
 		{name: "stream-node-max-entries", kind: kindInt, def: "100", group: groupKeyspace, doc: "Granularity of approximate trimming of a stream, in entries."},
 		{name: "hll-sparse-max-bytes", kind: kindMemory, def: "3000", group: groupKeyspace, doc: "Size above which a HyperLogLog becomes dense."},
 		{name: "notify-keyspace-events", kind: kindEvents, group: groupKeyspace, doc: "Classes of keyspace notifications to publish, as in Redis; to be set alike on all nodes of a cluster and on replicas."},
-		{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: kindInt, def: "5000", max: math.MaxInt32, group: groupKeyspace, doc: "Milliseconds from which a script is called slow and others get BUSY; 0: never."},
+		{name: "busy-reply-threshold", aliases: []string{"lua-time-limit"}, kind: kindInt, def: "5000", group: groupKeyspace, doc: "Milliseconds from which a script is called slow and others get BUSY; 0: never."},
 		{name: "lua-memory-limit", kind: kindMemory, def: "268435456", min: 1 << 20, group: groupKeyspace, doc: "Memory that one script may take. It is measured on the whole process, roughly."},
 		{name: "tracking-table-max-keys", kind: kindInt, def: "1000000", group: groupKeyspace, doc: "Keys remembered for client-side caching; of more than these some are invalidated. 0: no limit."},
 	}

@@ -8,7 +8,7 @@ func clusterParams() []*param {
 	const imm = paramImmutable
 	return []*param{
 		{name: "role", kind: kindEnum, enum: []string{"none", "master", "slave"}, def: "none", flags: imm, group: groupRole,
-			doc: "master: a member of a cluster of synchronous masters, which cluster-peers or join imply. none: by itself, or what the data folder says. slave: an asynchronous replica, of repl-master-addr."},
+			doc: "master: takes writes, with cluster-peers or join (which imply it) as a member of a cluster of synchronous masters, otherwise by itself. none: by itself, or what the data folder says. slave: an asynchronous replica, of repl-master-addr."},
 		{name: "peer-addr", aliases: []string{"nexus-node-url"}, kind: kindPeer, flags: imm, group: groupRole,
 			doc: "This node's address for its peers, host:port, with http:// before it or not. Can be left out when exactly one of cluster-peers is an address of this machine that nobody listens on. With it alone, a node by itself can be grown into a cluster."},
 		{name: "cluster-peers", aliases: []string{"nexus-cluster-url"}, kind: kindPeers, flags: imm, group: groupRole,

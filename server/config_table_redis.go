@@ -33,8 +33,6 @@ func redisStoredParams() []*param {
 		noProc  = "Left to the service manager."
 	)
 	ps := []*param{
-		stored(kindPercent, "maxmemory-clients", "0", 0, "Each client has its own limits."),
-
 		stored(kindSave, "save", "3600 1 300 100 60 10000", 0, noRDB),
 		stored(kindString, "dbfilename", "dump.rdb", prot, noRDB),
 		stored(kindBool, "rdbcompression", "yes", 0, noRDB),
@@ -60,7 +58,7 @@ func redisStoredParams() []*param {
 		stored(kindBool, "lazyfree-lazy-user-del", "no", 0, noFree),
 		stored(kindBool, "lazyfree-lazy-user-flush", "no", 0, noFree),
 		stored(kindBool, "activerehashing", "yes", 0, "There is no hash table to rehash."),
-		stored(kindInt, "hz", "10", 0, "Background work has rates of its own.").bounds(math.MinInt32, maxInt32),
+		stored(kindInt, "hz", "10", 0, "Background work has rates of its own.").bounds(0, maxInt32),
 		stored(kindBool, "dynamic-hz", "yes", 0, "Background work has rates of its own."),
 		stored(kindInt, "active-expire-effort", "1", 0, "Expired keys are found by an index.").bounds(1, 10),
 

@@ -45,6 +45,10 @@ func TestConfigSetTexts(t *testing.T) {
 		{"maxmemory", "abc", "argument must be a memory value"},
 		{"maxmemory", "1gbx", "argument must be a memory value"},
 		{"maxmemory", "-1", "argument must be a memory value"},
+		{"hash-max-listpack-value", "9223372036854775808", "argument must be between 0 and 9223372036854775807 inclusive"},
+		{"hash-max-listpack-value", "9223372036854775807gb", "argument must be between 0 and 9223372036854775807 inclusive"},
+		{"proto-max-bulk-len", "", "argument must be between 1048576 and 9223372036854775807 inclusive"},
+		{"client-output-buffer-limit", "normal", "Wrong number of arguments in buffer limit configuration."},
 		{"appendonly", "maybe", "argument must be 'yes' or 'no'"},
 		{"maxmemory-policy", "foo", "argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction"},
 		{"appendfsync", "foo", "argument(s) must be one of the following: everysec, always, no"},
@@ -64,6 +68,13 @@ func TestConfigSetTexts(t *testing.T) {
 		{"cluster-enabled", "yes", "a cluster of dkv is made with cluster-peers or join instead; see docs/cluster.md"},
 		{"db-engine", "leveldb", "argument(s) must be one of the following: pebble, rocksdb, badger"},
 		{"listen-addr", "nonsense", "must be host:port, for example 127.0.0.1:6379"},
+		{"hz", "-1", "argument must be between 0 and 2147483647 inclusive"},
+		{"maxmemory-samples", "0", "argument must be between 1 and 2147483647 inclusive"},
+		{"lua-time-limit", "-1", "argument must be between 0 and 9223372036854775807 inclusive"},
+		{"dbfilename", "a/b", "dbfilename can't be a path, just a filename"},
+		{"shutdown-on-sigterm", "NoSave now SAVE", "shutdown options SAVE and NOSAVE can't be used simultaneously"},
+		{"cluster-announce-hostname", "a_b", "Hostnames may only contain alphanumeric characters, hyphens or dots"},
+		{"cluster-announce-hostname", strings.Repeat("a", 256), "Hostnames must be less than 256 characters"},
 	}
 	c := NewConfig()
 	for _, tc := range cases {
@@ -90,6 +101,8 @@ func TestConfigCanonicalValues(t *testing.T) {
 		{"maxmemory-clients", "5%", "5%"},
 		{"hz", "10000", "500"},
 		{"hz", "0", "1"},
+		{"maxmemory-samples", "1000", "1000"},
+		{"busy-reply-threshold", "9223372036854775807", "9223372036854775807"},
 		{"appendonly", "NO", "no"},
 		{"save", "900 1  300 10", "900 1 300 10"},
 		{"save", "", ""},
@@ -140,6 +153,12 @@ func TestConfigListenAddr(t *testing.T) {
 	c := NewConfig()
 	if got := c.ListenAddrs(); len(got) != 1 || got[0] != (ListenAddr{Network: "tcp4", Addr: "127.0.0.1:6379"}) {
 		t.Errorf("default addresses: %v", got)
+	}
+	if err := c.Set("bind", ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ListenAddrs(); len(got) != 0 || c.String("listen-addr") != "" {
+		t.Errorf("addresses of an empty bind: %v, %q", got, c.String("listen-addr"))
 	}
 	if err := c.Set("bind", "* -::* -10.0.0.1"); err != nil {
 		t.Fatal(err)
@@ -383,6 +402,7 @@ func TestConfigArgs(t *testing.T) {
 		{"-nonsense", "unknown flag -nonsense"},
 		{"-port", "flag -port needs a value"},
 		{"-port 1 2", `unexpected argument "2" after flag -port`},
+		{"-requirepass se cret", `flag -requirepass: too many arguments`},
 		{"-port x", "flag -port x: argument couldn't be parsed into an integer"},
 		{"-role replica", "argument(s) must be one of the following: none, master, slave"},
 		{"-db-engine leveldb", "must be one of the following: pebble, rocksdb, badger"},

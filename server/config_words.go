@@ -55,6 +55,9 @@ func (p *param) parseWords(words []string) (string, error) {
 			return !slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, e) })
 		})
 	}
+	if strings.HasPrefix(p.name, "shutdown-on-") && slices.Contains(words, "save") && slices.Contains(words, "nosave") {
+		return "", errors.New("shutdown options SAVE and NOSAVE can't be used simultaneously")
+	}
 	return strings.Join(words, " "), nil
 }
 
@@ -82,7 +85,10 @@ func parseSave(words []string) (string, error) {
 // parseOutputLimits reads groups of class, hard limit, soft limit and seconds.
 // Classes that are not named keep what they have in old.
 func parseOutputLimits(words []string, old string) (string, error) {
-	if len(words) == 0 || len(words)%4 != 0 {
+	if len(words) == 0 || len(words) == 1 && words[0] == "" {
+		return old, nil
+	}
+	if len(words)%4 != 0 {
 		return "", errors.New("Wrong number of arguments in buffer limit configuration.")
 	}
 	limits := strings.Fields(old)

@@ -59,7 +59,9 @@ type Conn struct {
 	monitoring atomic.Bool              // a MONITOR client
 	blocking   atomic.Pointer[blocking] // nil: it is in no blocking command
 	subs       subscriptions
-	dead       atomic.Bool // the connection is cut
+	dead       atomic.Bool  // the connection is cut
+	memory     atomic.Int64 // bytes that it is charged for, see charge
+	charged    int64        // of them, those of chargeInput
 	cut        chan struct{}
 	shared     shared
 
@@ -214,6 +216,7 @@ func (c *Conn) publish() {
 	if n := int64(c.reader.Buffered()); n != c.shared.pending.Load() {
 		c.shared.pending.Store(n)
 	}
+	c.chargeInput()
 }
 
 // protocolError replies to bytes that are no request, and ends the connection.
@@ -257,6 +260,7 @@ func (c *Conn) kill() bool {
 		return false
 	}
 	close(c.cut)
+	c.uncharge()
 	c.unblock(waitGone)
 	c.outbox.close()
 	switch {
@@ -353,8 +357,9 @@ func (s *clients) each(f func(*Conn)) {
 const checkInterval = time.Second
 
 // checkClients closes clients that have been idle for longer than timeout, or
-// slow for longer than the soft limit of their output allows.
+// slow for longer than the soft limit of their output allows, or take too much memory.
 func (s *Server) checkClients() {
+	s.keepClientMemory()
 	now := nanotime()
 	timeout := time.Duration(s.config.Timeout.Load()) * time.Second
 	s.clients.each(func(c *Conn) {

@@ -84,14 +84,6 @@ var debugHelp = help("DEBUG",
 const errDebugDenied resp.Error = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."
 
 func debugCmd(c *Conn, x *command.Ctx) error {
-	switch c.srv.config.String("enable-debug-command") {
-	case "no":
-		return errDebugDenied
-	case "local":
-		if !isLocal(c.nc.RemoteAddr()) {
-			return errDebugDenied
-		}
-	}
 	args := x.Args[2:]
 	sub, ok := debugSubs[lower(x.Args[1])]
 	if !ok || len(args) < sub.args || len(args) > sub.args && !sub.more {
@@ -156,7 +148,12 @@ func debugAllowAll(c *Conn, x *command.Ctx, args [][]byte) error {
 
 // debugReload is RELOAD and LOADAOF: what they prove in Redis, that the data
 // survives a way through the disk, is true of dkv at any time. They flush.
-func debugReload(c *Conn, x *command.Ctx, _ [][]byte) error {
+func debugReload(c *Conn, x *command.Ctx, args [][]byte) error {
+	for _, a := range args {
+		if !equalFold(a, "merge") && !equalFold(a, "noflush") && !equalFold(a, "nosave") {
+			return resp.Error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+		}
+	}
 	if err := c.srv.saveNow(); err != nil && err != errSaving {
 		return err
 	}
@@ -252,8 +249,12 @@ func (c *Conn) inRead(id raftlog.ShardID, f func(tx *keyspace.Tx) error) error {
 	return f(&rd.tx)
 }
 
-// populateBatch is how many keys POPULATE creates in one write.
-const populateBatch = 1000
+// populateBatch is how many keys POPULATE creates in one write, and populateBytes about
+// how many bytes of values; but one key in any case.
+const (
+	populateBatch = 1000
+	populateBytes = 16 << 20
+)
 
 // debugPopulate creates keys as a SET NX for each would.
 func debugPopulate(c *Conn, x *command.Ctx, args [][]byte) error {
@@ -273,8 +274,16 @@ func debugPopulate(c *Conn, x *command.Ctx, args [][]byte) error {
 			return resp.ErrNotPositive
 		}
 	}
-	for from := int64(0); from < count; from += populateBatch {
-		if err := c.populate(prefix, from, min(from+populateBatch, count), size); err != nil {
+	batch := min(populateBatch, max(populateBytes/max(size, 1), 1))
+	for from := int64(0); from < count; from += batch {
+		select {
+		case <-c.cut: // there may be years to go
+			return resp.ErrInternal
+		case <-c.srv.done:
+			return resp.ErrInternal
+		default:
+		}
+		if err := c.populate(prefix, from, min(from+batch, count), size); err != nil {
 			return err
 		}
 	}

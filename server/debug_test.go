@@ -106,3 +106,12 @@ func TestDebugProtocol(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A POPULATE that would take years ends when the server does, which startServer's end
+// waits for.
+func TestPopulateEnds(t *testing.T) {
+	s := startServer(t)
+	dial(t, s).send("debug populate 1000000000000 k 5\r\n")
+	c := dial(t, s)
+	eventually(t, "keys", func() bool { return c.do("dbsize") != ":0\r\n" })
+}

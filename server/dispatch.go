@@ -97,13 +97,13 @@ func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 	switch {
 	case spec.Handler == nil:
 		c.finish()
-		c.leaveFor(spec)
+		c.leaveFor(spec, cmd.Args)
 		c.runBound(spec, cmd.Args)
 	case at.kind != routeOne:
 		c.finish()
 		c.leave()
 		c.runAcross(spec, cmd.Args, at)
-	case spec.Flags&command.FlagWrite != 0, spec.MayWrite && c.mayWrite(spec, cmd.Args), c.ws.joins(spec):
+	case spec.Writes(cmd.Args), spec.MayWrite && c.mayWrite(spec, cmd.Args), c.ws.joins(spec):
 		c.finishReads()
 		c.ws.add(at.shard, spec, cmd.Args, cmd.Size)
 		if c.ws.full() || c.muting() {
@@ -116,14 +116,15 @@ func (c *Conn) run(spec *command.Spec, cmd resp.Command, at route) {
 			return
 		}
 		c.finishReads()
-		c.leaveFor(spec)
+		c.leaveFor(spec, cmd.Args)
 		_ = c.ws.read(at.shard, spec, cmd.Args) // an error was replied
 	}
 }
 
-// leaveFor leaves the loop for a command that may take long.
-func (c *Conn) leaveFor(spec *command.Spec) {
-	if !spec.Quick() {
+// leaveFor leaves the loop for a command that may take long. One that counts says so
+// itself, when it has seen what it is to read.
+func (c *Conn) leaveFor(spec *command.Spec, args [][]byte) {
+	if !spec.Quick() && !spec.Counted || lookups(spec, args) > maxLookups {
 		c.leave()
 	}
 }
@@ -158,6 +159,11 @@ func (c *Conn) admitted(args [][]byte) (spec *command.Spec, refusal resp.Error) 
 	}
 	if !spec.GoodArity(len(args)) {
 		return spec, resp.ErrWrongArity(spec.Name)
+	}
+	if spec.Flags&command.FlagAdmin != 0 {
+		if refusal := c.protected(spec); refusal != "" {
+			return spec, refusal
+		}
 	}
 	if c.mustAuthenticate() && spec.Flags&command.FlagNoAuth == 0 {
 		return spec, resp.ErrNoAuth
@@ -221,7 +227,9 @@ func (c *Conn) runBound(spec *command.Spec, args [][]byte) {
 	ws.spent = -1
 	ws.last = spec
 	x := ws.ctx(spec, args)
-	err := c.runBoundIn(x)
+	ws.beginReply()
+	err := ws.replyError(c.runBoundIn(x))
+	ws.endReply()
 	// A handler that waits has sent what stood before its reply.
 	mark = min(mark, len(ws.out.Buf))
 	if err != nil {

@@ -105,13 +105,14 @@ func (ws *workspace) runQueued(tx *keyspace.Tx) {
 		if k.db = c.db; t.inTurn && k.refused == "" {
 			c.showInTurn(k)
 		}
-		if k.refused != "" {
+		switch {
+		case k.refused != "":
 			k.failed = c.replyFailure(mark, k.refused)
-		} else if k.spec.Handler != nil {
+		case k.spec.Handler != nil:
 			x.Tx, x.Shard = tx, int(t.shard)
-			k.failed = c.replyFailure(mark, c.srv.guard(x))
-		} else {
-			k.failed = c.replyFailure(mark, c.runBoundIn(x))
+			k.failed = c.replyFailure(mark, ws.replyError(c.srv.guard(x)))
+		default:
+			k.failed = c.replyFailure(mark, ws.replyError(c.runBoundIn(x)))
 		}
 		now := nanotime()
 		k.nanos, last = now-last, now
@@ -151,6 +152,7 @@ func (c *Conn) execWriting() error {
 	}
 	ws.collect(r)
 	if mixed {
+		ws.beginReply()
 		ws.merge(r)
 		return nil
 	}
@@ -192,12 +194,13 @@ func (ws *workspace) merge(r *shardRequest) {
 			continue
 		}
 		if k.spec.Handler != nil {
-			ws.out.Raw(r.reply(taken))
+			ws.out.Buf = append(ws.out.Buf, r.reply(taken)...)
 			ws.takeOutcome(r, taken, k)
 			taken++
 			continue
 		}
-		k.failed = c.replyFailure(len(ws.out.Buf), c.runBoundIn(ws.ctx(k.spec, k.args)))
+		mark := len(ws.out.Buf)
+		k.failed = c.replyFailure(mark, ws.replyError(c.runBoundIn(ws.ctx(k.spec, k.args))))
 		now := nanotime()
 		k.nanos, last = now-last, now
 		t.nanos += k.nanos

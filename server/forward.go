@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 
-	"dkv/cluster"
 	"dkv/cluster/raftlog"
 	"dkv/cluster/shard"
 	"dkv/engine/keyspace"
@@ -115,15 +115,15 @@ func (s *Server) execute(ctx context.Context, id raftlog.ShardID, payload []byte
 	if err := parseRequest(&e.shardRequest, payload); err != nil {
 		return nil, err
 	}
-	if e.onBehalf[0] != nil {
-		var err error
-		if e.caller, err = s.users.foreign(e.onBehalf[0], e.onBehalf[1]); err != nil {
-			return nil, err
-		}
+	if err := e.represent(); err != nil {
+		return nil, err
 	}
 	if e.withdraws {
 		s.tickets.withdraw(e.ticket)
 		return nil, nil
+	}
+	if e.kills != killNone {
+		return appendKilled(nil, s.scripts.Kill(e.kills == killFunction)), nil
 	}
 	if !s.owns(id, &e.shardRequest) {
 		return nil, errForward
@@ -149,6 +149,29 @@ func (s *Server) execute(ctx context.Context, id raftlog.ShardID, payload []byte
 		about = answerSize(&e.shardRequest)
 	}
 	return appendAnswer(make([]byte, 0, about), &e.shardRequest), nil
+}
+
+// represent sets who the calls of a forwarded request are run for.
+func (e *execution) represent() error {
+	callers := make([]*caller, len(e.onBehalf))
+	for i, who := range e.onBehalf {
+		var err error
+		if callers[i], err = e.srv.users.foreign(who[0], who[1]); err != nil {
+			return err
+		}
+	}
+	if e.byCall == nil {
+		if len(callers) > 0 {
+			e.caller = callers[0]
+		}
+		return nil
+	}
+	for i, n := range e.byCall {
+		if n > 0 {
+			e.calls[i].as = callers[n-1]
+		}
+	}
+	return nil
 }
 
 // shorten takes off so many bytes of the replies, or as many as it can: errors
@@ -233,55 +256,20 @@ func (s *Server) leads(id raftlog.ShardID) bool {
 	return local != nil && local.Group().Status().Leading
 }
 
-// warm looks up the keys that the calls will change, so that the shard's writer
-// finds their records in memory: lookups run on many goroutines, the writer is
-// one. A failure here says nothing; the writer will meet it again.
-func (r *shardRequest) warm() {
-	s, tx := r.srv, &r.look
-	if !s.node.Warms() || !s.leads(r.shard) {
-		return
-	}
-	defer func() {
-		if err := tx.Close(); err != nil {
-			s.log.Error("cannot end a read", "err", err)
-		}
-	}()
-	if err := s.node.Read(s.work, r.shard, tx, cluster.ReadOptions{Stale: true}); err != nil {
-		return
-	}
-	for i := r.from; i < len(r.calls); i++ {
-		k := &r.calls[i]
-		spec, args := k.spec, k.args
-		if spec.MayWrite {
-			if r.warmScript(k) != nil {
-				return
-			}
-			continue
-		}
+// keys are the positions of the keys that a writing call has in a row.
+func (k *call) keys() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		spec := k.spec
 		if spec.FirstKey == 0 || spec.Flags&command.FlagWrite == 0 {
-			continue
+			return
 		}
 		last := spec.LastKey
 		if last < 0 {
-			last += len(args)
+			last += len(k.args)
 		}
-		for arg := spec.FirstKey; arg <= last && arg < len(args); arg += spec.KeyStep {
-			e, err := tx.Inspect(k.db, args[arg])
-			if err != nil || warmElements(tx, e, spec, args) != nil {
-				return
-			}
+		for arg := spec.FirstKey; arg <= last && arg < len(k.args) && yield(arg); arg += spec.KeyStep {
 		}
 	}
-}
-
-// warmScript looks up the keys that a script is given.
-func (r *shardRequest) warmScript(k *call) error {
-	for arg := range keyArgs(k.spec, k.args) {
-		if _, err := r.look.Inspect(k.db, k.args[arg]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // warmElements looks up the elements that a call names.
@@ -294,7 +282,7 @@ func warmElements(tx *keyspace.Tx, e keyspace.Entry, spec *command.Spec, args []
 		return err
 	}
 	for i := spec.ElementArg; i < len(args); i += spec.ElementStep {
-		if _, _, err := col.Get(nil, args[i]); err != nil {
+		if err := col.Warm(args[i]); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"dkv/engine/keyspace"
 	"dkv/resp"
@@ -13,9 +14,10 @@ import (
 // where no width is given; a string is its length and its bytes.
 //
 //	request = version(1 byte) flags(1 byte) [ticket(16 bytes)] [user(string) rules(string)] [writer(24 bytes)]
+//	          [callers { user(string) rules(string) }]
 //	          maxString maxReply
 //	          watches { db since at key-string }
-//	          calls { db proto(1 byte) args { string } }
+//	          calls { db proto(1 byte) [caller] args { string } }
 //
 //	answer  = version(1 byte) flags(1 byte) hits misses
 //	          calls { nanos<<1|failed reply-length }
@@ -24,17 +26,28 @@ import (
 // The name of a command is its first argument, as the client sent it: the leader
 // looks it up in its own table. The ticket is there when the only call may wait for
 // keys. With requestWithdraws nothing comes after it: the request of that ticket is
-// withdrawn, and the answer is empty. An answer may have fewer calls than its request,
+// withdrawn, and the answer is empty. With requestKillsScript or requestKillsFunction nothing
+// comes after the flags: a script or function of that node is ended, and the answer is
+// killedAnswer, or the error. An answer may have fewer calls than its request,
 // which were not run then: see shardRequest. at is Unix time in ms.
+//
+// A transaction whose commands are run for different users, since AUTH is among them, has
+// version 2: it names them, and each call who it is run for, from 1; 0 is somebody who may
+// do everything. A node that does not know of that refuses it.
 const (
-	forwardVersion = 1
+	forwardVersion        = 1
+	forwardVersionCallers = 2
 
 	requestNoTouch   = 1 << 0 // flags of a request
 	requestBlocks    = 1 << 1
 	requestWithdraws = 1 << 2
 	requestCaller    = 1 << 3 // who it is done for may not do everything, and a command asks
 	requestWriter    = 1 << 4 // writer is there: who is not to be told of its own changes
-	answerAborted    = 1 << 0 // flags of an answer: a watched key has changed
+
+	requestKillsScript   = 1 << 5
+	requestKillsFunction = 1 << 6
+
+	answerAborted = 1 << 0 // flags of an answer: a watched key has changed
 )
 
 // errForward says that a forwarded request, or the answer to one, is not what
@@ -50,24 +63,34 @@ func appendRequest(b []byte, r *shardRequest) []byte {
 	if r.blocks {
 		flags |= requestBlocks
 	}
-	limited := r.needsCaller()
+	version := byte(forwardVersion)
+	callers, several := r.callers()
+	limited := len(callers) > 0 && !several
 	if limited {
 		flags |= requestCaller
+	}
+	if several {
+		version = forwardVersionCallers
 	}
 	named := r.writer != writerName{}
 	if named {
 		flags |= requestWriter
 	}
-	b = append(b, forwardVersion, flags)
+	b = append(b, version, flags)
 	if r.blocks {
 		b = append(b, r.ticket[:]...)
 	}
 	if limited {
-		b = appendString(b, []byte(r.caller.user.Name()))
-		b = appendString(b, r.caller.user.AppendRecord(nil))
+		b = callers[0].appendTo(b)
 	}
 	if named {
 		b = append(b, r.writer[:]...)
+	}
+	if several {
+		b = binary.AppendUvarint(b, uint64(len(callers)))
+		for _, who := range callers {
+			b = who.appendTo(b)
+		}
 	}
 	b = binary.AppendUvarint(b, uint64(max(r.maxString, 0)))
 	b = binary.AppendUvarint(b, uint64(r.maxReply))
@@ -84,12 +107,21 @@ func appendRequest(b []byte, r *shardRequest) []byte {
 		k := &r.calls[i]
 		b = binary.AppendUvarint(b, uint64(k.db))
 		b = append(b, byte(k.proto))
+		if several {
+			b = binary.AppendUvarint(b, uint64(slices.Index(callers, r.callerOf(k))+1))
+		}
 		b = binary.AppendUvarint(b, uint64(len(k.args)))
 		for _, a := range k.args {
 			b = appendString(b, a)
 		}
 	}
 	return b
+}
+
+// appendTo appends name and rules of a caller.
+func (k *caller) appendTo(b []byte) []byte {
+	b = appendString(b, []byte(k.user.Name()))
+	return appendString(b, k.user.AppendRecord(nil))
 }
 
 // appendWithdrawal appends a request that withdraws another.
@@ -117,25 +149,39 @@ func requestSize(r *shardRequest) int {
 // and is about keys. The error is errForward.
 func parseRequest(r *shardRequest, b []byte) error {
 	p := payload{b: b}
-	if p.octet() != forwardVersion {
+	version := p.octet()
+	if version != forwardVersion && version != forwardVersionCallers {
 		return errForward
 	}
+	several := version == forwardVersionCallers
 	flags := p.octet()
 	r.noTouch, r.blocks, r.withdraws = flags&requestNoTouch != 0, flags&requestBlocks != 0, flags&requestWithdraws != 0
 	if r.blocks || r.withdraws {
 		r.ticket = p.ticket()
 	}
 	if r.withdraws {
-		if p.bad || len(p.b) != 0 || flags != requestWithdraws {
+		if p.bad || len(p.b) != 0 || flags != requestWithdraws || several {
+			return errForward
+		}
+		return nil
+	}
+	if r.kills = killKindOf(flags); r.kills != killNone {
+		if p.bad || len(p.b) != 0 || several {
 			return errForward
 		}
 		return nil
 	}
 	if flags&requestCaller != 0 {
-		r.onBehalf = [2][]byte{p.string(), p.string()}
+		r.onBehalf = append(r.onBehalf, [2][]byte{p.string(), p.string()})
 	}
 	if r.writer = (writerName{}); flags&requestWriter != 0 {
 		p.fixed(r.writer[:])
+	}
+	if several {
+		r.byCall = []int{}
+		for n := p.count(); n > 0 && !p.bad; n-- {
+			r.onBehalf = append(r.onBehalf, [2][]byte{p.string(), p.string()})
+		}
 	}
 	r.maxString = int64(p.number(1 << 62))
 	r.maxReply = int(p.number(1 << 30))
@@ -145,6 +191,9 @@ func parseRequest(r *shardRequest, b []byte) error {
 	}
 	for n := p.count(); n > 0 && !p.bad; n-- {
 		k := call{db: p.database(), proto: int(p.octet())}
+		if several {
+			r.byCall = append(r.byCall, int(p.number(uint64(len(r.onBehalf)))))
+		}
 		first := len(r.argv)
 		for args := p.count(); args > 0 && !p.bad; args-- {
 			r.argv = append(r.argv, p.string())
@@ -155,7 +204,8 @@ func parseRequest(r *shardRequest, b []byte) error {
 		}
 		r.calls = append(r.calls, k)
 	}
-	if p.bad || len(p.b) != 0 || len(r.calls)+len(r.watch) == 0 || r.blocks && (len(r.calls) != 1 || len(r.watch) != 0) {
+	if p.bad || len(p.b) != 0 || len(r.calls)+len(r.watch) == 0 ||
+		r.blocks && (len(r.calls) != 1 || len(r.watch) != 0) || several && flags&(requestCaller|requestBlocks) != 0 {
 		return errForward
 	}
 	return nil

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"dkv/resp"
+	"dkv/server/acl"
 )
 
 // callsOf makes calls of lines.
@@ -55,6 +57,51 @@ func TestForwardedRequest(t *testing.T) {
 	}
 }
 
+// differentCallers is a transaction with AUTH in it, as its shard gets it.
+func differentCallers() *shardRequest {
+	r := &shardRequest{calls: callsOf("eval x 1 k", "set k 1", "evalsha y 1 k", "sort k", "eval z 1 k"), caller: &caller{user: acl.NewUser("few", true)}}
+	put := &caller{user: acl.NewUser("put", false)}
+	r.calls[1].as, r.calls[2].as, r.calls[3].as = put, put, put
+	r.calls[4].as = &caller{user: acl.NewDefault()} // may do everything
+	return r
+}
+
+// Who each call is run for arrives where it is not the same for all.
+func TestForwardedCallers(t *testing.T) {
+	b := appendRequest(nil, differentCallers())
+	var got shardRequest
+	if err := parseRequest(&got, b); err != nil || len(got.onBehalf) != 2 || string(got.onBehalf[0][0]) != "few" || string(got.onBehalf[1][0]) != "put" {
+		t.Fatalf("%v: %q", err, got.onBehalf)
+	}
+	if want := []int{1, 2, 2, 2, 0}; !slices.Equal(got.byCall, want) {
+		t.Errorf("calls are run for %v, want %v", got.byCall, want)
+	}
+	for n := range b {
+		if err := parseRequest(new(shardRequest), b[:n]); !errors.Is(err, errForward) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+	b[1] |= requestCaller // one for all as well
+	if err := parseRequest(new(shardRequest), b); !errors.Is(err, errForward) {
+		t.Errorf("callers twice: %v", err)
+	}
+}
+
+func TestForwardedKill(t *testing.T) {
+	for _, kind := range []killKind{killRunning, killFunction} {
+		b := appendKill(nil, kind)
+		var got shardRequest
+		if err := parseRequest(&got, b); err != nil || got.kills != kind {
+			t.Errorf("%d becomes %d, %v", kind, got.kills, err)
+		}
+		for _, bad := range [][]byte{b[:1], append(b, 0), {forwardVersion, requestKillsScript | requestKillsFunction}, {forwardVersionCallers, b[1]}} {
+			if err := parseRequest(new(shardRequest), bad); !errors.Is(err, errForward) {
+				t.Errorf("%x: %v", bad, err)
+			}
+		}
+	}
+}
+
 func TestForwardedWithdrawal(t *testing.T) {
 	b := appendWithdrawal(nil, ticket{1, 15: 2})
 	var got shardRequest
@@ -92,7 +139,7 @@ func TestForwardedRequestRefused(t *testing.T) {
 	proto.calls[0].proto = 4
 	for name, b := range map[string][]byte{
 		"nothing":        {},
-		"version":        append([]byte{forwardVersion + 1}, good[1:]...),
+		"version":        append([]byte{forwardVersionCallers + 1}, good[1:]...),
 		"more behind":    append(bytes.Clone(good), 0),
 		"empty":          appendRequest(nil, &shardRequest{}),
 		"database":       appendRequest(nil, db),
@@ -179,15 +226,20 @@ func TestForwardedAnswerRefused(t *testing.T) {
 func FuzzForward(f *testing.F) {
 	f.Add(appendRequest(nil, &shardRequest{calls: callsOf("set key value", "get key"), watch: []watched{{key: []byte("w")}}}))
 	f.Add(appendRequest(nil, &shardRequest{calls: callsOf("blpop k 0"), blocks: true}))
+	f.Add(appendRequest(nil, differentCallers()))
 	f.Add(appendWithdrawal(nil, ticket{1}))
+	f.Add(appendKill(nil, killFunction))
 	f.Add(appendAnswer(nil, answered(0, ":1\r\n", "+OK\r\n")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r shardRequest
 		if parseRequest(&r, b) == nil {
 			var again shardRequest
 			written := appendRequest(nil, &r)
-			if r.withdraws {
+			switch {
+			case r.withdraws:
 				written = appendWithdrawal(nil, r.ticket)
+			case r.kills != killNone:
+				written = appendKill(nil, r.kills)
 			}
 			if err := parseRequest(&again, written); err != nil || requestText(&again) != requestText(&r) {
 				t.Fatalf("%s becomes %s: %v", requestText(&r), requestText(&again), err)

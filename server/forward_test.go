@@ -362,6 +362,18 @@ func TestNoMajority(t *testing.T) {
 			t.Fatalf("a pipeline without a majority: %q", reply)
 		}
 	}
+	// A write that certainly did not happen is none that READONLY would have to see.
+	w := dial(t, left)
+	for _, words := range []string{"set nm 4", "blpop nm:list 2"} {
+		if reply := w.do(strings.Fields(words)...); !strings.HasPrefix(reply, down) {
+			t.Fatalf("%s without a majority: %q", words, reply)
+		}
+	}
+	w.roundTrip("multi\r\nset nm 4\r\n", "+OK\r\n+QUEUED\r\n")
+	if reply := w.do("exec"); !strings.HasPrefix(reply, down) {
+		t.Fatalf("EXEC without a majority: %q", reply)
+	}
+	w.roundTrip("readonly\r\nget nm\r\n", "+OK\r\n$1\r\n1\r\n")
 	r := dial(t, left)
 	r.roundTrip("readonly\r\nget nm\r\nmulti\r\nget nm\r\nexec\r\n", "+OK\r\n$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n")
 }

@@ -33,8 +33,12 @@ func infoDKV(w *infoWriter) {
 	w.line("hot_cache_records", n.Hot.Records)
 	w.line("hot_cache_bytes", n.Hot.Bytes)
 	w.line("hot_cache_capacity", n.Hot.Capacity)
+	w.line("hot_cache_runs", n.Hot.Runs)
+	w.line("hot_cache_run_bytes", n.Hot.RunBytes)
+	w.line("hot_cache_run_hits", n.Hot.RunHits)
 	w.line("hot_cache_hits", n.Hot.Hits)
 	w.line("hot_cache_misses", n.Hot.Misses)
+	w.line("hot_cache_hit_ratio", fmt.Sprintf("%.4f", ratio(n.Hot.Hits, n.Hot.Hits+n.Hot.Misses)))
 	w.line("hot_cache_evictions", n.Hot.Evictions)
 	if h := n.Hot; h.DirtyCapacity > 0 {
 		w.line("hot_dirty_bytes", h.DirtyBytes)
@@ -45,6 +49,7 @@ func infoDKV(w *infoWriter) {
 		w.line("hot_checkpoint_bytes", h.WrittenBytes)
 		w.line("hot_checkpoint_msec_avg", average(h.CheckpointDuration, h.Checkpoints)/1000)
 		w.line("hot_checkpoint_msec_last", h.LastCheckpoint.Milliseconds())
+		w.line("hot_checkpoint_bytes_per_sec", perSecond(h.WrittenBytes, h.CheckpointDuration))
 		w.line("hot_checkpoint_failures", h.Failures)
 		w.line("hot_write_stalls", h.WriteStalls)
 		w.line("hot_write_stall_msec", h.WriteStallDuration.Milliseconds())
@@ -82,6 +87,14 @@ func infoDKV(w *infoWriter) {
 		put("write_stall_usec", e.WriteStallDuration.Microseconds())
 		put("background_errors", e.BackgroundErrors)
 	}
+}
+
+// perSecond is how many of n there were in a second of a time.
+func perSecond(n uint64, took time.Duration) uint64 {
+	if took <= 0 {
+		return 0
+	}
+	return uint64(float64(n) / took.Seconds())
 }
 
 // average is a sum of durations by their number, in microseconds.

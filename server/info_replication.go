@@ -14,9 +14,11 @@ import (
 // dkv_. Offsets are sums of log indexes over the shards: a replica's
 // slave_repl_offset counts in its source's log, like the source's offsets do.
 func infoReplication(w *infoWriter) {
-	f, follows := w.srv.node.Following()
+	from, follows := w.srv.node.Following()
+	var f following
 	if follows {
-		infoFollowing(w, &f)
+		f = w.srv.following(&from)
+		infoFollowing(w, &from, f)
 	} else {
 		w.line("role", "master")
 	}
@@ -25,7 +27,7 @@ func infoReplication(w *infoWriter) {
 	if follows && len(r.followers) == 0 {
 		// As in Redis, the source's once all of its history is here. A node with replicas
 		// of its own counts in the log that they follow.
-		r.offset = newFollowing(&f).offset
+		r.offset = f.offset
 	}
 	w.line("connected_slaves", len(r.followers))
 	if n := w.srv.repl.minReplicas.Load(); n > 0 && w.srv.repl.maxLag.Load() > 0 && !follows {
@@ -73,7 +75,8 @@ type following struct {
 	err           string
 }
 
-func newFollowing(f *cluster.Following) following {
+// following puts together what is known of this node's source.
+func (s *Server) following(f *cluster.Following) following {
 	out := following{up: f.Up()}
 	addr := f.Addrs[0]
 	for i := range f.Links {
@@ -85,8 +88,12 @@ func newFollowing(f *cluster.Following) following {
 		if l.Copying {
 			out.copied, out.all = out.copied+l.CopiedBytes, out.all+l.AllBytes
 		}
-		out.offset += uint64(l.At)
-		out.head += uint64(max(l.Head, l.At))
+		at := l.At
+		if at == 0 && l.Heard.IsZero() && !l.Copying {
+			at = s.kept(i)
+		}
+		out.offset += uint64(at)
+		out.head += uint64(max(l.Head, at))
 		if i == 0 || l.Heard.Before(out.heard) {
 			out.heard = l.Heard
 		}
@@ -101,8 +108,22 @@ func newFollowing(f *cluster.Following) following {
 	return out
 }
 
-func infoFollowing(w *infoWriter, from *cluster.Following) {
-	f := newFollowing(from)
+// kept is where a shard of this replica is in the history that master_replid names, for
+// as long as its link has not been up since the start: who promotes one of the replicas of
+// a master that is gone goes by that. A Redis server has one history for all shards.
+func (s *Server) kept(i int) raftlog.Index {
+	local := s.node.Shard(raftlog.ShardID(i))
+	if local == nil {
+		return 0
+	}
+	at, ok := local.Source()
+	if _, redis := psync.ReplID(at.History); !ok || at.Partial() || redis && i > 0 {
+		return 0
+	}
+	return at.Index
+}
+
+func infoFollowing(w *infoWriter, from *cluster.Following, f following) {
 	ago := int64(-1)
 	if !f.heard.IsZero() {
 		ago = int64(w.now.Sub(f.heard) / time.Second)

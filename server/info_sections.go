@@ -9,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"dkv/cluster"
+	"dkv/engine/keyspace"
 	"dkv/server/command"
+	"dkv/server/script"
 )
 
 func infoServer(w *infoWriter) {
@@ -91,11 +94,7 @@ func infoMemory(w *infoWriter) {
 	w.line("allocator_active", goMapped)
 	w.line("allocator_resident", m.rss)
 	w.size("total_system_memory", system)
-	w.size("used_memory_lua", 0)
-	w.size("used_memory_scripts", 0)
-	w.line("number_of_cached_scripts", w.srv.scripts.Known())
-	w.line("number_of_functions", 0)
-	w.line("number_of_libraries", 0)
+	infoScripts(w)
 	w.size("maxmemory", uint64(w.srv.config.Int("maxmemory")))
 	w.line("maxmemory_policy", w.srv.config.String("maxmemory-policy"))
 	w.size("dkv_memory_live", m.live)
@@ -120,6 +119,39 @@ func infoMemory(w *infoWriter) {
 	w.line("active_defrag_running", 0)
 	w.line("lazyfree_pending_objects", 0)
 	w.line("lazyfreed_objects", 0)
+}
+
+// infoScripts tells of scripts and functions; their memory is that of the source texts. What
+// interpreters take is part of used_memory.
+func infoScripts(w *infoWriter) {
+	scripts, scriptBytes := w.srv.scripts.Known()
+	functions := w.srv.countFunctions()
+	w.line("used_memory_vm_eval", 0)
+	w.size("used_memory_lua", 0)
+	w.line("used_memory_scripts_eval", scriptBytes)
+	w.line("number_of_cached_scripts", scripts)
+	w.line("number_of_functions", functions.Functions)
+	w.line("number_of_libraries", functions.Libraries)
+	w.line("used_memory_vm_functions", 0)
+	w.size("used_memory_vm_total", 0)
+	w.line("used_memory_functions", functions.Bytes)
+	w.size("used_memory_scripts", uint64(scriptBytes+functions.Bytes))
+}
+
+// countFunctions counts the functions that this node has, nothing where it has no data yet.
+func (s *Server) countFunctions() (n script.FunctionCount) {
+	var tx keyspace.Tx
+	err := s.node.Read(s.work, 0, &tx, cluster.ReadOptions{Stale: true})
+	if err == nil {
+		n, err = s.scripts.Count(&tx)
+	}
+	if closed := tx.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		s.log.Debug("cannot count functions", "err", err)
+	}
+	return n
 }
 
 func infoPersistence(w *infoWriter) {
@@ -196,7 +228,7 @@ func infoStats(w *infoWriter) {
 	w.line("expire_cycle_cpu_milliseconds", 0)
 	memory := w.srv.node.Memory()
 	w.line("evicted_keys", memory.Evicted-w.srv.admin.evicted.Load())
-	w.line("evicted_clients", 0)
+	w.line("evicted_clients", s.ClientsEvicted.Load())
 	w.line("total_eviction_exceeded_time", memory.Exceeded.Milliseconds())
 	w.line("current_eviction_exceeded_time", memory.ExceededNow.Milliseconds())
 	w.line("keyspace_hits", s.KeyspaceHits.Load())

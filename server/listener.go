@@ -46,7 +46,7 @@ func (s *Server) Listen() error {
 		listeners = append(listeners, l)
 	}
 	if len(listeners) == 0 {
-		return errors.New("server: no address to listen on")
+		return errors.New("server: configured to not listen anywhere: bind and unixsocket are empty")
 	}
 	s.mu.Lock()
 	s.mu.listeners = append(s.mu.listeners, listeners...)

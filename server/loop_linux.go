@@ -38,6 +38,7 @@ type loop struct {
 		again   []*Conn // have more, after the others
 		waiting []*Conn // have writes collected, or reads put off
 		needs   uint64  // a bit a shard: reads of it were put off
+		warmer  warmer
 	}
 }
 
@@ -296,6 +297,7 @@ func (l *loop) conclude() {
 	k := &conclusion{srv: l.srv, list: l.round.waiting}
 	needs := l.round.needs
 	l.round.waiting, l.round.needs = nil, 0
+	l.round.warmer.warmTogether(l.srv, k.list)
 	for _, c := range k.list {
 		c.enqueueAll()
 	}

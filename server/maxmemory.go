@@ -16,8 +16,8 @@ func memoryParams() []*param {
 			doc: "With diskless: memory that the process may take, to be given at the start, since caches are sized by it. With a disk: size of the data from which an evicting policy makes room. 0: no bound. See docs/cache.md."},
 		{name: "maxmemory-policy", kind: kindEnum, enum: policies, def: "noeviction", group: groupLimits,
 			doc: "Keys that make room at maxmemory: of all or of those with an expiry, the ones unused for longest (lru), used least (lfu), any (random), or expiring next (ttl). noeviction: none, writes are answered OOM."},
-		{name: "maxmemory-samples", kind: kindInt, def: "5", min: 1, max: 64, group: groupLimits,
-			doc: "Keys looked at for each that goes."},
+		{name: "maxmemory-samples", kind: kindInt, def: "5", min: 1, max: maxInt32, group: groupLimits,
+			doc: "Keys looked at for each that goes; above 64 as 64."},
 		{name: "maxmemory-eviction-tenacity", kind: kindInt, def: "10", max: 100, effect: effectStored, group: groupLimits,
 			doc: "Room is made in the background."},
 		{name: "lfu-log-factor", kind: kindInt, def: "10", max: maxInt32, group: groupLimits,
@@ -27,6 +27,9 @@ func memoryParams() []*param {
 	}
 }
 
+// maxSamples bounds the work for a key that goes.
+const maxSamples = 64
+
 // MaxMemory is what the parameters ask a node for.
 func (c *Config) MaxMemory() cluster.MaxMemory {
 	policy, err := keyspace.ParsePolicy(c.String("maxmemory-policy"))
@@ -34,7 +37,7 @@ func (c *Config) MaxMemory() cluster.MaxMemory {
 		panic("server: " + err.Error()) // the parameter has the same names
 	}
 	return cluster.MaxMemory{
-		Bytes: c.Int("maxmemory"), Policy: policy, Samples: int(c.Int("maxmemory-samples")),
+		Bytes: c.Int("maxmemory"), Policy: policy, Samples: int(min(c.Int("maxmemory-samples"), maxSamples)),
 		LogFactor: c.Int("lfu-log-factor"), DecayMinutes: c.Int("lfu-decay-time"),
 	}
 }
@@ -59,12 +62,12 @@ func (c *Conn) deniesOOM(spec *command.Spec) bool {
 }
 
 // dataset is the part of the memory that holds data: all of it on a diskless node,
-// what is cached or not yet in a table on one with a disk.
+// what is cached, hot or not yet in a table on one with a disk.
 func (s *Server) dataset(m memoryFigures) uint64 {
 	if s.node.Diskless() {
 		return min(uint64(max(m.node.Data, 0)), m.used)
 	}
-	return m.blockCache + m.memtables
+	return m.hot + m.blockCache + m.memtables
 }
 
 // keptTo says in words whether the node keeps to maxmemory; "" when it does.

@@ -59,13 +59,7 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 		limitToMaxMemory(ctx, c, m)
 		return
 	}
-	base := c.Int("log-cache-size") + c.Int("hot-cache-size") + c.HotWriteBytes() + workingMemory
-	if !cgoEnabled {
-		for _, s := range m.Shards {
-			base += int64(s.Engine.BlockCacheCapacity)
-		}
-	}
-	base += base / 16
+	base := heapWanted(c, m)
 	limit := base
 	debug.SetMemoryLimit(limit)
 	defer debug.SetMemoryLimit(math.MaxInt64)
@@ -86,6 +80,20 @@ func LimitMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 	}
 }
 
+// heapWanted is what the caches of a node take of Go's heap when they are full, with
+// what the collector needs beside it. The write buffer is what it came to be.
+func heapWanted(c *Config, m cluster.Metrics) int64 {
+	write := c.HotWriteBytes()
+	if len(m.Shards) > 0 {
+		write = int64(m.Hot.DirtyCapacity)
+	}
+	n := c.Int("log-cache-size") + c.Int("hot-cache-size") + write + workingMemory
+	if !cgoEnabled || c.String("db-engine") == cluster.EngineBadger {
+		n += m.BlockCacheCapacity()
+	}
+	return n + n/16
+}
+
 // programMemory is what a process takes beside the memory of the Go runtime.
 const programMemory = 28 << 20
 
@@ -94,9 +102,7 @@ const programMemory = 28 << 20
 func limitToMaxMemory(ctx context.Context, c *Config, m cluster.Metrics) {
 	outside := int64(programMemory)
 	if cgoEnabled {
-		for _, s := range m.Shards {
-			outside += int64(s.Engine.BlockCacheCapacity)
-		}
+		outside += m.BlockCacheCapacity()
 	}
 	defer debug.SetMemoryLimit(math.MaxInt64)
 	tick := time.NewTicker(memoryInterval)

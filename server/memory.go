@@ -42,7 +42,9 @@ type memoryFigures struct {
 	goTotal    uint64 // mapped by the Go runtime
 	goReleased uint64 // of goTotal, given back to the system
 	blockCache uint64
-	memtables  uint64
+	memtables  uint64 // what is in no table yet; dirty is of it
+	hot        uint64 // the table of hot records, and ranges that are kept
+	dirty      uint64 // what the hot layer holds back
 	limit      uint64 // of the Go runtime, 0 is none
 	node       cluster.MemoryMetrics
 }
@@ -80,14 +82,10 @@ func (s *Server) memory() memoryFigures {
 	m.live = m.goTotal - m.goReleased
 	if s.node != nil {
 		m.node = s.node.Memory()
-		for _, shard := range s.node.Metrics().Shards {
-			m.blockCache += shard.Engine.BlockCacheBytes
-			m.memtables += shard.Engine.MemtableBytes
-		}
-	}
-	if cgoEnabled {
-		// The engine's cache and memtables are then outside of the Go heap.
-		m.live += m.blockCache + m.memtables
+		m.blockCache, m.memtables = uint64(m.node.BlockCache), uint64(m.node.Memtables)
+		hot := s.node.HotMetrics()
+		m.hot, m.dirty = hot.Bytes, hot.DirtyBytes
+		m.live += uint64(m.node.Outside)
 	}
 	if m.rss == 0 {
 		m.rss = m.live
@@ -143,8 +141,8 @@ func (a *admin) raisePeak(used uint64) uint64 {
 func memoryDoctor(c *Conn, x *command.Ctx) error {
 	m := c.srv.memory()
 	var b strings.Builder
-	fmt.Fprintf(&b, "The process holds %s of memory: %s of live Go objects, %s of cached blocks, %s of writes not yet in a table file.\n",
-		humanBytes(m.rss), humanBytes(m.heapLive), humanBytes(m.blockCache), humanBytes(m.memtables))
+	fmt.Fprintf(&b, "The process holds %s of memory: %s of live Go objects, %s of hot records, %s of cached blocks, %s of writes not yet in a table file.\n",
+		humanBytes(m.rss), humanBytes(m.heapLive), humanBytes(m.hot), humanBytes(m.blockCache), humanBytes(m.memtables))
 	advice := 0
 	if m.limit > 0 && m.live > m.limit {
 		advice++
@@ -165,7 +163,8 @@ func memoryDoctor(c *Conn, x *command.Ctx) error {
 	return nil
 }
 
-// memoryStats replies the fields that tools read, under the names Redis has.
+// memoryStats replies the fields that tools read, under the names Redis has, and where the
+// memory of data on disk is, under names of dkv's own.
 func memoryStats(c *Conn, x *command.Ctx) error {
 	m, clients := c.srv.memory(), c.srv.clientMemory()
 	dbs := c.srv.nonEmptyDatabases()
@@ -194,7 +193,7 @@ func memoryStats(c *Conn, x *command.Ctx) error {
 			}
 		}
 	}
-	w.Map(27 + len(dbs))
+	w.Map(31 + len(dbs))
 	ints("peak.allocated", m.peak, "total.allocated", m.used, "startup.allocated", 0, "replication.backlog", 0,
 		"clients.slaves", 0, "clients.normal", clients.memory, "cluster.links", 0, "aof.buffer", 0, "lua.caches", 0, "functions.caches", 0)
 	for _, db := range dbs {
@@ -210,7 +209,8 @@ func memoryStats(c *Conn, x *command.Ctx) error {
 		"allocator-rss.ratio", ratio(m.rss, m.goTotal-m.goReleased),
 		"allocator-rss.bytes", int64(m.rss)-int64(m.goTotal-m.goReleased),
 		"rss-overhead.ratio", ratio(m.rss, m.used), "rss-overhead.bytes", int64(m.rss)-int64(m.used),
-		"fragmentation", ratio(m.rss, m.used), "fragmentation.bytes", int64(m.rss)-int64(m.used))
+		"fragmentation", ratio(m.rss, m.used), "fragmentation.bytes", int64(m.rss)-int64(m.used),
+		"dkv.hot-cache", m.hot, "dkv.hot-dirty", m.dirty, "dkv.block-cache", m.blockCache, "dkv.memtables", m.memtables-min(m.dirty, m.memtables))
 	return nil
 }
 

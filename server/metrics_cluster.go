@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"dkv/cluster"
+	"dkv/cluster/raftlog"
 	"dkv/cluster/transport"
 )
 
@@ -59,7 +60,8 @@ func (c collector) collectCluster(s sink, m *cluster.Metrics) {
 	s.put(mMembers, float64(len(t.members)))
 	for i := range t.members {
 		for id, place := range t.members[i].Shards {
-			if place.Known {
+			// What a follower knows of itself is not how far it is behind: it may be cut off.
+			if place.LagKnown && t.self >= 0 && t.members[t.self].place(raftlog.ShardID(id)).Leader {
 				node, shard := strconv.FormatUint(uint64(t.members[i].ID), 10), strconv.Itoa(id)
 				s.put(mPeerLag, float64(place.Lag), shard, node)
 				s.put(mPeerMatch, float64(place.Match), shard, node)

@@ -20,6 +20,7 @@ type outbox struct {
 	queue   [][]byte
 	tail    bool // the last piece of queue is the outbox's own, more can be appended
 	bytes   int
+	charged int   // of bytes, what the client is charged for, see unchargeLocked
 	active  bool  // a goroutine is emptying queue
 	closed  bool  // nothing is taken any more
 	softAge int64 // nanotime since when bytes are above the soft limit; 0: they are not
@@ -59,6 +60,7 @@ func (o *outbox) exceededLocked(l limit, bytes int, now int64) bool {
 // afterwards.
 func (c *Conn) flush() {
 	c.ws.readAt = 0
+	c.ws.sent()
 	if c.async {
 		c.flushShared()
 		return
@@ -88,7 +90,7 @@ func (c *Conn) flush() {
 	// The outbox takes the buffer over.
 	c.ws.out.Buf = nil
 	c.enqueue(buf[n:], false)
-	c.awaitRoom()
+	c.awaitRoom(len(buf) - n)
 }
 
 func (o *outbox) busy() bool {
@@ -128,6 +130,9 @@ func (c *Conn) send(b []byte, joined func()) {
 	tooMuch := o.exceededLocked(c.outputClass(), o.bytes+len(b), nanotime())
 	if !tooMuch {
 		o.addLocked(b)
+		if joined != nil {
+			o.chargeLocked(c, len(b))
+		}
 	}
 	start := !o.active && !tooMuch
 	if start {
@@ -169,6 +174,7 @@ func (c *Conn) drain() {
 			o.active = false
 			c.draining.Store(false)
 			o.queue, o.tail, o.bytes, o.softAge = nil, false, 0, 0
+			o.unchargeLocked(c)
 			o.mu.Unlock()
 			return
 		}
@@ -180,6 +186,7 @@ func (c *Conn) drain() {
 			c.srv.stats.NetOutput.Add(uint64(n))
 			o.mu.Lock()
 			o.bytes -= len(b)
+			o.unchargeLocked(c)
 			o.mu.Unlock()
 			if err != nil {
 				c.kill()
@@ -197,16 +204,21 @@ func (c *Conn) write(b []byte) (int, error) {
 	return c.nc.Write(b)
 }
 
-// awaitRoom holds the connection's goroutine while too much output waits: a
-// slow client is no longer read.
-func (c *Conn) awaitRoom() {
+// awaitRoom holds the connection's goroutine while too much output waits, to which
+// it has added some bytes: a slow client is no longer read.
+func (c *Conn) awaitRoom(added int) {
+	if added > leastEvicted {
+		c.srv.keepClientMemory()
+	}
 	o := &c.outbox
+	if bytes, _ := o.pending(); bytes <= c.srv.pendingLimit() {
+		return
+	}
+	c.ws.endReads() // what they look at is kept for them, and grows old
+	c.leave()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.active && o.bytes > maxPendingOutput {
-		c.leave()
-	}
-	for o.active && o.bytes > maxPendingOutput && !o.closed {
+	for o.active && o.bytes > c.srv.pendingLimit() && !o.closed {
 		o.room.Wait()
 	}
 }
@@ -249,6 +261,7 @@ func (c *Conn) checkOutput(now int64) {
 	o := &c.outbox
 	o.mu.Lock()
 	tooMuch := o.active && o.exceededLocked(c.outputClass(), o.bytes, now)
+	o.room.Broadcast() // pendingLimit may be another by now
 	o.mu.Unlock()
 	if tooMuch {
 		c.outputLimit()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,14 +76,31 @@ func (p *pause) left(writes bool) (time.Duration, <-chan struct{}) {
 	return d, p.mu.changed
 }
 
+// What SCRIPT keeps is in the log, but it is no data: in Redis it does not wait for a pause of writes.
+var (
+	specScriptLoad  = command.Lookup([]byte("script")).Sub([]byte("load"))
+	specFCall       = command.Lookup([]byte("fcall"))
+	specScriptFlush = command.Lookup([]byte("script")).Sub([]byte("flush"))
+)
+
+// waitsWithWrites reports whether a command is one that a pause of writes holds back: scripts
+// are, unless they say that they do not write, and EXEC with any of these.
+func (c *Conn) waitsWithWrites(spec *command.Spec, args [][]byte) bool {
+	switch {
+	case spec == specExec:
+		return slices.ContainsFunc(c.txn.calls, func(k call) bool { return c.waitsWithWrites(k.spec, k.args) })
+	case spec.Flags&(command.FlagWrite|command.FlagMayReplicate) != 0:
+		return true
+	case !spec.MayWrite || spec == specScriptLoad || spec == specScriptFlush || c.srv.scripts.ReadsOnly(spec, args):
+		return false
+	}
+	return spec != specFCall || c.declaredFlags(spec, args)&command.FlagWrite != 0
+}
+
 // waitPaused holds a command back while clients are paused, after the replies
 // to earlier ones were sent. It reports whether the client is still there.
 func (c *Conn) waitPaused(spec *command.Spec, args [][]byte) bool {
-	flags := spec.Flags
-	if spec == specExec {
-		flags |= c.txn.flags
-	}
-	writes := flags&(command.FlagWrite|command.FlagMayReplicate) != 0 || spec.MayWrite && !c.srv.scripts.ReadsOnly(spec, args)
+	writes := c.waitsWithWrites(spec, args)
 	waited := false
 	for !c.dead.Load() && !c.srv.closing.Load() {
 		d, changed := c.srv.pause.left(writes)

@@ -148,7 +148,7 @@ func (c *Conn) flushShared() {
 		c.outputLimit()
 		return
 	}
-	c.awaitRoom()
+	c.awaitRoom(len(buf) - n)
 }
 
 // claim makes the caller the one that writes to the socket, when nobody does.
@@ -183,8 +183,10 @@ func (c *Conn) endFlush(rest []byte, claimed bool) (tooSlow bool) {
 		// Others have queued since, behind what was being written.
 		o.queue = append([][]byte{rest}, o.queue...)
 		o.bytes += len(rest)
+		o.chargeLocked(c, len(rest))
 	default:
 		o.addLocked(rest)
+		o.chargeLocked(c, len(rest))
 	}
 	if !c.holding {
 		o.addHeldLocked()
@@ -196,6 +198,7 @@ func (c *Conn) endFlush(rest []byte, claimed bool) (tooSlow bool) {
 			c.drainLocked()
 		} else {
 			o.bytes, o.softAge = 0, 0
+			o.unchargeLocked(c)
 			o.room.Broadcast()
 		}
 	}

@@ -74,6 +74,11 @@ func TestPortAndBindChange(t *testing.T) {
 	if reaches("127.0.0.1:"+port) || !reaches("127.0.0.2:"+port) {
 		t.Error("it is not on the second address only")
 	}
+	c.want(ok, "CONFIG", "SET", "bind", "")
+	c.want(bulks("bind", ""), "CONFIG", "GET", "bind")
+	if reaches("127.0.0.1:"+port) || reaches("127.0.0.2:"+port) {
+		t.Error("it is still on an address")
+	}
 	c.want(ok, "CONFIG", "SET", "bind", "*")
 	if !reaches("127.0.0.1:"+port) || !reaches("127.0.0.2:"+port) {
 		t.Error("it is not on all addresses")

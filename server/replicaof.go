@@ -122,7 +122,10 @@ func (s *Server) goodReplicas() int64 {
 // replicaof is REPLICAOF host port, or NO ONE.
 func replicaof(c *Conn, x *command.Ctx) error {
 	if equalFold(x.Args[1], "no") && equalFold(x.Args[2], "one") {
-		if err := c.srv.node.Unfollow(); err != nil {
+		switch err := c.srv.node.Unfollow(); {
+		case errors.Is(err, cluster.ErrFollowAwaits):
+			return resp.Error(err.Error())
+		case err != nil:
 			return resp.Error("ERR " + err.Error())
 		}
 		c.srv.noteSource("")
@@ -140,7 +143,7 @@ func replicaof(c *Conn, x *command.Ctx) error {
 		return nil
 	}
 	switch err := c.srv.node.Follow([]string{addr}); {
-	case errors.Is(err, cluster.ErrFollowMember), errors.Is(err, cluster.ErrFollowAddr):
+	case errors.Is(err, cluster.ErrFollowMember), errors.Is(err, cluster.ErrFollowAddr), errors.Is(err, cluster.ErrFollowAwaits):
 		return resp.Error(err.Error())
 	case err != nil:
 		return resp.Error("ERR " + err.Error())

@@ -22,6 +22,7 @@ func init() {
 // replicaConf is what a connection has said by REPLCONF.
 type replicaConf struct {
 	id, host string
+	history  string // the cluster id of the node that is to be a replica
 	port     int64
 	messages bool // it takes what is published
 	// What redis-cli says: it takes a file that ends with a mark, and nothing else.
@@ -58,6 +59,8 @@ func replconf(c *Conn, x *command.Ctx) error {
 			c.replica.rdbOnly = string(value) == "1"
 		case equalFold(args[0], "dkv-id"):
 			c.replica.id = string(value)
+		case equalFold(args[0], "dkv-history"):
+			c.replica.history = string(value)
 		case equalFold(args[0], "dkv-messages"):
 			c.replica.messages = string(value) == "1"
 		}
@@ -93,6 +96,7 @@ func dkvSync(c *Conn, x *command.Ctx) error {
 		return resp.Error(err.Error())
 	}
 	req.Addr, req.Replica, req.Messages = c.replica.addr(c.addr), c.replica.id, c.replica.messages
+	req.Own = c.replica.history
 	if req.Replica == "" {
 		req.Replica = req.Addr
 	}

@@ -22,6 +22,9 @@ type call struct {
 	// refused is why EXEC does not run it; "": it does.
 	refused resp.Error
 	shard   raftlog.ShardID // that it belongs to
+	// as is who it is run for, where an AUTH before it in its transaction changes that;
+	// nil: see shardRequest.caller.
+	as *caller
 
 	// How it went.
 	shown  bool  // to monitors, see Conn.showInTurn
@@ -49,8 +52,10 @@ type shardRequest struct {
 	caller    *caller    // who it is done for; nil: somebody who may do everything
 	writer    writerName // that changes are noted with; zero: none
 	maxString int64      // bytes, see command.Ctx
-	// onBehalf are name and rules of the caller of a forwarded request; nil: see caller.
-	onBehalf [2][]byte
+	// onBehalf are name and rules of the callers of a forwarded request: of one for all calls,
+	// or with byCall of those that calls number, from 1.
+	onBehalf [][2][]byte
+	byCall   []int
 	maxReply int // bytes; the call that reaches it is the last of its part; 0: no limit
 
 	// out is where the replies go, after mark. Invariant: what stands before
@@ -66,19 +71,22 @@ type shardRequest struct {
 	err          error // of the part, see Node.Run
 	lost         error // why reads of a failed part cannot be run by themselves
 
-	sent int         // calls whose replies have reached the client's output
-	own  resp.Writer // out, when replies of several requests are put together
-	argv [][]byte    // what the args of parsed calls are parts of
-	look keyspace.Tx // for warm
-	x    command.Ctx
-	task shard.Task
-	run  cluster.Request
+	sent   int         // calls whose replies have reached the client's output
+	own    resp.Writer // out, when replies of several requests are put together
+	argv   [][]byte    // what the args of parsed calls are parts of
+	warmer warmer      // for warm
+	x      command.Ctx
+	task   shard.Task
+	run    cluster.Request
 
 	waiting bool // task is in the shard's queue
+	warmed  bool // its keys were looked up together with others'
 
 	// blocks: the one call may wait for keys, see Conn.block; ticket then names the
-	// request. withdraws: it is no request, the one with that ticket is withdrawn.
+	// request. withdraws: it is no request, the one with that ticket is withdrawn. kills: it
+	// is none either, a script or function is to be ended.
 	blocks, withdraws bool
+	kills             killKind
 	before            func(k *call) // if set, called before each call that is evaluated on this node
 	ticket            ticket
 }
@@ -99,10 +107,10 @@ func (r *shardRequest) init() {
 // clear forgets the calls and how they went.
 func (r *shardRequest) clear() {
 	r.calls, r.argv = r.calls[:0], r.argv[:0]
-	r.watch, r.caller, r.onBehalf = nil, nil, [2][]byte{}
+	r.watch, r.caller, r.onBehalf, r.byCall = nil, nil, nil, nil
 	r.from, r.sent, r.done, r.mark = 0, 0, 0, 0
 	r.aborted, r.err, r.lost = false, nil, nil
-	r.blocks, r.withdraws, r.before = false, false, nil
+	r.blocks, r.withdraws, r.kills, r.before, r.warmed = false, false, killNone, nil, false
 	r.own.Reset()
 }
 
@@ -137,6 +145,8 @@ func (r *shardRequest) eval(tx *keyspace.Tx) {
 		tx.SetWriter(r.writer[:])
 		defer tx.SetWriter(nil)
 	}
+	r.srv.limitReply(r.out, r.mark)
+	defer r.out.Limit(0, nil)
 	began := nanotime()
 	for r.done < len(r.calls) && (r.maxReply == 0 || len(r.out.Buf)-r.mark < r.maxReply) {
 		k := &r.calls[r.done]
@@ -177,16 +187,23 @@ func (r *shardRequest) write(tx *keyspace.Tx, k *call) (failed bool) {
 	x := &r.x
 	x.Spec, x.Args, x.DB, x.Tx, x.Out, x.MaxStringLen = k.spec, k.args, k.db, tx, r.out, r.maxString
 	x.Limits = &r.srv.config.Encodings
+	x.MaxKept = r.srv.config.CommandMemoryLimit.Load()
 	x.MayWait = r.blocks
 	x.Sharded = r.srv.slots().Shards() > 1
 	x.Scripts, x.Shard = r.srv.scripts, int(r.shard)
 	x.Users = &r.srv.users
-	r.caller.of(x)
+	r.callerOf(k).of(x)
 	r.out.Proto = k.proto
 	mark, before := tx.Mark(), len(r.out.Buf)
+	if r.maxReply != 0 {
+		r.srv.limitReply(r.out, before)
+	}
 	err := r.srv.guard(x)
 	if err == nil {
-		return false
+		if err = r.srv.replied(r.out, nil); err == nil {
+			return false
+		}
+		r.srv.limitReply(r.out, r.mark)
 	}
 	if !command.Keeps(err) {
 		tx.Rollback(mark)

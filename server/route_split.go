@@ -55,12 +55,15 @@ func (c *Conn) runAcross(spec *command.Spec, args [][]byte, at route) {
 	mark := len(ws.out.Buf)
 	began := nanotime()
 	x := ws.ctx(spec, args)
+	ws.beginReply()
 	var err error
 	if at.kind == routeAll {
 		err = everywhere[spec.Name](c, x, c.allShards())
 	} else {
 		err = splitters[spec.Name](c, x)
 	}
+	err = ws.replyError(err)
+	ws.endReply()
 	ws.endReads()
 	ws.forget()
 	if err != nil {
@@ -156,7 +159,8 @@ func (c *Conn) reads(x *command.Ctx, id raftlog.ShardID, args [][]byte, into *re
 	one := command.Ctx{
 		Args: args, DB: x.DB, Tx: &c.ws.reader(id).tx, Out: into, Spec: x.Spec, MaxStringLen: x.MaxStringLen,
 	}
-	if err := c.srv.guard(&one); err != nil {
+	c.srv.limitReply(into, mark)
+	if err := c.srv.replied(into, c.srv.guard(&one)); err != nil {
 		return nil, err
 	}
 	return into.Buf[mark:], nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestFunctionNames(t *testing.T) {
 		{"FCALL F 0", ":1\r\n"},
 		{"FUNCTION FLUSH sync x", "-ERR unknown subcommand or wrong number of arguments for 'FLUSH'. Try FUNCTION HELP.\r\n"},
 		{"FUNCTION FLUSH x", "-ERR FUNCTION FLUSH only supports SYNC|ASYNC option\r\n"},
-		{"SCRIPT FLUSH sync x", "-ERR unknown subcommand or wrong number of arguments for 'FLUSH'. Try SCRIPT HELP.\r\n"},
+		{"SCRIPT FLUSH sync x", "-ERR SCRIPT FLUSH only support SYNC|ASYNC option\r\n"},
 	} {
 		if got := c.do(strings.Fields(tc.request)...); got != tc.want {
 			t.Errorf("%s: %q", tc.request, got)
@@ -229,4 +230,33 @@ func TestScriptsWithoutReplicas(t *testing.T) {
 			t.Errorf("%s: %q", script, got)
 		}
 	}
+}
+
+// INFO memory counts the libraries and functions that there are, on every node.
+func TestFunctionsInInfo(t *testing.T) {
+	servers := startCluster(t, 3, 1)
+	c := dial(t, servers[1])
+	const code = "#!lua name=l\nredis.register_function('a', function() return 1 end) redis.register_function('b', function() return 2 end)"
+	count := func(libraries, functions, bytes int) {
+		t.Helper()
+		want := fmt.Sprintf("number_of_functions:%d\r\nnumber_of_libraries:%d\r\n", functions, libraries)
+		size := fmt.Sprintf("used_memory_functions:%d\r\n", bytes)
+		for _, s := range servers {
+			c := dial(t, s)
+			eventually(t, want, func() bool {
+				text := c.do("INFO", "memory")
+				return strings.Contains(text, want) && strings.Contains(text, size)
+			})
+		}
+	}
+	count(0, 0, 0)
+	c.want("$1\r\nl\r\n", "FUNCTION", "LOAD", code)
+	count(1, 2, len(code))
+	other := strings.NewReplacer("name=l", "name=m", "'a'", "'c'", "'b'", "'d'").Replace(code)
+	c.want("$1\r\nm\r\n", "FUNCTION", "LOAD", other)
+	count(2, 4, 2*len(code))
+	c.want(ok, "FUNCTION", "DELETE", "l")
+	count(1, 2, len(code))
+	c.want(ok, "FUNCTION", "FLUSH")
+	count(0, 0, 0)
 }

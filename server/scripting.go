@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"time"
 
 	"dkv/cluster/raftlog"
@@ -11,8 +12,6 @@ import (
 )
 
 func init() {
-	bind("script|kill", func(c *Conn, x *command.Ctx) error { return killScript(c, x, false) })
-	bind("function|kill", func(c *Conn, x *command.Ctx) error { return killScript(c, x, true) })
 	bind("script|debug", scriptDebug)
 	bind("function|help", help("FUNCTION", functionHelp...))
 	bind("script|help", help("SCRIPT",
@@ -36,7 +35,7 @@ func init() {
 func newScripts(s *Server) *script.Engine {
 	return script.New(script.Options{
 		Slots:       s.slots,
-		BusyAfter:   func() time.Duration { return time.Duration(s.config.BusyReplyThreshold.Load()) * time.Millisecond },
+		BusyAfter:   s.config.busyAfter,
 		MemoryLimit: s.config.LuaMemoryLimit.Load,
 		Databases:   s.config.Databases.Load,
 		Guard:       s.guard,
@@ -52,6 +51,12 @@ func newScripts(s *Server) *script.Engine {
 		Failed:      s.stats.countError,
 		Logger:      s.log,
 	})
+}
+
+// busyAfter is busy-reply-threshold.
+func (c *Config) busyAfter() time.Duration {
+	const most = math.MaxInt64 / time.Millisecond
+	return min(time.Duration(c.BusyReplyThreshold.Load()), most) * time.Millisecond
 }
 
 // refuseQueued ends what waits for a shard's writer, on its goroutine.
@@ -88,15 +93,6 @@ var specShutdown = command.Lookup([]byte("shutdown"))
 // that is loaded anywhere is known everywhere.
 func scriptEverywhere(c *Conn, x *command.Ctx, _ []raftlog.ShardID) error {
 	return writeEverywhere(c, x, c.ws.slots.All())
-}
-
-// killScript ends a script, or a function.
-func killScript(c *Conn, x *command.Ctx, functions bool) error {
-	if err := c.srv.scripts.Kill(functions); err != nil {
-		return err
-	}
-	x.Out.OK()
-	return nil
 }
 
 // scriptDebug is there for clients that ask; there is no debugger.

@@ -73,6 +73,7 @@ func TestScriptCommands(t *testing.T) {
 		{"EVALSHA " + sha + " 0", "-NOSCRIPT No matching script. Please use EVAL.\r\n"},
 		{"EVAL|return 1|0", ":1\r\n"},
 		{"EVALSHA " + sha + " 0", ":1\r\n"},
+		{"SCRIPT FLUSH SYNC more", "-ERR SCRIPT FLUSH only support SYNC|ASYNC option\r\n"},
 		{"SCRIPT FLUSH bad", "-ERR SCRIPT FLUSH only support SYNC|ASYNC option\r\n"},
 		{"SCRIPT LOAD #!lua", "-ERR Invalid script shebang\r\n"},
 		{"SCRIPT KILL", "-NOTBUSY No scripts in execution right now.\r\n"},

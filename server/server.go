@@ -56,6 +56,8 @@ type Server struct {
 	shutdown chan ShutdownRequest
 	attackAt atomic.Int64 // nanotime of the last logged cross-protocol attack
 
+	taken atomic.Int64 // bytes that clients are charged for, see replymem.go
+
 	closing atomic.Bool
 	done    chan struct{} // closed by Close
 	// work is the context of what clients ask for. It ends when Close cuts them.
@@ -81,11 +83,16 @@ type ShutdownRequest struct {
 	Force  bool // end even when flushing fails
 }
 
-// Errors of Serve: it was called before, or after Close.
+// Errors of Serve: it was called before, or after Close. ErrBusy is Close's.
 var (
 	ErrServing = errors.New("server: already serving")
 	ErrClosed  = errors.New("server: closed")
+	ErrBusy    = errors.New("server: a command is still running")
 )
+
+// stopGrace is how long Close waits for commands whose clients were cut. A variable for
+// the tests.
+var stopGrace = 5 * time.Second
 
 // New returns a Server that does not listen yet. The error names a missing
 // option.
@@ -201,7 +208,9 @@ func (s *Server) requestShutdown(r ShutdownRequest) {
 
 // Close stops accepting, lets every client's running commands finish and their
 // replies leave, and closes the connections. When ctx ends first, connections
-// are cut and ctx's error is returned. It can be called again.
+// are cut and ctx's error is returned; or ErrBusy when a command has not ended some seconds
+// after that: then the node cannot be closed, but the process can end, for the log has all
+// that was acknowledged. It can be called again.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock() // so that Serve has counted itself, or sees that it is too late
 	if s.closing.CompareAndSwap(false, true) {
@@ -225,8 +234,12 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.endWork()
 	s.clients.each(func(c *Conn) { c.kill() })
-	<-finished
-	return ctx.Err()
+	select {
+	case <-finished:
+		return ctx.Err()
+	case <-time.After(stopGrace):
+		return ErrBusy
+	}
 }
 
 // housekeep does what must be done from time to time until the server closes.

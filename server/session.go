@@ -282,7 +282,11 @@ func (c *Conn) describeServer(w *resp.Writer) {
 	w.BulkString("mode")
 	w.BulkString(c.srv.mode())
 	w.BulkString("role")
-	w.BulkString("master")
+	if c.srv.node.Follows() {
+		w.BulkString("replica")
+	} else {
+		w.BulkString("master")
+	}
 	w.BulkString("modules")
 	w.Array(0)
 }

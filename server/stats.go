@@ -31,6 +31,7 @@ type Stats struct {
 	DeniedChannels      atomic.Uint64
 	QueryLimitKills     atomic.Uint64 // connections closed by client-query-buffer-limit
 	OutputLimitKills    atomic.Uint64 // connections closed by client-output-buffer-limit
+	ClientsEvicted      atomic.Uint64 // connections closed by maxmemory-clients
 
 	commands []CommandStats // by command.Spec.ID
 	tracking *atomic.Bool   // latency-tracking
@@ -108,7 +109,7 @@ func (s *Stats) Reset() {
 	for _, n := range []*atomic.Uint64{
 		&s.ConnectionsReceived, &s.ConnectionsRejected, &s.CommandsProcessed, &s.Reads, &s.Writes,
 		&s.NetInput, &s.NetOutput, &s.KeyspaceHits, &s.KeyspaceMisses, &s.ErrorReplies,
-		&s.AuthFailures, &s.DeniedCommands, &s.DeniedKeys, &s.DeniedChannels, &s.QueryLimitKills, &s.OutputLimitKills,
+		&s.AuthFailures, &s.DeniedCommands, &s.DeniedKeys, &s.DeniedChannels, &s.QueryLimitKills, &s.OutputLimitKills, &s.ClientsEvicted,
 	} {
 		n.Store(0)
 	}

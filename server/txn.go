@@ -25,6 +25,8 @@ type txn struct {
 	flags  command.Flags // of any queued command
 	onKeys int           // how many of calls are for the shard
 	watch  []watched
+	// seen are the keys in watch, for a client that watches many; nil: few.
+	seen map[watchedKey]struct{}
 
 	// All keys, the watched ones too, must be in one shard.
 	slots   slot.Map
@@ -49,6 +51,14 @@ type watched struct {
 	since uint64 // changes after this position count
 	at    int64  // Unix ms; the key expiring after it counts too
 }
+
+type watchedKey struct {
+	db  int
+	key string
+}
+
+// fewWatched is how many watched keys are looked through one by one.
+const fewWatched = 16
 
 // The fixed costs of a queued command and argument, added to the bytes that
 // client-query-buffer-limit bounds.
@@ -105,7 +115,7 @@ func watch(c *Conn, x *command.Ctx) error {
 	t.shard = id
 	for _, key := range x.Args[1:] {
 		if !t.watches(c.db, key) {
-			t.watch = append(t.watch, watched{c.db, append([]byte(nil), key...), since, at})
+			t.add(watched{c.db, append([]byte(nil), key...), since, at})
 		}
 	}
 	x.Out.OK()
@@ -113,6 +123,10 @@ func watch(c *Conn, x *command.Ctx) error {
 }
 
 func (t *txn) watches(db int, key []byte) bool {
+	if t.seen != nil {
+		_, ok := t.seen[watchedKey{db, string(key)}]
+		return ok
+	}
 	for i := range t.watch {
 		if t.watch[i].db == db && string(t.watch[i].key) == string(key) {
 			return true
@@ -121,8 +135,22 @@ func (t *txn) watches(db int, key []byte) bool {
 	return false
 }
 
+// add has one more key watched, which is not yet.
+func (t *txn) add(w watched) {
+	if t.watch = append(t.watch, w); len(t.watch) < fewWatched {
+		return
+	}
+	if t.seen == nil {
+		t.seen = make(map[watchedKey]struct{}, 2*fewWatched)
+		for _, w := range t.watch {
+			t.seen[watchedKey{w.db, string(w.key)}] = struct{}{}
+		}
+	}
+	t.seen[watchedKey{w.db, string(w.key)}] = struct{}{}
+}
+
 func unwatch(c *Conn, x *command.Ctx) error {
-	c.txn.watch = nil
+	c.txn.watch, c.txn.seen = nil, nil
 	x.Out.OK()
 	return nil
 }

@@ -161,3 +161,41 @@ func TestTransactionTooLong(t *testing.T) {
 		t.Errorf("%d connections closed by the limit", n)
 	}
 }
+
+// A client may watch any number of keys, each of them once: who watches many has them
+// found by a map, since looking through 60000 for each of 60000 takes a minute.
+func TestWatchMany(t *testing.T) {
+	s := startServer(t)
+	a, b := dial(t, s), dial(t, s)
+	keys := []string{"watch"}
+	for i := range 20000 {
+		keys = append(keys, fmt.Sprint("many:", i%16000))
+	}
+	const aborted, done = "*-1\r\n", "*1\r\n+PONG\r\n"
+	// A key that is not among so many may count as one of them: changes are kept by hash.
+	for _, key := range []string{"many:3", "many:15999"} {
+		a.do(keys...)
+		b.do("set", key, "x")
+		a.roundTrip("multi\r\nping\r\nexec\r\n", "+OK\r\n+QUEUED\r\n"+aborted)
+	}
+	a.do(keys...)
+	a.do("unwatch")
+	b.do("set", "many:3", "y")
+	a.roundTrip("multi\r\nping\r\nexec\r\n", "+OK\r\n+QUEUED\r\n"+done)
+
+	x := &txn{}
+	for i := range 100 {
+		for db := range 2 {
+			key := fmt.Append(nil, i)
+			if x.watches(db, key) {
+				t.Fatalf("key %d of database %d is watched already", i, db)
+			}
+			if x.add(watched{db: db, key: key}); !x.watches(db, key) || x.watches(2, key) {
+				t.Fatalf("key %d of database %d", i, db)
+			}
+		}
+	}
+	if len(x.watch) != 200 || len(x.seen) != 200 {
+		t.Errorf("%d keys, %d in the map", len(x.watch), len(x.seen))
+	}
+}

@@ -35,6 +35,8 @@ type workspace struct {
 	hits    uint64        // keyspace hits of requests, and misses, not yet counted
 	misses  uint64        //
 	last    *command.Spec // the last command
+	leave   func()        // conn.leave
+	allowed allowance
 }
 
 // reader is a Tx for reading one shard.
@@ -45,7 +47,12 @@ type reader struct {
 	seen [2]uint64 // tx.Hits and tx.Misses that were counted
 }
 
-var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+var workspaces = sync.Pool{New: func() any {
+	ws := new(workspace)
+	ws.leave = func() { ws.conn.leave() }
+	ws.allowed.more = ws.moreReply
+	return ws
+}}
 
 func takeWorkspace(c *Conn) *workspace {
 	ws := workspaces.Get().(*workspace)
@@ -95,6 +102,8 @@ func (ws *workspace) ctx(spec *command.Spec, args [][]byte) *command.Ctx {
 	x.Limits = &ws.conn.srv.config.Encodings
 	x.Sharded = ws.slots.Shards() > 1
 	x.Scripts, x.Shard = ws.conn.srv.scripts, 0
+	x.Lengthy, x.Read = nil, 0
+	x.MaxKept = ws.conn.srv.config.CommandMemoryLimit.Load()
 	x.MaxReply = ws.conn.srv.config.OutputLimitNormal.Hard.Load()
 	ws.conn.caller().of(x)
 	return x
@@ -199,7 +208,12 @@ func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte)
 		c.leave()
 		ws.readAt = nanotime()
 	}
-	err := c.srv.guard(x)
+	if spec.Counted {
+		x.Lengthy = ws.leave
+	}
+	ws.beginReply()
+	err := ws.replyError(c.srv.guard(x))
+	ws.endReply()
 	if thawed := rd.tx.Thaw(); err == nil {
 		err = thawed
 	}
@@ -212,8 +226,12 @@ func (ws *workspace) read(id raftlog.ShardID, spec *command.Spec, args [][]byte)
 	}
 	now := nanotime()
 	ws.ran(spec, args, now-ws.readAt, err != nil)
-	if c.sock != nil && spec.Flags&command.FlagFast != 0 {
-		c.sock.loop.took(now - ws.readAt)
+	switch {
+	case c.sock == nil:
+	case spec.Flags&command.FlagFast != 0:
+		c.sock.loop.took((now - ws.readAt) / int64(lookups(spec, args)))
+	case spec.Counted:
+		c.sock.loop.tookFor(now-ws.readAt, x.Read)
 	}
 	ws.readAt = now
 	if snapshot {

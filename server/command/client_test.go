@@ -13,15 +13,17 @@ import (
 
 // client runs commands over a store in memory, as the dispatcher does.
 type client struct {
-	tb    testing.TB
-	store *keyspacetest.Store
-	db    int
-	proto int
+	lengthy func() // see Ctx
+	tb      testing.TB
+	store   *keyspacetest.Store
+	db      int
+	proto   int
 	// maxString is proto-max-bulk-len.
 	maxString int64
 	limits    *Limits // nil: the default
 	sharded   bool
 	reaped    []byte // where the reaper stands
+	kept      int64  // see Ctx.MaxKept
 }
 
 func newClient(tb testing.TB) *client {
@@ -49,18 +51,18 @@ func (c *client) do(args ...string) string {
 		return "-" + resp.ErrWrongArity(spec.Name).Error() + "\r\n"
 	}
 	out := resp.Writer{Proto: c.proto}
-	x := Ctx{Args: raw, DB: c.db, Out: &out, Spec: spec, MaxStringLen: c.maxString, Limits: c.limits, Sharded: c.sharded}
+	x := Ctx{Args: raw, DB: c.db, Out: &out, Spec: spec, MaxStringLen: c.maxString, Limits: c.limits, Sharded: c.sharded, Lengthy: c.lengthy, MaxKept: c.kept}
 	run := func(tx *keyspace.Tx) {
 		x.Tx = tx
 		var mark keyspace.Mark
-		if spec.Flags&FlagWrite != 0 {
+		if spec.Writes(raw) {
 			mark = tx.Mark()
 		}
 		err := spec.Handler(&x)
 		if err == nil {
 			return
 		}
-		if spec.Flags&FlagWrite != 0 {
+		if spec.Writes(raw) {
 			tx.Rollback(mark)
 		}
 		out.Reset()
@@ -71,7 +73,7 @@ func (c *client) do(args ...string) string {
 		out.Error(reply.Error())
 	}
 	switch {
-	case spec.Flags&FlagWrite != 0:
+	case spec.Writes(raw):
 		c.store.Write(run)
 	case spec.WantsSnapshot(raw):
 		c.store.Read(run)

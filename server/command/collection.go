@@ -317,6 +317,10 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 	if o.count > 0 {
 		return sample(&col, live, n, reply)
 	}
+	most := c.MaxReply
+	if most <= 0 {
+		most = int64(len(c.Out.Buf)) + maxRepeated
+	}
 	var e, v []byte
 	for range n {
 		if e, v, err = col.Random(e[:0], v[:0]); err != nil {
@@ -325,12 +329,20 @@ func (c *Ctx) replyRandoms(t keyspace.Type, o randomOptions, value func(v []byte
 		if err := reply(e, v); err != nil {
 			return err
 		}
-		if c.MaxReply > 0 && int64(len(c.Out.Buf)) > c.MaxReply {
+		if c.Out.Full() {
+			return nil
+		}
+		if int64(len(c.Out.Buf)) > most {
 			return ErrReplyTooLong
 		}
 	}
 	return nil
 }
+
+// maxRepeated bounds such a reply, in bytes, where nothing else does: a count of 2^31 would
+// take all memory, and go on when the client has gone and the node is to stop. A variable
+// for the tests.
+var maxRepeated int64 = 512 << 20
 
 // ErrReplyTooLong ends a command whose reply is as long as it likes: elements with
 // repetition. The client that asked is cut, as in Redis.

@@ -233,3 +233,24 @@ func TestSetsAgainstRedis(t *testing.T) {
 		return g.setCommand()
 	})
 }
+
+// A count of elements with repetition asks for as long a reply as it likes: it is bounded
+// also where nothing is configured, and in a transaction.
+func TestRepeatedElements(t *testing.T) {
+	c := newClient(t)
+	defer func(n int64) { maxRepeated = n }(maxRepeated)
+	maxRepeated = 1 << 10
+	c.do("SADD", "s", "a", "b")
+	c.do("ZADD", "z", "1", "a", "2", "b")
+	c.do("HSET", "h", "a", "1", "b", "2")
+	for _, line := range []string{
+		"SRANDMEMBER s -2147483647", "ZRANDMEMBER z -2147483647", "HRANDFIELD h -1000000000 WITHVALUES", "ZRANDMEMBER z -1000000000 WITHSCORES",
+	} {
+		if got, want := c.do(strings.Fields(line)...), "-"+string(ErrReplyTooLong)+"\r\n"; got != want {
+			t.Errorf("%s: %d bytes, want %q", line, len(got), want)
+		}
+	}
+	if got := c.do("SRANDMEMBER", "s", "-20"); !strings.HasPrefix(got, "*20\r\n") {
+		t.Errorf("20 elements: %q", got)
+	}
+}

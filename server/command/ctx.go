@@ -23,9 +23,18 @@ type Ctx struct {
 	// MaxStringLen is proto-max-bulk-len; 0: the default.
 	MaxStringLen int64
 	// MaxReply is how many bytes Out may have after a reply of any length that was asked
-	// for, client-output-buffer-limit or a script's memory; 0: no bound. Then the error is
+	// for, client-output-buffer-limit or a script's memory; 0: maxRepeated. Then the error is
 	// ErrReplyTooLong.
 	MaxReply int64
+	// MaxKept is how many bytes of elements the handler may keep while it works, see keeps;
+	// 0: DefaultMaxKept.
+	MaxKept int64
+	// Lengthy is called before a Spec.Counted reads, or copies, more than a little: who
+	// waits behind it is served by another goroutine then. nil: nobody does. More than one call
+	// does no harm.
+	Lengthy func()
+	// Read is how many elements it read about, as far as the handler has told.
+	Read int64
 	// Sharded: there are several shards, and Tx sees the keys of one.
 	Sharded bool
 	// Limits are those of compact encodings; nil: the default.
@@ -48,7 +57,8 @@ type Ctx struct {
 	// Shard is the number of the shard that Tx is of.
 	Shard int
 
-	scratch []byte // of get
+	scratch []byte          // of get
+	added   keyspace.Stream // XADD's, while it runs
 }
 
 func (c *Ctx) maxStringLen() int64 {
@@ -56,6 +66,61 @@ func (c *Ctx) maxStringLen() int64 {
 		return DefaultMaxStringLen
 	}
 	return c.MaxStringLen
+}
+
+// DefaultMaxKept is Ctx.MaxKept where nobody says otherwise.
+const DefaultMaxKept = 1 << 30
+
+// keptOverhead is what an element that is kept takes beside its bytes.
+const keptOverhead = 48
+
+// ErrKeepsTooMuch ends a command that would keep more than Ctx.MaxKept.
+const ErrKeepsTooMuch resp.Error = "ERR the command needs more memory than command-memory-limit"
+
+// keeper counts elements that a handler keeps in memory while it works.
+type keeper struct{ left int64 }
+
+func (c *Ctx) keeps() keeper {
+	if c.MaxKept == 0 {
+		return keeper{DefaultMaxKept}
+	}
+	return keeper{c.MaxKept}
+}
+
+func (k *keeper) take(bytes int) error {
+	if k.left -= int64(bytes) + keptOverhead; k.left < 0 {
+		return ErrKeepsTooMuch
+	}
+	return nil
+}
+
+const (
+	// shortRead is how many elements, and how many bytes of a reply, are few.
+	shortRead      = 256
+	shortReadBytes = 64 << 10
+)
+
+// reads is told how many elements a handler is about to read, at most.
+func (c *Ctx) reads(n int64) {
+	if c.Read += n; c.Read > shortRead {
+		c.lengthy()
+	}
+}
+
+// lengthy says that the command will take a while.
+func (c *Ctx) lengthy() {
+	if c.Lengthy != nil {
+		c.Lengthy()
+	}
+}
+
+// watch looks at the size of a reply that began at mark, for elements may be large. false:
+// it is too large, and is going to be taken back.
+func (c *Ctx) watch(mark int) (goOn bool) {
+	if len(c.Out.Buf)-mark > shortReadBytes {
+		c.lengthy()
+	}
+	return !c.Out.Full()
 }
 
 // isWord reports whether an argument is the word, which is in capitals, in any case.

@@ -190,15 +190,17 @@ func restore(c *Ctx) error {
 	if err == nil {
 		err = r.Value(t, b.Add)
 	}
+	switch {
+	case err != nil:
+	case ttl != 0 && c.Tx.Past(ttl):
+		b.Drop()
+	default:
+		err = b.Save()
+	}
 	if errors.Is(err, rdb.ErrFormat) || errors.Is(err, rdb.ErrModule) || errors.Is(err, rdb.ErrEmpty) {
 		return errBadFormat
 	}
 	if err != nil {
-		return err
-	}
-	if ttl != 0 && c.Tx.Past(ttl) {
-		b.Drop()
-	} else if err := b.Save(); err != nil {
 		return err
 	}
 	if o.idle >= 0 {

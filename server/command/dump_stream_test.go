@@ -87,3 +87,26 @@ func TestRestoreOfAnOldStream(t *testing.T) {
 		}
 	}
 }
+
+// What is pending and no consumer's makes a payload a bad one, whose error is a real
+// server's.
+func TestRestoreStreamOfNobody(t *testing.T) {
+	c := newClient(t)
+	payload := []byte{byte(rdb.TypeStream)}
+	nodes := rdb.NewStreamNodes(payload)
+	nodes.Add(rdb.StreamID{Millis: 1, Seq: 1}, [][]byte{[]byte("f"), []byte("v")})
+	payload = rdb.AppendLength(nodes.End(), 1)
+	payload = rdb.AppendStreamID(payload, rdb.StreamID{Millis: 1, Seq: 1})
+	payload = rdb.AppendStreamID(rdb.AppendString(rdb.AppendLength(payload, 1), []byte("g")), rdb.StreamID{Millis: 1, Seq: 1})
+	payload = rdb.AppendLength(payload, 1)                                    // pending entries
+	payload = append(payload, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1) // 1-1
+	payload = append(payload, 0, 0, 0, 0, 0, 0, 0, 0)                         // delivered then
+	payload = rdb.AppendLength(rdb.AppendLength(payload, 1), 0)               // once; consumers
+	payload = rdb.AppendFooter(payload, 0)
+	if got := c.do("RESTORE", "k", "0", string(payload)); got != "-ERR Bad data format\r\n" {
+		t.Errorf("RESTORE: %q", got)
+	}
+	if got := c.do("EXISTS", "k"); got != ":0\r\n" {
+		t.Errorf("it left something: %q", got)
+	}
+}

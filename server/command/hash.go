@@ -123,6 +123,9 @@ func hmget(c *Ctx) error {
 	}
 	c.Out.Array(len(c.Args) - 2)
 	for _, field := range c.Args[2:] {
+		if c.Out.Full() {
+			break
+		}
 		if err := c.replyField(&h, field); err != nil {
 			return err
 		}
@@ -167,14 +170,16 @@ func (c *Ctx) replyHash(begin func(int), emit func(field, value []byte)) error {
 	if err != nil {
 		return err
 	}
+	c.reads(h.Len())
 	n, err := h.Live()
 	if err != nil {
 		return err
 	}
+	mark := len(c.Out.Buf)
 	begin(int(n))
 	return h.Each(func(field, value []byte) bool {
 		emit(field, value)
-		return true
+		return c.watch(mark)
 	})
 }
 

@@ -157,7 +157,7 @@ func (k *KeySpec) appendKeys(keys []KeyPosition, args [][]byte) ([]KeyPosition, 
 		if first+k.CountAt > last {
 			return nil, ErrBadKeyArguments
 		}
-		n, err := strconv.Atoi(string(args[first+k.CountAt]))
+		n, err := strconv.Atoi(leadingNumber(args[first+k.CountAt]))
 		if err != nil || n < 0 {
 			return nil, ErrBadKeyArguments
 		}
@@ -179,6 +179,16 @@ func (k *KeySpec) appendKeys(keys []KeyPosition, args [][]byte) ([]KeyPosition, 
 		keys = append(keys, KeyPosition{Arg: i, Flags: k.Flags})
 	}
 	return keys, nil
+}
+
+// leadingNumber returns the digits, and the sign, that b begins with: Redis looks no further
+// when it counts keys.
+func leadingNumber(b []byte) string {
+	n := 0
+	for n < len(b) && (b[n] >= '0' && b[n] <= '9' || n == 0 && (b[n] == '-' || b[n] == '+')) {
+		n++
+	}
+	return string(b[:n])
 }
 
 // begin finds where the row of arguments starts; ok is false when it is not there

@@ -192,10 +192,12 @@ func lrange(c *Ctx) error {
 	if last-first >= math.MaxInt32 {
 		return resp.ErrOutOfRange
 	}
+	c.reads(last - first + 1)
+	mark := len(c.Out.Buf)
 	c.Out.Array(int(last - first + 1))
 	return l.Range(first, last, false, func(element []byte) bool {
 		c.Out.Bulk(element)
-		return true
+		return c.watch(mark)
 	})
 }
 

@@ -67,7 +67,6 @@ func missing() (list []absent) {
 
 // absences say why a command is not there.
 var absences = map[string]string{
-	"module":         "there are no modules",
 	"restore-asking": "slots do not move one by one; between nodes of Redis Cluster only",
 	"sentinel":       "belongs to redis-sentinel, which can watch dkv",
 	"failover":       "in a cluster CLUSTER FAILOVER and CLUSTER TRANSFERLEADER; asynchronous replicas are promoted by REPLICAOF NO ONE",
@@ -101,7 +100,7 @@ var differences = map[string]string{
 	"randomkey": "random over the slots",
 	"keys":      "in the order of slots, then keys", "scan": "in the order of slots, then keys; cursors stay valid over restarts, `MATCH prefix*` seeks",
 	"linsert": "moves the elements on the shorter side of the place", "lrem": "moves the elements on the shorter side of the place",
-	"restore": "payloads are always checked in full; FREQ has no effect", "dump": "the plain form of the type, version 10",
+	"restore": "payloads are always checked in full", "dump": "the plain form of the type, version 10",
 	"object|refcount": "always 1", "object|freq": "use is not recorded on disk", "object|idletime": "counts from what the server knows: use is not recorded on disk",
 	"object|encoding": "what Redis would choose, by the same limits",
 	"memory|usage":    "of a stream, about what its records take", "memory|malloc-stats": "says that the Go runtime manages memory",
@@ -126,6 +125,10 @@ var differences = map[string]string{
 	"evalsha":          "knows what SCRIPT LOAD has brought anywhere, and what EVAL has brought to this node",
 	"script|debug":     "answers OK; there is no debugger",
 	"lolwut":           "another picture",
+	"module|list":      "there are no modules",
+	"module|load":      "refused: there are no modules",
+	"module|loadex":    "refused: there are no modules",
+	"module|unload":    "refused: there are no modules",
 	"client|pause":     "holds the connections of this node",
 	"hrandfield":       "never returns a field whose time has come",
 	"cluster|failover": "hands the shards of this node's to another",

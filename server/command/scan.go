@@ -142,7 +142,9 @@ func (l *list) endSet() {
 
 func (l *list) prepend(head resp.Writer) {
 	items := len(l.out.Buf) - l.start
-	l.out.Raw(head.Buf)
+	if l.out.Raw(head.Buf); l.out.Full() {
+		return // it is taken back
+	}
 	at := l.out.Buf[l.start:]
 	copy(at[len(head.Buf):], at[:items])
 	copy(at, head.Buf)

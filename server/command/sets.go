@@ -1,7 +1,7 @@
 package command
 
 import (
-	"cmp"
+	"errors"
 	"math"
 	"slices"
 
@@ -85,10 +85,12 @@ func smembers(c *Ctx) error {
 	if err != nil {
 		return err
 	}
+	c.reads(s.Len())
+	mark := len(c.Out.Buf)
 	c.Out.Set(int(s.Len()))
 	return s.Each(func(member, _ []byte) bool {
 		c.Out.Bulk(member)
-		return true
+		return c.watch(mark)
 	})
 }
 
@@ -167,6 +169,9 @@ func (c *Ctx) popMembers(s *keyspace.Collection, n int64) error {
 		return s.Save()
 	}
 	for range n {
+		if c.Out.Full() {
+			return nil // all of it is undone
+		}
 		member, err := s.PopRandom()
 		if err != nil {
 			return err
@@ -230,13 +235,13 @@ func smove(c *Ctx) error {
 
 // setOperation is a way to combine sets: it calls emit for each member of the result,
 // once, until that returns false.
-type setOperation func(sets []keyspace.Collection, emit func(member []byte) bool) error
+type setOperation func(c *Ctx, sets []keyspace.Collection, emit func(member []byte) bool) error
 
 func sinter(c *Ctx) error      { return c.replySets(intersect) }
-func sunion(c *Ctx) error      { return c.replySets(unite) }
+func sunion(c *Ctx) error      { return c.replySets((*Ctx).unite) }
 func sdiff(c *Ctx) error       { return c.replySets(subtract) }
 func sinterstore(c *Ctx) error { return c.storeSets(intersect) }
-func sunionstore(c *Ctx) error { return c.storeSets(unite) }
+func sunionstore(c *Ctx) error { return c.storeSets((*Ctx).unite) }
 func sdiffstore(c *Ctx) error  { return c.storeSets(subtract) }
 
 // readSets looks up sets that are all used together.
@@ -259,9 +264,9 @@ func (c *Ctx) replySets(op setOperation) error {
 		return err
 	}
 	items := c.beginList()
-	err = op(sets, func(member []byte) bool {
+	err = op(c, sets, func(member []byte) bool {
 		items.add(member)
-		return true
+		return c.watch(items.start)
 	})
 	if err != nil {
 		return err
@@ -276,11 +281,13 @@ func (c *Ctx) storeSets(op setOperation) error {
 		return err
 	}
 	var members [][]byte // all, before the first write: a source may be overwritten
-	err = op(sets, func(member []byte) bool {
+	kept, tooMuch := c.keeps(), error(nil)
+	err = op(c, sets, func(member []byte) bool {
 		members = append(members, slices.Clone(member))
-		return true
+		tooMuch = kept.take(len(member))
+		return tooMuch == nil
 	})
-	if err != nil {
+	if err = errors.Join(err, tooMuch); err != nil {
 		return err
 	}
 	s, err := c.replace(c.Args[1], keyspace.TypeSet)
@@ -288,7 +295,12 @@ func (c *Ctx) storeSets(op setOperation) error {
 		return err
 	}
 	for _, member := range members {
-		if _, err := c.addMember(&s, member); err != nil {
+		if s.RedisEncoding() == keyspace.SetTable && !s.Inline() {
+			err = s.Add(member)
+		} else {
+			_, err = c.addMember(&s, member)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -329,7 +341,7 @@ func sintercard(c *Ctx) error {
 		return err
 	}
 	n := int64(0)
-	err = intersect(sets, func([]byte) bool {
+	err = intersect(c, sets, func([]byte) bool {
 		n++
 		return n != limit
 	})
@@ -363,59 +375,4 @@ func (c *Ctx) limitArg(i int) (int64, error) {
 		return 0, errLimit
 	}
 	return n, nil
-}
-
-// intersect goes over the smallest set and looks each member up in the others.
-func intersect(sets []keyspace.Collection, emit func([]byte) bool) error {
-	slices.SortStableFunc(sets, func(a, b keyspace.Collection) int { return cmp.Compare(a.Len(), b.Len()) })
-	return filter(&sets[0], sets[1:], true, emit)
-}
-
-// subtract goes over the first set and looks each member up in the others.
-func subtract(sets []keyspace.Collection, emit func([]byte) bool) error {
-	return filter(&sets[0], sets[1:], false, emit)
-}
-
-// filter emits the members of a set which all, or none, of the others have.
-func filter(s *keyspace.Collection, others []keyspace.Collection, inAll bool, emit func([]byte) bool) error {
-	var failed error
-	err := s.Each(func(member, _ []byte) bool {
-		for i := range others {
-			_, found, err := others[i].Get(nil, member)
-			if err != nil {
-				failed = err
-				return false
-			}
-			if found != inAll {
-				return true
-			}
-		}
-		return emit(member)
-	})
-	if err == nil {
-		err = failed
-	}
-	return err
-}
-
-// unite emits the members of all sets. It remembers all that it emitted.
-func unite(sets []keyspace.Collection, emit func([]byte) bool) error {
-	seen := make(map[string]struct{})
-	for i := range sets {
-		more := true
-		err := sets[i].Each(func(member, _ []byte) bool {
-			if len(sets) > 1 {
-				if _, again := seen[string(member)]; again {
-					return true
-				}
-				seen[string(member)] = struct{}{}
-			}
-			more = emit(member)
-			return more
-		})
-		if err != nil || !more {
-			return err
-		}
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"slices"
 
 	"dkv/engine/keyspace"
@@ -35,6 +36,14 @@ type sortItem struct {
 	score   float64
 	text    []byte
 	missing bool // there is no text
+}
+
+// sortItemOverhead is what a sortItem takes beside the element, and what is kept of any.
+const sortItemOverhead = 40
+
+// sortOnlyReads reports whether a SORT cannot have a STORE.
+func sortOnlyReads(args [][]byte) bool {
+	return !slices.ContainsFunc(args[2:], func(arg []byte) bool { return isWord(arg, "STORE") })
 }
 
 func sortCmd(c *Ctx) error { return c.sort(true) }
@@ -161,9 +170,12 @@ func (c *Ctx) sortItems(e keyspace.Entry, q *sortQuery) (items []sortItem, err e
 	if !e.Exists() {
 		return nil, nil
 	}
+	kept, tooMuch := c.keeps(), error(nil)
+	defer func() { err = errors.Join(err, tooMuch) }()
 	add := func(element []byte) bool {
 		items = append(items, sortItem{element: bytes.Clone(element)})
-		return true
+		tooMuch = kept.take(len(element) + sortItemOverhead)
+		return tooMuch == nil
 	}
 	if e.Type == keyspace.TypeList {
 		return items, c.eachOfList(e, q, add)
@@ -196,6 +208,7 @@ func (c *Ctx) sortItems(e keyspace.Entry, q *sortQuery) (items []sortItem, err e
 // weigh finds what each element is sorted by.
 func (c *Ctx) weigh(items []sortItem, q *sortQuery) error {
 	failed := false
+	kept := c.keeps()
 	for i := range items {
 		it := &items[i]
 		it.text = it.element
@@ -211,6 +224,9 @@ func (c *Ctx) weigh(items []sortItem, q *sortQuery) error {
 		}
 		if q.alphabetical {
 			it.text = bytes.Clone(it.text)
+			if err := kept.take(len(it.text)); err != nil {
+				return err
+			}
 			continue
 		}
 		var ok bool
@@ -309,6 +325,9 @@ func (c *Ctx) replySorted(items []sortItem, q *sortQuery) error {
 // names for each of them.
 func (c *Ctx) eachSorted(items []sortItem, q *sortQuery, emit func(value []byte, found bool) error) error {
 	for i := range items {
+		if c.Out.Full() {
+			break
+		}
 		if len(q.get) == 0 {
 			if err := emit(items[i].element, true); err != nil {
 				return err

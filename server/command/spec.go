@@ -28,10 +28,16 @@ type Spec struct {
 	// Elements: a read that looks at several elements of a collection. Its handler
 	// asks for a snapshot itself, when they are records of their own.
 	Elements bool
+	// Counted: its handler tells of what it is about to read, see Ctx.Lengthy. So it may
+	// run where others wait for it, although Redis has it not flagged fast.
+	Counted bool
 	// Slow: its time grows with the collection, although Redis has it flagged fast.
 	Slow bool
 	// MayWrite: a script, of which only its text says whether it writes.
 	MayWrite bool
+	// OnlyReads tells of a write that with these arguments is none, so that it is run as a
+	// read, beside the writer. nil: it always is one.
+	OnlyReads func(args [][]byte) bool
 	// A write's arguments from ElementArg on, ElementStep apart, are elements of the
 	// collections in its keys; those that are not there do not matter. 0: unknown.
 	ElementArg, ElementStep int
@@ -83,6 +89,11 @@ func (s *Spec) GoodArity(n int) bool {
 
 // Quick reports whether the command may run where others wait for it.
 func (s *Spec) Quick() bool { return s.Flags&FlagFast != 0 && !s.Slow }
+
+// Writes reports whether the command is for the shard's writer.
+func (s *Spec) Writes(args [][]byte) bool {
+	return s.Flags&FlagWrite != 0 && (s.OnlyReads == nil || !s.OnlyReads(args))
+}
 
 // WantsSnapshot reports whether a read with these arguments must see one state of
 // the data, because it looks at more than one key of it.

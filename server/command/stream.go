@@ -161,9 +161,14 @@ func xadd(c *Ctx) error {
 	if o.given && o.seqGiven && o.id.IsZero() {
 		return errXaddZero
 	}
-	s, err := c.findStream(c.Args[1])
+	e, err := c.Tx.Find(c.DB, c.Args[1])
 	if err != nil {
 		return err
+	}
+	s := &c.added
+	defer func() { c.added = keyspace.Stream{} }()
+	if err := c.Tx.OpenStream(s, e); err != nil {
+		return typed(err)
 	}
 	if !s.Exists() && o.noMkStream {
 		c.Out.Null()
@@ -362,6 +367,11 @@ func (c *Ctx) replyRange(start, end int, backwards bool) error {
 		c.Out.NullArray()
 		return nil
 	}
+	if count < 0 {
+		c.reads(s.Len())
+	} else {
+		c.reads(min(count, s.Len()))
+	}
 	return c.replyEntries(s, from, to, backwards, max(count, 0), nil)
 }
 
@@ -376,7 +386,7 @@ func (c *Ctx) replyEntries(s *keyspace.Stream, from, to keyspace.StreamID, backw
 		if each != nil {
 			failed = each(id)
 		}
-		return failed == nil && int64(items.n) != count
+		return failed == nil && int64(items.n) != count && c.watch(items.start)
 	})
 	if err == nil {
 		err = failed

@@ -64,6 +64,9 @@ func xread(c *Ctx) error {
 		if !q.ids[i].Less(s.Top()) {
 			continue
 		}
+		if c.Out.Full() {
+			break
+		}
 		c.beginStream(streams, key)
 		from, _ := q.ids[i].Next()
 		if err := c.replyEntries(s, from, keyspace.MaxStreamID, false, q.count, nil); err != nil {

@@ -42,6 +42,9 @@ func getdel(c *Ctx) error {
 func mget(c *Ctx) error {
 	c.Out.Array(len(c.Args) - 1)
 	for _, key := range c.Args[1:] {
+		if c.Out.Full() {
+			break
+		}
 		e, err := c.Tx.Read(c.DB, key)
 		if err != nil {
 			return err

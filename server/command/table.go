@@ -28,6 +28,7 @@ var groups = []struct {
 	{GroupConnection, clientTable},
 	{GroupServer, serverTable},
 	{GroupServer, adminTable},
+	{GroupServer, moduleTable},
 	{GroupServer, aclTable},
 	{GroupServer, replicationTable},
 	{GroupTransactions, transactionTable},

@@ -72,7 +72,7 @@ var hashTable = []*Spec{
 	{
 		Name: "hgetall", Arity: 2, Flags: FlagReadOnly, Categories: CatHash,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: hgetall,
+		Elements: true, Counted: true, Handler: hgetall,
 		Since: "2.0.0", Summary: "Returns all fields of a hash and their values.",
 		Complexity: "O(N) for a hash of N fields",
 		Tips:       []string{"nondeterministic_output_order"},
@@ -81,7 +81,7 @@ var hashTable = []*Spec{
 	{
 		Name: "hkeys", Arity: 2, Flags: FlagReadOnly, Categories: CatHash,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: hkeys,
+		Elements: true, Counted: true, Handler: hkeys,
 		Since: "2.0.0", Summary: "Returns all fields of a hash.",
 		Complexity: "O(N) for a hash of N fields",
 		Tips:       []string{"nondeterministic_output_order"},
@@ -90,7 +90,7 @@ var hashTable = []*Spec{
 	{
 		Name: "hvals", Arity: 2, Flags: FlagReadOnly, Categories: CatHash,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: hvals,
+		Elements: true, Counted: true, Handler: hvals,
 		Since: "2.0.0", Summary: "Returns the values of all fields of a hash.",
 		Complexity: "O(N) for a hash of N fields",
 		Tips:       []string{"nondeterministic_output_order"},

@@ -67,7 +67,7 @@ var listTable = []*Spec{
 	{
 		Name: "lrange", Arity: 4, Flags: FlagReadOnly, Categories: CatList,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: lrange,
+		Elements: true, Counted: true, Handler: lrange,
 		Since: "1.0.0", Summary: "Returns the elements of a list in a range of indexes.",
 		Complexity: "O(log(N)+M) for M elements returned, of a list of N",
 		Args:       []Arg{key("key"), integer("start"), integer("stop")},
@@ -75,7 +75,7 @@ var listTable = []*Spec{
 	{
 		Name: "lindex", Arity: 3, Flags: FlagReadOnly, Categories: CatList,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: lindex,
+		Elements: true, Counted: true, Handler: lindex,
 		Since: "1.0.0", Summary: "Returns the element of a list at an index.",
 		Complexity: "O(log(N)) in a list of N",
 		Args:       []Arg{key("key"), integer("index")},

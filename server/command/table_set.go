@@ -23,7 +23,7 @@ var setTable = []*Spec{
 	{
 		Name: "smembers", Arity: 2, Flags: FlagReadOnly, Categories: CatSet,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: smembers,
+		Elements: true, Counted: true, Handler: smembers,
 		Since: "1.0.0", Summary: "Returns all members of a set.",
 		Complexity: "O(N) for a set of N members",
 		Tips:       []string{"nondeterministic_output_order"},

@@ -5,7 +5,7 @@ var sortTable = []*Spec{
 	{
 		Name: "sort", Arity: -2, Flags: FlagWrite | FlagDenyOOM | FlagMovableKeys, Categories: CatSet | CatSortedSet | CatList | CatDangerous,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess), sortPatterns(), {Flags: KeyOW | KeyUpdate, Notes: "Of STORE, which can be anywhere", Unknown: true}},
-		MoreKeys: sortKeys, Handler: sortCmd,
+		MoreKeys: sortKeys, Snapshot: true, OnlyReads: sortOnlyReads, Handler: sortCmd,
 		Since: "1.0.0", Summary: "Sorts the elements of a list, set or sorted set, and may store the result.", Complexity: sortComplexity,
 		Args: append(sortArgs(), key("destination").after("STORE").spec(2).opt()),
 	},

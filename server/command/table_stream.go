@@ -71,7 +71,7 @@ var streamTable = []*Spec{
 	{
 		Name: "xrange", Arity: -4, Flags: FlagReadOnly, Categories: CatStream,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: xrange,
+		Elements: true, Counted: true, Handler: xrange,
 		Since: "5.0.0", Summary: "Returns the entries of a stream in a range of ids.",
 		Complexity: "O(N) for N entries returned",
 		History:    []Change{{"6.2.0", "Ranges without their ends."}},
@@ -80,7 +80,7 @@ var streamTable = []*Spec{
 	{
 		Name: "xrevrange", Arity: -4, Flags: FlagReadOnly, Categories: CatStream,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: xrevrange,
+		Elements: true, Counted: true, Handler: xrevrange,
 		Since: "5.0.0", Summary: "Returns the entries of a stream in a range of ids, the newest first.",
 		Complexity: "O(N) for N entries returned",
 		History:    []Change{{"6.2.0", "Ranges without their ends."}},

@@ -89,7 +89,7 @@ var zsetTable = []*Spec{
 	{
 		Name: "zrange", Arity: -4, Flags: FlagReadOnly, Categories: CatSortedSet,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: zrange,
+		Elements: true, Counted: true, Handler: zrange,
 		Since: "1.2.0", Summary: "Returns the members of a sorted set in a range of places, scores or names.",
 		Complexity: "O(log(N)+M) for M members passed or returned, in a set of N",
 		History:    []Change{{"6.2.0", "Options REV, BYSCORE, BYLEX and LIMIT."}},
@@ -106,7 +106,7 @@ var zsetTable = []*Spec{
 	{
 		Name: "zrangebyscore", Arity: -4, Flags: FlagReadOnly, Categories: CatSortedSet,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: zrangebyscore,
+		Elements: true, Counted: true, Handler: zrangebyscore,
 		Since: "1.0.5", Summary: "Returns the members of a sorted set in a range of scores.",
 		Complexity:      "O(log(N)+M) for M members passed or returned, in a set of N",
 		DeprecatedSince: "6.2.0", ReplacedBy: "`ZRANGE` with the `BYSCORE` argument",
@@ -116,7 +116,7 @@ var zsetTable = []*Spec{
 	{
 		Name: "zrangebylex", Arity: -4, Flags: FlagReadOnly, Categories: CatSortedSet,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: zrangebylex,
+		Elements: true, Counted: true, Handler: zrangebylex,
 		Since: "2.8.9", Summary: "Returns the members of a sorted set in a range of names.",
 		Complexity:      "O(log(N)+M) for M members passed or returned, in a set of N",
 		DeprecatedSince: "6.2.0", ReplacedBy: "`ZRANGE` with the `BYLEX` argument",
@@ -125,7 +125,7 @@ var zsetTable = []*Spec{
 	{
 		Name: "zrevrange", Arity: -4, Flags: FlagReadOnly, Categories: CatSortedSet,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: zrevrange,
+		Elements: true, Counted: true, Handler: zrevrange,
 		Since: "1.2.0", Summary: "Returns the members of a sorted set in a range of places, from the highest score.",
 		Complexity:      "O(log(N)+M) for M members passed or returned, in a set of N",
 		DeprecatedSince: "6.2.0", ReplacedBy: "`ZRANGE` with the `REV` argument",
@@ -134,7 +134,7 @@ var zsetTable = []*Spec{
 	{
 		Name: "zrevrangebyscore", Arity: -4, Flags: FlagReadOnly, Categories: CatSortedSet,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: zrevrangebyscore,
+		Elements: true, Counted: true, Handler: zrevrangebyscore,
 		Since: "2.2.0", Summary: "Returns the members of a sorted set in a range of scores, from the highest.",
 		Complexity:      "O(log(N)+M) for M members passed or returned, in a set of N",
 		DeprecatedSince: "6.2.0", ReplacedBy: "`ZRANGE` with the `REV` and `BYSCORE` arguments",
@@ -144,7 +144,7 @@ var zsetTable = []*Spec{
 	{
 		Name: "zrevrangebylex", Arity: -4, Flags: FlagReadOnly, Categories: CatSortedSet,
 		KeySpecs: []KeySpec{at(1, KeyRO|KeyAccess)},
-		Elements: true, Handler: zrevrangebylex,
+		Elements: true, Counted: true, Handler: zrevrangebylex,
 		Since: "2.8.9", Summary: "Returns the members of a sorted set in a range of names, from the last.",
 		Complexity:      "O(log(N)+M) for M members passed or returned, in a set of N",
 		DeprecatedSince: "6.2.0", ReplacedBy: "`ZRANGE` with the `REV` and `BYLEX` arguments",

@@ -47,29 +47,16 @@ type source struct {
 	weight float64
 }
 
-// score returns a member's score times the weight, which may be no number.
-func (s *source) score(member []byte) (score float64, found bool, err error) {
-	if s.Type == keyspace.TypeZSet {
-		score, found, err = s.Collection.Score(member)
-	} else {
-		score = 1
-		_, found, err = s.Get(nil, member)
-	}
-	return score * s.weight, found, err
-}
-
 // each calls emit for every member, with its score times the weight, or 0 when that is
 // no number.
 func (s *source) each(emit func(member []byte, score float64) error) error {
 	var failed error
 	err := s.Each(func(member, value []byte) bool {
-		score := 1.0
-		if s.Type == keyspace.TypeZSet {
-			if score, failed = keyspace.ScoreOf(value); failed != nil {
-				return false
-			}
+		var score float64
+		if score, failed = s.weighted(value); failed != nil {
+			return false
 		}
-		if score *= s.weight; math.IsNaN(score) {
+		if math.IsNaN(score) {
 			score = 0 // inf times 0
 		}
 		failed = emit(member, score)
@@ -79,6 +66,16 @@ func (s *source) each(emit func(member []byte, score float64) error) error {
 		return failed
 	}
 	return err
+}
+
+// weighted returns the score that a member has by its value times the weight, which may be no
+// number.
+func (s *source) weighted(value []byte) (score float64, err error) {
+	if s.Type != keyspace.TypeZSet {
+		return s.weight, nil
+	}
+	score, err = keyspace.ScoreOf(value)
+	return score * s.weight, err
 }
 
 // errEnough ends a combination early.
@@ -174,7 +171,7 @@ func (c *Ctx) parseCombineOptions(o *combination, i int, f combineForm) (err err
 }
 
 // combineFunc calls emit for each member of the result, once, in no order.
-type combineFunc func(o *combination, emit func(member []byte, score float64) error) error
+type combineFunc func(c *Ctx, o *combination, emit func(member []byte, score float64) error) error
 
 func zunion(c *Ctx) error      { return c.replyCombined(zunite, true) }
 func zinter(c *Ctx) error      { return c.replyCombined(zintersect, true) }
@@ -188,7 +185,7 @@ func (c *Ctx) replyCombined(f combineFunc, weights bool) error {
 	if err != nil {
 		return err
 	}
-	members, err := o.collect(f)
+	members, err := c.collect(&o, f)
 	if err != nil {
 		return err
 	}
@@ -211,17 +208,18 @@ func (c *Ctx) storeCombined(f combineFunc, weights bool) error {
 	if err != nil {
 		return err
 	}
-	members, err := o.collect(f)
+	members, err := c.collect(&o, f)
 	if err != nil {
 		return err
 	}
 	return c.storeScored(members, true)
 }
 
-func (o *combination) collect(f combineFunc) (members []scoredMember, err error) {
-	err = f(o, func(member []byte, score float64) error {
+func (c *Ctx) collect(o *combination, f combineFunc) (members []scoredMember, err error) {
+	kept := c.keeps()
+	err = f(c, o, func(member []byte, score float64) error {
 		members = append(members, scoredMember{bytes.Clone(member), score})
-		return nil
+		return kept.take(len(member))
 	})
 	return members, err
 }
@@ -232,7 +230,7 @@ func zintercard(c *Ctx) error {
 		return err
 	}
 	n := int64(0)
-	err = zintersect(&o, func([]byte, float64) error {
+	err = zintersect(c, &o, func([]byte, float64) error {
 		if n++; n == o.limit {
 			return errEnough
 		}
@@ -243,61 +241,4 @@ func zintercard(c *Ctx) error {
 	}
 	c.Out.Int(n)
 	return nil
-}
-
-// bySize sorts sources, since the order in which scores are added shows in rounding.
-func (o *combination) bySize() {
-	slices.SortStableFunc(o.sources, func(a, b source) int { return cmp.Compare(a.Len(), b.Len()) })
-}
-
-// zintersect goes over the smallest set and looks each member up in the others.
-func zintersect(o *combination, emit func([]byte, float64) error) error {
-	o.bySize()
-	return o.sources[0].each(func(member []byte, score float64) error {
-		for i := 1; i < len(o.sources); i++ {
-			other, found, err := o.sources[i].score(member)
-			if err != nil || !found {
-				return err
-			}
-			score = o.aggregate.of(score, other)
-		}
-		return emit(member, score)
-	})
-}
-
-// zunite keeps the members of all sets, with their scores so far.
-func zunite(o *combination, emit func([]byte, float64) error) error {
-	o.bySize()
-	scores := make(map[string]float64)
-	for i := range o.sources {
-		err := o.sources[i].each(func(member []byte, score float64) error {
-			if old, found := scores[string(member)]; found {
-				score = o.aggregate.of(old, score)
-			}
-			scores[string(member)] = score
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for member, score := range scores {
-		if err := emit([]byte(member), score); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// zsubtract goes over the first set and looks each member up in the others.
-func zsubtract(o *combination, emit func([]byte, float64) error) error {
-	return o.sources[0].each(func(member []byte, score float64) error {
-		for i := 1; i < len(o.sources); i++ {
-			_, found, err := o.sources[i].score(member)
-			if err != nil || found {
-				return err
-			}
-		}
-		return emit(member, score)
-	})
 }

@@ -148,6 +148,18 @@ func (q *zrangeQuery) places() (from, to keyspace.Place) {
 	return from, to
 }
 
+// passes returns how many members of a set of n each goes by, at most.
+func (q *zrangeQuery) passes(n int64) int64 {
+	switch {
+	case q.by == byRank:
+		start, stop := within(q.start, q.stop, n)
+		return max(stop-start+1, 0) + max(min(start, n-1-stop), 0)
+	case q.by == byScore && q.limit >= 0 && q.offset >= 0 && q.offset <= n && q.limit <= n:
+		return min(q.offset+q.limit, n)
+	}
+	return n
+}
+
 // eachByRank passes by the members before the range, or those behind it, whichever
 // are fewer.
 func (q *zrangeQuery) eachByRank(z *keyspace.Collection, emit func(member []byte, score float64) bool) error {
@@ -279,8 +291,12 @@ func (c *Ctx) replyZrange(f zrangeForm) error {
 	if err != nil {
 		return err
 	}
+	c.reads(q.passes(z.Len()))
 	items := c.beginScored(q.withScores)
-	if err := q.each(&z, items.add); err != nil {
+	err = q.each(&z, func(member []byte, score float64) bool {
+		return items.add(member, score) && c.watch(items.start)
+	})
+	if err != nil {
 		return err
 	}
 	items.end()
@@ -325,7 +341,7 @@ func zrangestore(c *Ctx) error {
 	if err != nil {
 		return err
 	}
-	members, err := collectRange(&z, &q)
+	members, err := c.collectRange(&z, &q)
 	if err != nil {
 		return err
 	}
@@ -334,11 +350,16 @@ func zrangestore(c *Ctx) error {
 	return c.storeScored(members, known)
 }
 
-func collectRange(z *keyspace.Collection, q *zrangeQuery) (members []scoredMember, err error) {
+func (c *Ctx) collectRange(z *keyspace.Collection, q *zrangeQuery) (members []scoredMember, err error) {
+	kept, tooMuch := c.keeps(), error(nil)
 	err = q.each(z, func(member []byte, score float64) bool {
 		members = append(members, scoredMember{bytes.Clone(member), score})
-		return true
+		tooMuch = kept.take(len(member))
+		return tooMuch == nil
 	})
+	if err == nil {
+		err = tooMuch
+	}
 	return members, err
 }
 
@@ -385,7 +406,7 @@ func (c *Ctx) removeRange(by zrangeBy) error {
 	if err != nil {
 		return err
 	}
-	members, err := collectRange(&z, &q)
+	members, err := c.collectRange(&z, &q)
 	if err != nil {
 		return err
 	}

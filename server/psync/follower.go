@@ -28,7 +28,8 @@ const unsupportedPause = 30 * time.Second
 
 // Options configures a Follower.
 type Options struct {
-	// Folder is where files are put while they are received; "": that of the system.
+	// Folder is where files are put while they are received; "": the system's for
+	// temporary ones. They have no names there.
 	Folder string
 	// Limits are those of compact encodings, for OBJECT ENCODING; nil: the default.
 	Limits *command.Limits
@@ -63,7 +64,7 @@ func New(o Options) *Follower {
 // Follow follows the Redis server of a link until something fails. It is a
 // replica.Foreign.
 func (f *Follower) Follow(ctx context.Context, l *replica.ForeignLink) (began bool, err error) {
-	if err = f.removeStale(); err == nil {
+	if err = RemoveLeft(f.o.Folder); err == nil {
 		began, err = f.follow(ctx, l)
 	}
 	if errors.Is(err, ErrUnsupported) && ctx.Err() == nil {
@@ -114,33 +115,37 @@ const (
 	streamFile = "redis-stream.spool"
 )
 
-// removeStale removes what a crash has left.
-func (f *Follower) removeStale() error {
-	if f.o.Folder == "" {
+// RemoveLeft removes the files that an earlier version left in a node's folder when it
+// was killed; "" is none.
+func RemoveLeft(folder string) error {
+	if folder == "" {
 		return nil
 	}
 	for _, name := range []string{dataFile, streamFile} {
-		if err := os.Remove(filepath.Join(f.o.Folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("psync: %w", err)
 		}
 	}
 	return nil
 }
 
-// openFile opens a file for what is received.
+// openFile opens a file for what is received, and a function that ends it. The file has
+// no name any more, so that nothing is left of it however the process ends.
 func (f *Follower) openFile(name string) (*os.File, func() error, error) {
-	folder := f.o.Folder
-	if folder == "" {
-		temp, err := os.CreateTemp("", "dkv-"+name)
-		if err != nil {
-			return nil, nil, fmt.Errorf("psync: %w", err)
-		}
-		return temp, func() error { return errors.Join(temp.Close(), os.Remove(temp.Name())) }, nil
-	}
-	path := filepath.Join(folder, name)
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
+	file, err := f.createFile(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("psync: %w", err)
 	}
-	return file, func() error { return errors.Join(file.Close(), os.Remove(path)) }, nil
+	if os.Remove(file.Name()) == nil {
+		return file, file.Close, nil
+	}
+	// A system that does not remove what is open.
+	return file, func() error { return errors.Join(file.Close(), os.Remove(file.Name())) }, nil
+}
+
+func (f *Follower) createFile(name string) (*os.File, error) {
+	if f.o.Folder == "" {
+		return os.CreateTemp("", "dkv-"+name)
+	}
+	return os.OpenFile(filepath.Join(f.o.Folder, name), os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
 }

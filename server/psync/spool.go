@@ -17,12 +17,17 @@ type spool struct {
 	mu struct {
 		sync.Mutex
 		read, written int64
+		given         int64 // up to where the file's space was given back
 		err           error // why nothing more comes
 		abandoned     bool  // nobody reads any more
 	}
 	moved sync.Cond
 	limit int64
+	keeps bool // the reader's: the file system does not give space back
 }
+
+// giveBackBytes is how much is read before its space is given back.
+const giveBackBytes = 32 << 20
 
 func newSpool(f *os.File) *spool {
 	s := &spool{f: f, limit: maxSpoolBytes}
@@ -41,7 +46,7 @@ func (s *spool) Write(p []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	if s.mu.read == s.mu.written {
-		s.mu.read, s.mu.written = 0, 0
+		s.mu.read, s.mu.written, s.mu.given = 0, 0, 0
 	}
 	at := s.mu.written
 	s.mu.Unlock()
@@ -75,9 +80,30 @@ func (s *spool) Read(p []byte) (int, error) {
 	}
 	s.mu.Lock()
 	s.mu.read += int64(got)
+	given, read := s.mu.given, s.mu.read
 	s.mu.Unlock()
 	s.moved.Broadcast()
+	if read-given >= giveBackBytes {
+		s.giveBack(given, read)
+	}
 	return got, nil
+}
+
+// giveBack gives back the space of what has been read. Where the system has no way to
+// do so, the file keeps it until all has been read.
+func (s *spool) giveBack(from, to int64) {
+	if s.keeps {
+		return
+	}
+	// The writer begins anew at 0 only when all has been read, which is the reader's to do,
+	// and may have begun by now: then these bytes are not there to be given back.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.read < to {
+		return
+	}
+	s.keeps = punch(s.f, from, to-from) != nil
+	s.mu.given = to
 }
 
 // end says that nothing more will be written, and why.

@@ -212,10 +212,7 @@ func (e *Engine) exists(c *command.Ctx) error {
 
 // flush is SCRIPT FLUSH: no script is known any more.
 func (e *Engine) flush(c *command.Ctx) error {
-	if len(c.Args) > 3 {
-		return resp.ErrSubcommandSyntax(c.Args[1], "script")
-	}
-	if len(c.Args) == 3 && !isFlushType(c.Args[2]) {
+	if len(c.Args) > 3 || len(c.Args) == 3 && !isFlushType(c.Args[2]) {
 		return resp.Error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
 	}
 	if !c.Tx.ReadOnly() { // a replica has the records of its source

@@ -254,7 +254,7 @@ func isHex(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
 func (d *decoder) text() {
 	begin := d.at + 1
 	end := begin
-	for end < len(d.b) && d.b[end] != '"' && d.b[end] != '\\' {
+	for end < len(d.b) && d.b[end] != '"' && d.b[end] != '\\' && d.b[end] != 0 {
 		end++
 	}
 	d.f.spend((end - begin) / 8)
@@ -270,6 +270,9 @@ func (d *decoder) text() {
 		case c == '"':
 			d.f.charge(len(b))
 			d.tok, d.val, d.at = strToken, lua.LString(b), i+1
+			return
+		case c == 0:
+			d.wrong("unexpected end of string", i)
 			return
 		case c != '\\':
 			b = append(b, c)

@@ -98,6 +98,7 @@ type Engine struct {
 		running   map[*run]struct{}
 		states    []*state // idle ones
 		functions []*state // idle ones that have libraries loaded
+		counted   counted
 	}
 }
 
@@ -336,6 +337,7 @@ func (e *Engine) giveBack(s *state) {
 func (s *state) list(args [][]byte) *lua.LTable {
 	t := s.L.CreateTable(len(args), 0)
 	for _, a := range args {
+		s.meter.met(len(a))
 		t.Append(lua.LString(a))
 	}
 	return t
@@ -390,18 +392,19 @@ func (s *state) settle() {
 // Slow reports whether any script has run for too long.
 func (e *Engine) Slow() bool { return e.overdue.Load() != 0 }
 
-// Known is the number of scripts that EVALSHA finds without looking for a record.
-func (e *Engine) Known() int {
+// Known is the number of scripts that EVALSHA finds without looking for a record, and the
+// bytes of their source texts.
+func (e *Engine) Known() (n, bytes int) {
 	c := &e.known
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := 0
 	for _, el := range c.bySHA {
-		if el.Value.(*entry).known {
+		if e := el.Value.(*entry); e.known {
 			n++
+			bytes += len(e.source)
 		}
 	}
-	return n
+	return n, bytes
 }
 
 // Running is the number of scripts that are being run.

@@ -113,6 +113,48 @@ func (e *Engine) functionStats(c *command.Ctx) error {
 	return nil
 }
 
+// counted is what Count has found last.
+type counted struct {
+	digest string // of the libraries
+	FunctionCount
+}
+
+// FunctionCount says how much there is of functions.
+type FunctionCount struct {
+	Libraries int
+	Functions int
+	Bytes     int // of source text
+}
+
+// Count counts the libraries of a shard and their functions. It looks into them when they
+// have changed since it was asked last.
+func (e *Engine) Count(tx *keyspace.Tx) (FunctionCount, error) {
+	digest, found, err := tx.ScriptRecord(nil, digestRecord)
+	if err != nil || !found {
+		return FunctionCount{}, err
+	}
+	e.mu.Lock()
+	last := e.mu.counted
+	e.mu.Unlock()
+	if last.digest == string(digest) {
+		return last.FunctionCount, nil
+	}
+	libs, err := e.index(&command.Ctx{Tx: tx})
+	if err != nil {
+		return FunctionCount{}, err
+	}
+	last = counted{digest: string(digest)}
+	for _, l := range libs {
+		last.Libraries++
+		last.Functions += len(l.functions)
+		last.Bytes += len(l.code)
+	}
+	e.mu.Lock()
+	e.mu.counted = last
+	e.mu.Unlock()
+	return last.FunctionCount, nil
+}
+
 // replyRunning replies what is being run: its name, the command and how long.
 func (e *Engine) replyRunning(w *resp.Writer) {
 	e.mu.Lock()

@@ -37,16 +37,14 @@ func (s *state) openBit() {
 	})
 }
 
-// bits is an argument modulo 2^32.
+// bits is an argument, rounded, modulo 2^32. It is what the low bits of a double are when 2^52 +
+// 2^51 is added, as the library does it: so too large numbers give what they give there.
 func (f frame) bits(i int) uint32 {
-	n := math.RoundToEven(f.num(i))
-	if math.IsNaN(n) || math.IsInf(n, 0) {
-		return 0
+	n := f.num(i)
+	if n != n {
+		return 0 // whatever the bits of this one are
 	}
-	if math.Abs(n) >= 1<<62 {
-		n = math.Mod(n, 1<<32)
-	}
-	return uint32(int64(n))
+	return uint32(math.Float64bits(n + (1<<52 + 1<<51)))
 }
 
 func (f frame) pushBits(n uint32) int { return f.pushNum(float64(int32(n))) }

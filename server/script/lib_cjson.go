@@ -148,6 +148,9 @@ func (e *encoder) number(n float64) {
 			return
 		}
 	}
+	if n != n {
+		n = math.NaN() // without a sign
+	}
 	e.b = appendG(e.b, n, e.o.precision)
 }
 

@@ -164,7 +164,7 @@ func (f frame) unpackMsg(limit, offset int) int {
 	if all {
 		limit = math.MaxInt
 	}
-	d := unpacker{f: f, b: []byte(data), at: offset}
+	d := unpacker{f: f, b: data, at: offset}
 	var values []lua.LValue
 	for len(values) < limit && d.at < len(d.b) {
 		if len(values) > maxUnpack {
@@ -190,11 +190,11 @@ func (f frame) unpackMsg(limit, offset int) int {
 // An unpacker reads MessagePack. Lengths that are announced allocate nothing.
 type unpacker struct {
 	f  frame
-	b  []byte
+	b  string
 	at int
 }
 
-func (d *unpacker) take(n int) []byte {
+func (d *unpacker) take(n int) string {
 	if n > len(d.b)-d.at {
 		d.f.fail("Missing bytes in input.")
 	}
@@ -206,7 +206,7 @@ func (d *unpacker) take(n int) []byte {
 // number reads an unsigned integer of n bytes.
 func (d *unpacker) number(n int) uint64 {
 	v := uint64(0)
-	for _, c := range d.take(n) {
+	for _, c := range []byte(d.take(n)) {
 		v = v<<8 | uint64(c)
 	}
 	return v
@@ -243,7 +243,7 @@ func (d *unpacker) value(level int) lua.LValue {
 	case 0xcb:
 		return lua.LNumber(math.Float64frombits(d.number(8)))
 	case 0xcc, 0xcd, 0xce, 0xcf:
-		return lua.LNumber(d.number(1 << (c - 0xcc)))
+		return lua.LNumber(int64(d.number(1 << (c - 0xcc)))) // Redis's has no unsigned ones
 	case 0xd0:
 		return lua.LNumber(int8(d.number(1)))
 	case 0xd1:
@@ -254,8 +254,6 @@ func (d *unpacker) value(level int) lua.LValue {
 		return lua.LNumber(int64(d.number(8)))
 	case 0xd9, 0xda, 0xdb:
 		return d.text(int(d.number(1 << (c - 0xd9))))
-	case 0xc4, 0xc5, 0xc6:
-		return d.text(int(d.number(1 << (c - 0xc4))))
 	case 0xdc, 0xdd:
 		return d.array(int(d.number(2<<(c-0xdc))), level)
 	case 0xde, 0xdf:

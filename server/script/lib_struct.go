@@ -44,10 +44,9 @@ func (l *layout) number(def int) int {
 	}
 	n := 0
 	for ; !l.done() && isDigit(l.format[l.at]); l.at++ {
-		if n > math.MaxInt32/10-1 {
+		if n = n*10 + int(l.format[l.at]-'0'); n > math.MaxInt32 {
 			l.f.fail("integral size overflow")
 		}
-		n = n*10 + int(l.format[l.at]-'0')
 	}
 	return n
 }
@@ -87,7 +86,7 @@ func (l *layout) control(option byte) {
 	case ' ':
 	case '>':
 		l.big = true
-	case '<', '=':
+	case '<':
 		l.big = false
 	case '!':
 		l.align = l.number(nativeAlign)
@@ -199,8 +198,11 @@ func structUnpack(f frame) int {
 	l := layout{f: f, format: f.str(1), align: 1}
 	data := f.str(2)
 	pos := f.optInt(3, 1) - 1
-	if pos < 0 {
+	if pos == -1 {
 		f.bad(3, "offset must be 1 or greater")
+	}
+	if pos < 0 { // a large number in C
+		pos = math.MaxInt32
 	}
 	n := 0
 	for !l.done() {

@@ -22,6 +22,7 @@ const (
 	maxArrayIndex   = 1 << 22 // keys from here on are not in a table's array part
 	checkTicks      = 1 << 10 // instructions between two looks at the clock
 	checkBytes      = 1 << 20 // allocated between two looks at the memory
+	longBytes       = 1 << 18 // strings from here on shorten the time between two looks
 	spendPerTick    = 1 << 4  // steps of a library function that count as an instruction
 	maxReplyDepth   = 1000    // of tables in a reply
 )
@@ -33,6 +34,9 @@ type meter struct {
 	run   *run
 	left  int // ticks until the next look at clock and memory
 	bytes int // may be allocated until the next look at the memory
+	// longest is the length of the longest string that the script may have. Comparing it,
+	// or looking it up in a table, is one instruction.
+	longest int
 
 	measured bool
 	trip     uint64 // bytes in use at which the collector is asked
@@ -75,7 +79,7 @@ var _ context.Context = (*meter)(nil)
 // a pcall catches the error but does not get any further.
 func (m *meter) look() <-chan struct{} {
 	if m.err == nil {
-		m.left = checkTicks
+		m.left = m.ticks()
 		m.err = m.run.overdue()
 	}
 	if m.err == nil {
@@ -86,6 +90,17 @@ func (m *meter) look() <-chan struct{} {
 	}
 	m.left = 0
 	return stopped
+}
+
+// ticks is how many instructions there are until the next look.
+func (m *meter) ticks() int { return max(checkTicks/(1+m.longest/longBytes), 1) }
+
+// met says that the script may have a string of n bytes now.
+func (m *meter) met(n int) {
+	if n > m.longest {
+		m.longest = n
+		m.left = min(m.left, m.ticks())
+	}
 }
 
 // spend counts steps of a library function, and raises an error when the script has
@@ -113,6 +128,7 @@ func (m *meter) fits(bytes int) bool {
 	if m.err != nil {
 		return false
 	}
+	m.met(bytes) // it may be for one string
 	if bytes > m.run.limit {
 		m.err, m.left = errMemory, 0
 		return false

@@ -84,6 +84,15 @@ func toInt(f float64) int {
 	return int(f)
 }
 
+// cInteger cuts a number to an integer as the processors that Redis mostly runs on do: what
+// no integer holds, and no number, is the least one.
+func cInteger(f float64) int64 {
+	if f != f || f >= math.MaxInt64 || f < math.MinInt64 {
+		return math.MinInt64
+	}
+	return int64(f)
+}
+
 // lrand48 is the generator of that name in the C library, with a state of its own.
 type lrand48 struct{ x uint64 }
 

@@ -24,7 +24,7 @@ func (r *run) reply(v lua.LValue, depth int) {
 		}
 		return
 	case lua.LNumber:
-		w.Int(int64(toInt(float64(v))))
+		w.Int(cInteger(float64(v)))
 	case lua.LBool:
 		r.replyBool(bool(v))
 	case *lua.LTable:

@@ -253,11 +253,12 @@ func (r *run) perform(spec *command.Spec, args [][]byte) (err error) {
 	x := &r.sub
 	o := r.x
 	x.Args, x.DB, x.Tx, x.Out, x.Spec, x.Shard = args, r.db, o.Tx, &r.out, spec, o.Shard
-	x.MaxReply = int64(r.limit)
+	x.MaxReply, x.MaxKept = int64(r.limit), int64(r.limit)
 	x.MaxStringLen, x.Limits, x.Sharded, x.Scripted = o.MaxStringLen, o.Limits, o.Sharded, true
 	x.Caller = o.Caller
 	r.out.Reset()
 	r.out.Proto = r.proto
+	r.out.Limit(r.limit, nil)
 	if spec.Handler == nil {
 		if own := ownCommands[spec.Name]; own != nil {
 			return own(r, x)
@@ -268,10 +269,10 @@ func (r *run) perform(spec *command.Spec, args [][]byte) (err error) {
 		return errNotAllowed
 	}
 	if o.Tx.ReadOnly() {
-		return r.engine.o.Guard(x)
+		return r.replied(r.engine.o.Guard(x))
 	}
 	mark := o.Tx.Mark()
-	if err = r.engine.o.Guard(x); err != nil {
+	if err = r.replied(r.engine.o.Guard(x)); err != nil {
 		o.Tx.Rollback(mark)
 		return err
 	}
@@ -283,6 +284,14 @@ func (r *run) perform(spec *command.Spec, args [][]byte) (err error) {
 		r.wrote.Store(true)
 	}
 	return nil
+}
+
+// replied returns err, or that the reply to a command is more than the script may take.
+func (r *run) replied(err error) error {
+	if err == nil && r.out.Full() {
+		return command.ErrReplyTooLong
+	}
+	return err
 }
 
 // Errors of redis.call.

@@ -3,6 +3,9 @@ package script
 import (
 	"strings"
 	"testing"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
 )
 
 // What the interpreter would do otherwise than Lua, or without a bound. What Redis's
@@ -108,5 +111,35 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	if len(c.bySource) != len(c.bySHA) || len(c.bySHA) != c.order.Len() {
 		t.Errorf("%d texts, %d names, %d scripts", len(c.bySource), len(c.bySHA), c.order.Len())
+	}
+}
+
+// An instruction lasts as long as the strings that it compares or looks up, so the clock is
+// looked at more often where there are long ones.
+func TestLongStrings(t *testing.T) {
+	s := testState(t, false)
+	long := []byte(strings.Repeat("x", 4<<20))
+	for name, source := range map[string]string{
+		"less":     "local a, b, seen = KEYS[1]..'a', KEYS[1]..'b', ARGV for i = 1, 1e9 do if a < b then seen[1] = i end end",
+		"equal":    "local a, b, seen = KEYS[1]..'a', KEYS[1]..'b', ARGV for i = 1, 1e9 do if a ~= b then seen[1] = i end end",
+		"argument": "local a, b, seen = KEYS[1], KEYS[2], ARGV for i = 1, 1e9 do if a < b then seen[1] = i end end",
+		"key":      "local a, t, seen = ('x'):rep(4e6), {}, ARGV for i = 1, 1e9 do if not t[a] then seen[1] = i end end",
+		"unpacked": "local a, seen = cmsgpack.unpack(cmsgpack.pack(KEYS[1])), ARGV for i = 1, 1e9 do if a < KEYS[2] then seen[1] = i end end",
+	} {
+		proto, err := compile(source, "user_script")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.arm(s.run.engine)
+		s.run.until = time.Now() // it is to end at the next look
+		seen := s.L.NewTable()
+		s.globals.RawSetString("KEYS", s.list([][]byte{long, append(long[:len(long):len(long)], 'b')}))
+		s.globals.RawSetString("ARGV", seen)
+		if _, failed := s.invoke(s.L.NewFunctionFromProto(proto)); failed == nil {
+			t.Errorf("%s: it was not stopped", name)
+		}
+		if n, ok := seen.RawGetInt(1).(lua.LNumber); ok && n > 64 {
+			t.Errorf("%s: it was stopped only after %v rounds", name, n)
+		}
 	}
 }

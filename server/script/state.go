@@ -286,6 +286,7 @@ func (f frame) any(i int) lua.LValue {
 }
 
 func (f frame) push(s string) int {
+	f.s.meter.met(len(s))
 	f.Push(lua.LString(s))
 	return 1
 }
