@@ -60,6 +60,7 @@ type point struct {
 type outcome struct {
 	total       *tally
 	points      []point
+	began       time.Time
 	elapsed     time.Duration
 	interrupted bool
 }
@@ -104,7 +105,7 @@ func (ph *phase) run() (*outcome, error) {
 	if ph.interval > 0 {
 		helpers.Go(func() { ph.pace(clients) })
 	}
-	out := &outcome{total: newTally(len(ph.w.parts), ph.interval > 0)}
+	out := &outcome{began: ph.begun, total: newTally(len(ph.w.parts), ph.interval > 0)}
 	helpers.Go(func() { ph.collect(out, recs, finished) })
 	wg.Wait()
 	out.elapsed = time.Since(ph.begun)

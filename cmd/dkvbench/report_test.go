@@ -32,7 +32,7 @@ func golden(t *testing.T, name string, got []byte) {
 // madeUpRun is a run with figures that do not change.
 func madeUpRun(server string, round int, paced bool, speed int64) *runResult {
 	w, _ := findWorkload("ycsb-b")
-	out := &outcome{total: newTally(2, paced), elapsed: 2 * time.Second}
+	out := &outcome{began: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), total: newTally(2, paced), elapsed: 2 * time.Second}
 	t := out.total
 	for i := range int64(20_000) {
 		part := 0

@@ -10,6 +10,7 @@ import (
 type runResult struct {
 	Server      string           `json:"server"`
 	Round       int              `json:"round"`
+	Began       time.Time        `json:"began"` // of the series' t = 0
 	Elapsed     float64          `json:"seconds"`
 	Ops         uint64           `json:"operations"`
 	OpsPerSec   float64          `json:"operations_per_second"`
@@ -44,13 +45,14 @@ type seriesPoint struct {
 	Late      uint64  `json:"late"`
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
+	P999      float64 `json:"p99.9_ms"`
 	Max       float64 `json:"max_ms"`
 }
 
 func newRunResult(server string, round int, w *workload, out *outcome) runResult {
 	t := out.total
 	r := runResult{
-		Server: server, Round: round, Elapsed: out.elapsed.Seconds(), Ops: t.allOps(),
+		Server: server, Round: round, Began: out.began, Elapsed: out.elapsed.Seconds(), Ops: t.allOps(),
 		OpsPerSec: perSecond(t.allOps(), out.elapsed), Errors: t.errors, Lost: t.lost, Late: t.late,
 		Lookups: t.lookups, Misses: t.misses, Interrupted: out.interrupted, Latency: quantilesOf(t.allLatency()),
 	}
@@ -75,7 +77,7 @@ func newRunResult(server string, round int, w *workload, out *outcome) runResult
 	for _, p := range out.points {
 		r.Series = append(r.Series, seriesPoint{
 			At: p.at.Seconds(), Ops: p.ops, OpsPerSec: perSecond(p.ops, p.width), Errors: p.errors, Late: p.late,
-			P50: p.latency.P50, P99: p.latency.P99, Max: p.latency.Max,
+			P50: p.latency.P50, P99: p.latency.P99, P999: p.latency.P999, Max: p.latency.Max,
 		})
 	}
 	return r

@@ -73,7 +73,7 @@ const (
 
 // verdictOf compares answers. Equal digests are equal contents, wherever they are of.
 func verdictOf(sums []nodeSum) string {
-	first, alike, placed := &sums[0], true, true
+	first, alike, placed, related := &sums[0], true, true, true
 	for i := range sums {
 		s := &sums[i]
 		if s.err != nil {
@@ -81,13 +81,13 @@ func verdictOf(sums []nodeSum) string {
 		}
 		alike = alike && s.digest == first.digest
 		placed = placed && s.index == first.index
-		if s.history != first.history {
-			return strangers
-		}
+		related = related && s.history == first.history
 	}
 	switch {
 	case alike:
 		return same
+	case !related:
+		return strangers
 	case placed:
 		return different
 	}

@@ -13,6 +13,7 @@ import (
 
 	"dkv/cluster"
 	"dkv/server"
+	"dkv/server/psync"
 )
 
 // Exit statuses.
@@ -22,7 +23,10 @@ const (
 	exitUsage   = 2
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	limitArenas()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run is the program: configure, then serve.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -95,21 +99,24 @@ func serve(config *server.Config, logger *slog.Logger, signals <-chan os.Signal)
 	closing := closer{&err}
 	began := time.Now()
 
-	removePIDFile, err := writePIDFile(config)
-	if err != nil {
-		return err
-	}
+	removePIDFile := writePIDFile(config, logger)
 	defer closing.do(removePIDFile)
 
 	options, err := nodeOptions(config, logger)
 	if err != nil {
 		return err
 	}
+	if config.String("role") == "master" && config.ClusterPeers() == nil && !options.Join {
+		logger.Info("role master without cluster-peers or join: a master by itself, unless its folder is of a cluster")
+	}
 	node, err := cluster.Open(options)
 	if err != nil {
 		return err
 	}
 	defer closing.do(node.Close)
+	if err := psync.RemoveLeft(receiveFolder(config)); err != nil {
+		return err
+	}
 
 	stopLimiting := limitMemory(config, node)
 	defer closing.do(stopLimiting)
@@ -131,7 +138,13 @@ func serve(config *server.Config, logger *slog.Logger, signals <-chan os.Signal)
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(context.Background()) }()
-	defer closing.do(func() error { return errors.Join(closeServer(s, config, logger), <-served) })
+	defer closing.do(func() error {
+		err := closeServer(s, config, logger)
+		if errors.Is(err, server.ErrBusy) {
+			abandon(removePIDFile, logger)
+		}
+		return errors.Join(err, <-served)
+	})
 
 	logger.Info("Ready to accept connections", "addr", s.Addr().String())
 	err = wait(s, node, signals, logger)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,16 +140,36 @@ func (p *process) do(commands ...string) []string {
 	var replies []string
 	for _, line := range commands {
 		fmt.Fprintf(c, "%s\r\n", line)
-		reply, err := r.ReadString('\n')
-		if err == nil && reply[0] == '$' && reply != "$-1\r\n" {
-			reply, err = r.ReadString('\n')
-		}
+		reply, err := readReply(r)
 		if err != nil {
 			p.t.Fatalf("%s: %v", line, err)
 		}
-		replies = append(replies, strings.TrimRight(reply, "\r\n"))
+		replies = append(replies, reply)
 	}
 	return replies
+}
+
+// readReply returns the line of a reply, or a bulk string's. Of an array it is the head.
+func readReply(r *bufio.Reader) (string, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	head := strings.TrimRight(line, "\r\n")
+	switch {
+	case head[0] == '$' && head != "$-1":
+		line, err = r.ReadString('\n')
+		return strings.TrimRight(line, "\r\n"), err
+	case head[0] == '*':
+		n, err := strconv.Atoi(head[1:])
+		for range max(n, 0) {
+			if err == nil {
+				_, err = readReply(r)
+			}
+		}
+		return head, err
+	}
+	return head, nil
 }
 
 func TestBadFlags(t *testing.T) {
@@ -163,7 +184,7 @@ func TestBadFlags(t *testing.T) {
 		{"-port x", "flag -port x: argument couldn't be parsed into an integer"},
 		{"-listen-addr nowhere", "must be host:port"},
 		{"-fsync sometimes", "must be one of the following: everysec, always, no"},
-		{"-role master", "role master needs cluster-peers"},
+		{"-role master -repl-master-addr 127.0.0.1:1", "role master does not go with repl-master-addr"},
 		{"--db-engine=leveldb", "must be one of the following: pebble, rocksdb, badger"},
 		{"-role slave -repl-poll-interval 1s", "role slave needs repl-master-addr"},
 		{"-replPollInterval 5", "argument must be a duration"},
@@ -198,6 +219,17 @@ func TestAbout(t *testing.T) {
 		if code, out, _ := runToEnd(t, t.TempDir(), flag); code != 0 || !strings.HasPrefix(out, "dkvsrv v=") {
 			t.Errorf("%s: status %d, %s", flag, code, out)
 		}
+	}
+}
+
+// A pidfile that cannot be written stops nobody.
+func TestNoPIDFile(t *testing.T) {
+	p := start(t, t.TempDir(), "-port", "0", "-pidfile", "nowhere/dkv.pid")
+	if got := fmt.Sprint(p.do("PING")); got != "[+PONG]" {
+		t.Errorf("replies %s", got)
+	}
+	if code := p.stop(syscall.SIGTERM); code != exitOK || !strings.Contains(p.all.String(), "cannot write the pidfile") {
+		t.Errorf("status %d:\n%s", code, p.all.String())
 	}
 }
 
@@ -272,6 +304,7 @@ func TestCannotStart(t *testing.T) {
 	}
 	fails("Is another server running there?", "-port", port, "-db-folder", "other")
 	fails("is in use by another process", "-port", "0")
+	fails("configured to not listen anywhere", "-port", "0", "-db-folder", "other", "-bind", "")
 	fails("does not have that address", "-listen-addr", "203.0.113.1:0", "-db-folder", "other")
 	fails("-peer-listen chooses another address for peers", "-port", "0", "-db-folder", "other", "-peer-addr", p.addr)
 

@@ -171,15 +171,18 @@ func openLog(config *server.Config, stdout io.Writer) (*slog.Logger, io.Closer, 
 	return slog.New(slog.NewTextHandler(out, options)), file, nil
 }
 
-// writePIDFile writes the process id where pidfile says.
-func writePIDFile(config *server.Config) (remove func() error, err error) {
+// writePIDFile writes the process id where pidfile says. As in Redis the server goes on
+// without the file: that of a packaged redis.conf is in a folder that only its service has.
+func writePIDFile(config *server.Config, logger *slog.Logger) (remove func() error) {
+	nothing := func() error { return nil }
 	path := config.String("pidfile")
 	if path == "" {
-		return func() error { return nil }, nil
+		return nothing
 	}
 	path = inDir(config, path)
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-		return nil, fmt.Errorf("write pidfile: %w", err)
+		logger.Warn("cannot write the pidfile", "err", err)
+		return nothing
 	}
-	return func() error { return os.Remove(path) }, nil
+	return func() error { return os.Remove(path) }
 }

@@ -64,6 +64,16 @@ func closeServer(s *server.Server, config *server.Config, logger *slog.Logger) e
 	return err
 }
 
+// abandon ends the process although a command is still running, and so nothing can be
+// closed in order. That is no failure: it is the same to the data as a second signal.
+func abandon(removePIDFile func() error, logger *slog.Logger) {
+	logger.Warn("a command is still running after shutdown-timeout, not waiting any longer: it is not carried out, and the next start replays the log")
+	if err := removePIDFile(); err != nil {
+		logger.Error("cannot remove the pid file", "err", err)
+	}
+	os.Exit(exitOK)
+}
+
 // limitMemory bounds the Go runtime's memory until stop is called.
 func limitMemory(config *server.Config, node *cluster.Node) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,0 +1,6 @@
+//go:build !cgo
+
+package main
+
+// limitArenas has nothing to limit: there is no C library.
+func limitArenas() {}
