@@ -41,7 +41,7 @@ TOGETHER   := ./tests/migrate ./tests/replica ./tests/differential ./tests/compa
 ALONE      := ./tests/cluster ./tests/crash ./tests/limits ./tests/apps
 TESTFLAGS  ?=
 
-.PHONY: help build run cluster test test-tools race chaos lint fuzz bench bench-cluster bench-replicas bench-engines cover clean
+.PHONY: help build run cluster test test-tools race chaos lint fuzz bench bench-cluster bench-replicas bench-engines bench-ycsb cover clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,10 +121,13 @@ bench-replicas: test-tools build ## lag, catching up and full copies of replicas
 bench-engines: test-tools build ## the storage engines beside each other with 10M keys (BENCHFLAGS=-quick)
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench -engines $(BENCHFLAGS)
 
+bench-ycsb: build ## YCSB on more data than the caches hold, with and without the hot layer, and a plot of its latencies (BENCHFLAGS=-quick)
+	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench -ycsb -json bench-ycsb.json -svg bench-ycsb.svg $(BENCHFLAGS)
+
 cover: ## coverage of the unit tests, in cover.html
 	$(GO) test -short -timeout 15m -coverprofile cover.out -coverpkg ./cluster/...,./engine/...,./resp/...,./server/... $(CONCURRENT)
 	$(GO) tool cover -html cover.out -o cover.html
 	@$(GO) tool cover -func cover.out | tail -n 1
 
 clean: ## remove what builds, tests and benchmarks made (not the data in dkv-data)
-	rm -rf $(BIN) bench-data chaos-reports cover.out cover.html
+	rm -rf $(BIN) bench-data bench-ycsb.json bench-ycsb.svg chaos-reports cover.out cover.html

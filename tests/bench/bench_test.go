@@ -28,6 +28,18 @@ func TestParseRate(t *testing.T) {
 	}
 }
 
+func TestHeldBack(t *testing.T) {
+	for info, want := range map[string]int64{
+		"": 0, // Redis has no such section
+		"# Dkv\r\nhot_dirty_records:3\r\nhot_dirty_bytes:9000000\r\nhot_dirty_capacity:5\r\n": 9_000_000,
+		"# Dkv\r\nhot_cache_bytes:1\r\n": 0,
+	} {
+		if got := heldBack(info); got != want {
+			t.Errorf("%q: %d, want %d", info, got, want)
+		}
+	}
+}
+
 func TestMedian(t *testing.T) {
 	for _, c := range []struct {
 		in   []float64

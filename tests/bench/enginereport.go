@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,6 +36,9 @@ func reportEngines(c config, results []*engineResult, machine string, took time.
 	})
 	line("start after SIGTERM", func(r *engineResult) string { return seconds(r.restart) })
 	line("start after kill -9 under load", func(r *engineResult) string { return seconds(r.recovery) })
+	if slices.ContainsFunc(results, func(r *engineResult) bool { return r.restless > 0 }) {
+		line("runs that began before it was at rest", func(r *engineResult) string { return fmt.Sprint(r.restless) })
+	}
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

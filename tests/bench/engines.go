@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,6 +28,8 @@ type engineResult struct {
 	restart, recovery time.Duration
 
 	rates map[string]float64 // of the loads
+
+	restless int // how often it was not at rest before a run
 
 	resident float64 // after the reads
 
@@ -140,10 +143,71 @@ func (e *engineRun) rest() (written float64, err error) {
 	if _, err := call(e.server, "SAVE"); err != nil {
 		return 0, err
 	}
-	if err := settle(e.contenders()); err != nil {
+	if err := e.settle(); err != nil {
 		return 0, err
 	}
 	return engineWritten(e.server)
+}
+
+// settle waits until the server is at rest. One that is not when the time is over is
+// measured all the same, and the report says so; who was busy goes to the progress.
+func (e *engineRun) settle() error {
+	err := settle(e.contenders())
+	if !errors.Is(err, errNoRest) {
+		return err
+	}
+	e.r.restless++
+	busy, err := busyThreads(e.server.PID())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.c.progress, "%s: not at rest: %s\n", e.r.engine, busy)
+	return nil
+}
+
+// busyThreads tells how long which threads of a process have run in a second, by name.
+func busyThreads(pid int) (string, error) {
+	before, err := threadTimes(pid)
+	if err != nil {
+		return "", err
+	}
+	time.Sleep(time.Second) // the length of the sample, not a guess
+	after, err := threadTimes(pid)
+	if err != nil {
+		return "", err
+	}
+	var busy []string
+	for name, ticks := range after {
+		if ticks > before[name] {
+			busy = append(busy, fmt.Sprintf("%s %d%%", name, (ticks-before[name])*100/ticksPerSecond))
+		}
+	}
+	slices.Sort(busy)
+	return strings.Join(busy, ", "), nil
+}
+
+// threadTimes sums up the processor time of a process's threads by their names, in clock
+// ticks.
+func threadTimes(pid int) (map[string]int, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return nil, err
+	}
+	times := make(map[string]int)
+	for _, path := range tasks {
+		line, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		name, rest, ok := strings.Cut(string(line), ") ")
+		fields := strings.Fields(rest)
+		if _, after, found := strings.Cut(name, "("); ok && found && len(fields) > 12 {
+			user, _ := strconv.Atoi(fields[11])
+			system, _ := strconv.Atoi(fields[12])
+			times[after] += user + system
+		}
+	}
+	return times, nil
 }
 
 // engineWritten returns what a server's process has given the disk to write, but for its log.
@@ -189,7 +253,7 @@ func (e *engineRun) loads() error {
 func (e *engineRun) load(l engineLoad) error {
 	var rates []float64
 	for range e.c.rounds {
-		if err := settle(e.contenders()); err != nil {
+		if err := e.settle(); err != nil {
 			return err
 		}
 		rate, err := dkvbench(e.server, e.c, l.workload, l.pipeline, l.flags...)

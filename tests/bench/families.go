@@ -11,11 +11,14 @@ import (
 )
 
 // familyFloor and familyFloorPiped are what rows of commands have to reach at -P 1
-// and at -P 32, evalFloor what the script has to at either.
+// and at -P 32, evalFloor what the script has to at either; hotFloorPiped and
+// hotGoalPiped are for the commands that rowHotFamilies has.
 const (
 	familyFloor      = 0.8
 	familyFloorPiped = 0.3
 	evalFloor        = 0.5
+	hotFloorPiped    = 0.6
+	hotGoalPiped     = 1.0
 )
 
 // The keys that redis-benchmark's own tests use, and one for what it reads.
@@ -42,17 +45,21 @@ type family struct {
 	// drained is the collection that the run takes its elements from: before each there
 	// are as many as the run asks for.
 	drained string
+	// conns is redis-benchmark's -c; 0: as many as usual.
+	conns int
+	// hot says that rowHotFamilies has it.
+	hot bool
 }
 
 var families = []family{
-	{row: "lpush", test: "lpush", fresh: benchList},
-	{row: "rpop", test: "rpop", drained: benchList},
-	{row: "sadd", test: "sadd", fresh: benchSet},
+	{row: "lpush", test: "lpush", fresh: benchList, hot: true},
+	{row: "rpop", test: "rpop", drained: benchList, hot: true},
+	{row: "sadd", test: "sadd", fresh: benchSet, hot: true},
 	{row: "spop", test: "spop", drained: benchSet},
-	{row: "hset", test: "hset", fresh: benchHash},
-	{row: "zadd", test: "zadd", fresh: benchZset},
+	{row: "hset", test: "hset", fresh: benchHash, hot: true},
+	{row: "zadd", test: "zadd", fresh: benchZset, hot: true},
 	{row: "zpopmin", test: "zpopmin", drained: benchZset},
-	{row: "incr", test: "incr"},
+	{row: "incr", test: "incr", hot: true},
 	{row: "mset", test: "mset"},
 	{row: "lrange100", args: []string{"LRANGE", readList, "0", "99"}},
 	{row: "xadd", args: []string{"XADD", benchXlog, "*", "myfield", strings.Repeat("x", valueBytes)}, fresh: benchXlog},
@@ -74,8 +81,18 @@ func (f family) floor(pipeline int) float64 {
 		return evalFloor
 	case pipeline == 1:
 		return familyFloor
+	case f.hot:
+		return hotFloorPiped
 	}
 	return familyFloorPiped
+}
+
+// goal is 0 where there is none.
+func (f family) goal(pipeline int) float64 {
+	if f.hot && pipeline > 1 {
+		return hotGoalPiped
+	}
+	return 0
 }
 
 // familyRows are their names.
@@ -113,7 +130,7 @@ func measureFamilies(c config) ([]*row, error) {
 	}
 	for _, pipeline := range []int{1, 32} {
 		for _, f := range chosen {
-			r := &row{name: fmt.Sprintf("%s -P %d", f.title(), pipeline), unit: "requests/s", floor: f.floor(pipeline)}
+			r := &row{name: fmt.Sprintf("%s -P %d", f.title(), pipeline), unit: "requests/s", floor: f.floor(pipeline), goal: f.goal(pipeline)}
 			rows = append(rows, r)
 			if err := measureFamily(c, f, pipeline, both, r); err != nil {
 				return nil, fmt.Errorf("%s: %w", r.name, err)
@@ -164,10 +181,13 @@ func (f family) run(c config, s contender, both []contender, pipeline, requests 
 			return 0, err
 		}
 	}
-	if err := settle(both); err != nil {
+	if err := settleAll(both); err != nil {
 		return 0, err
 	}
 	args := benchmarkArgs(s.server.Port(), c.keys, f.test, pipeline, requests)
+	if f.conns > 0 {
+		args[slices.Index(args, "-c")+1] = strconv.Itoa(f.conns)
+	}
 	if f.test == "" {
 		at := slices.Index(args, "-t")
 		args = append(slices.Delete(args, at, at+2), f.args...)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -106,11 +107,12 @@ func TestReportEngines(t *testing.T) {
 	var out bytes.Buffer
 	reportEngines(config{rounds: 1, keys: 1000, out: &out}, []*engineResult{
 		{engine: "pebble", fill: 10, disk: 1 << 20, amplification: 2.5, restart: 1500 * time.Millisecond, rates: map[string]float64{"GET `-P 1`": 77}},
-		{engine: "badger", fill: 20, overwrites: 3e6, overwriteAmplification: 4, rates: map[string]float64{}},
+		{engine: "badger", restless: 2, fill: 20, overwrites: 3e6, overwriteAmplification: 4, rates: map[string]float64{}},
 	}, "a machine", time.Minute)
 	for _, want := range []string{
 		"|  | pebble | badger |\n| --- | ---: | ---: |\n", "| GET `-P 1`, /s | 77 | 0 |", "(data: 0 MiB) | 1 MiB | 0 MiB |",
 		"| write amplification of filling | 2.5 | 0.0 |", "| 0.0 (0.0M SETs) | 4.0 (3.0M SETs) |", "| start after SIGTERM | 1.5 s | 0.0 s |",
+		"| runs that began before it was at rest | 0 | 2 |",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
@@ -120,8 +122,8 @@ func TestReportEngines(t *testing.T) {
 
 func TestParseDkvbench(t *testing.T) {
 	const head = `{"runs": [{"operations_per_second": `
-	if rate, err := parseDkvbench([]byte(head + `1234.5, "misses": 0}]}`)); err != nil || rate != 1234.5 {
-		t.Errorf("got %v, %v", rate, err)
+	if run, err := parseDkvbench([]byte(head + `1234.5, "misses": 0}]}`)); err != nil || run.Rate != 1234.5 {
+		t.Errorf("got %+v, %v", run, err)
 	}
 	for _, bad := range []string{"", "{}", head + `0}]}`, head + `1, "misses": 3}]}`, head + `1, "error_replies": 3}]}`, head + `1, "lost": 3}]}`, head + `1}, {}]}`} {
 		if rate, err := parseDkvbench([]byte(bad)); err == nil {
@@ -238,5 +240,26 @@ func TestMeasureEngines(t *testing.T) {
 				t.Errorf("%+v", *r)
 			}
 		})
+	}
+}
+
+func TestBusyThreads(t *testing.T) {
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	busy, err := busyThreads(os.Getpid())
+	close(stop)
+	<-done
+	if err != nil || !strings.Contains(busy, "bench.test ") {
+		t.Errorf("%q, %v", busy, err)
 	}
 }

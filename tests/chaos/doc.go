@@ -23,6 +23,9 @@
 // (the leader, the second follower ...), not when the scheduler lets what run:
 // the same seed tries the same thing again, it does not replay it.
 //
+// With Options.Each there is one round, of each fault once: while a follower that was far
+// behind is sent a raft snapshot, and with a change of the membership in the middle.
+//
 // The long form is `make chaos CHAOSTIME=1h CHAOSSEED=n`. A short one is in
 // tests/cluster, with the tests of single faults.
 package chaos

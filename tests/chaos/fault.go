@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"dkv/tests/harness"
@@ -88,14 +89,47 @@ func (n *nemesis) run(ctx context.Context) {
 }
 
 // step brings about one fault, perhaps a second one or a change of membership
-// in the middle, and takes all back. It reports whether the cluster recovered.
+// in the middle. It reports whether the cluster recovered.
 func (n *nemesis) step(ctx context.Context) bool {
 	n.reseed()
 	first := n.faults[n.rng.IntN(len(n.faults))]
 	second := n.faults[n.rng.IntN(len(n.faults))]
 	hold := first.Hold/4 + rand64(n.rng, first.Hold*3/4)
 	change := !n.o.NoMembership && n.rng.IntN(3) == 0
-	double := n.rng.IntN(4) == 0 && second != first
+	if n.rng.IntN(4) > 0 || second == first {
+		second = nil
+	}
+	return n.bring(ctx, first, second, change, hold)
+}
+
+// eachHold is how long a fault goes on before the membership changes, and after.
+const eachHold = 500 * time.Millisecond
+
+// each brings about one fault after the other. It returns early when the cluster
+// does not recover.
+func (n *nemesis) each() {
+	ctx := context.Background()
+	for _, f := range n.faults {
+		n.reseed()
+		behind := n.follower()
+		start, err := leaveBehind(n, behind)
+		if err == nil {
+			err = start()
+		}
+		if err != nil {
+			n.result.violation("leaving node %d behind before %s: %v", behind.Number, f.Name, err)
+			return
+		}
+		if !n.bring(ctx, f, nil, !n.o.NoMembership, 2*eachHold) {
+			return
+		}
+	}
+}
+
+// bring brings a fault about, and a second one when it is half over, or a change of
+// membership, and takes all back. It reports whether the cluster recovered.
+func (n *nemesis) bring(ctx context.Context, first, second *Fault, change bool, hold time.Duration) bool {
+	double := second != nil
 	name := first.Name
 	if double {
 		name += " + " + second.Name
@@ -110,18 +144,17 @@ func (n *nemesis) step(ctx context.Context) bool {
 		undos = append(undos, n.inject(second))
 		hold /= 2
 	}
+	if n.o.Each {
+		n.hold(ctx, hold/2)
+		hold /= 2
+	}
 	if change {
 		n.members.change(n)
 	}
 	n.hold(ctx, hold)
-	for i := len(undos) - 1; i >= 0; i-- {
-		if undos[i] == nil {
-			continue
-		}
-		if err := undos[i](); err != nil {
-			n.result.violation("%s: taking it back: %v", name, err)
-			return false
-		}
+	if err := takeBack(undos, strings.Contains(name, faultFullDisk)); err != nil {
+		n.result.violation("%s: taking it back: %v", name, err)
+		return false
 	}
 	back := time.Now()
 	err := n.recovered()
@@ -131,6 +164,29 @@ func (n *nemesis) step(ctx context.Context) bool {
 		return false
 	}
 	return true
+}
+
+// takeBack ends faults, the last one first. A node that was killed on a full disk may
+// not start before there is space: its supervisor would go on trying.
+func takeBack(undos []func() error, again bool) error {
+	var failed []func() error
+	for i := len(undos) - 1; i >= 0; i-- {
+		if undos[i] == nil {
+			continue
+		}
+		if err := undos[i](); err != nil {
+			if !again {
+				return err
+			}
+			failed = append(failed, undos[i])
+		}
+	}
+	for _, undo := range failed {
+		if err := undo(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *nemesis) inject(f *Fault) func() error {

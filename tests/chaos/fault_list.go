@@ -10,6 +10,9 @@ import (
 	"dkv/tests/harness/wire"
 )
 
+// faultFullDisk is the fault that keeps a node from starting.
+const faultFullDisk = "full disk"
+
 // faultList is all that can happen, by the names that logs and Options.Faults use.
 var faultList = []Fault{
 	{Name: "kill leader", Hold: 4 * time.Second, Inject: func(n *nemesis) (func() error, error) { return kill(n, n.leader()) }},
@@ -53,7 +56,7 @@ var faultList = []Fault{
 		return network(n, func() { everyLink(n, wire.Link{Loss: 0.15}) })
 	}},
 	{Name: "slow node", Needs: needWire, Hold: 6 * time.Second, Inject: slowNode},
-	{Name: "full disk", Needs: needWire, Hold: 8 * time.Second, Inject: fullDisk},
+	{Name: faultFullDisk, Needs: needWire, Hold: 8 * time.Second, Inject: fullDisk},
 	{Name: "clock jump", Needs: needClock, Hold: 5 * time.Second, Inject: jumpClock},
 	{Name: "leadership moved", Hold: time.Second, Inject: moveLeader},
 }
@@ -94,15 +97,19 @@ func killInTurn(n *nemesis) (func() error, error) {
 	if err := n.cluster.AwaitWrites(callLimit, running(n, first)...); err != nil {
 		return func() error { return start(n, first) }, err
 	}
-	if err := first.Start(); err != nil {
-		return nil, err
+	if err := first.Start(); err != nil { // on a full disk
+		return func() error { return start(n, first) }, err
 	}
 	return kill(n, n.leader())
 }
 
-// terminate has the leader shut down in order, which hands on its leadership.
+// terminate has the leader shut down in order, which hands on its leadership. Where
+// the fault before killed all, there is none.
 func terminate(n *nemesis) (func() error, error) {
 	leader := n.leader()
+	if !leader.Running() {
+		return nil, nil
+	}
 	const limit = 30 * time.Second
 	if code, err := leader.Terminate(limit); err != nil || code != 0 {
 		n.result.violation("SIGTERM to node %d: exit code %d, %v", leader.Number, code, err)

@@ -35,6 +35,10 @@ type Options struct {
 	Flags []string
 	// Faults names those to use, as they are logged; none: all that are possible.
 	Faults []string
+	// Each brings about each of the faults once, one after the other, in the place of
+	// faults by chance for a time: with a change of the membership in the middle, while
+	// a follower that was far behind is sent a raft snapshot.
+	Each bool
 	// staleReads has clients read after READONLY and record it as if they had
 	// not: to test that this is noticed.
 	staleReads bool

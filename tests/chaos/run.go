@@ -36,8 +36,15 @@ func Run(o Options) (*Result, error) {
 		return nil, err
 	}
 	r := &run{o: o, cluster: cluster, nemesis: nemesis, result: result, kept: make(map[string]history.Value)}
-	for left := o.Time; left > 0 && len(result.Violations) == 0; left -= o.Round {
-		r.round(min(left, o.Round))
+	if o.Each {
+		r.round(nemesis.each)
+	}
+	for left := o.Time; left > 0 && !o.Each && len(result.Violations) == 0; left -= o.Round {
+		r.round(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), min(left, o.Round))
+			defer cancel()
+			nemesis.run(ctx)
+		})
 	}
 	result.Snapshots = cluster.CountLogged("a raft snapshot was received")
 	if sign := cluster.SignOfBug(); sign != "" {
@@ -60,17 +67,15 @@ type run struct {
 	kept map[string]history.Value
 }
 
-// round loads and breaks the cluster for a while, then verifies everything.
-func (r *run) round(length time.Duration) {
+// round loads the cluster while breakIt breaks it, then verifies everything.
+func (r *run) round(breakIt func()) {
 	r.result.Rounds++
 	prefix := fmt.Sprintf("r%d:", r.result.Rounds)
 	book := history.NewBook(prefix, history.Limits{})
 	load := startLoad(r.cluster, book, r.o, r.o.Seed+uint64(r.result.Rounds))
 	counters := startCounters(r.cluster, prefix, r.o.Seed+uint64(r.result.Rounds))
 
-	ctx, cancel := context.WithTimeout(context.Background(), length)
-	r.nemesis.run(ctx)
-	cancel()
+	breakIt()
 	r.cluster.Heal()
 	load.end()
 	counters.end()

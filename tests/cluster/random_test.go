@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"errors"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,5 +39,34 @@ func TestRandomFaults(t *testing.T) {
 			}
 			chaos.Report(t, result)
 		})
+	}
+}
+
+// Each fault once: in the middle of it a node is added or removed, and when it begins
+// a follower that was far behind is being sent a raft snapshot. Clocks jump in
+// TestClockJumps.
+func TestEachFault(t *testing.T) {
+	t.Parallel()
+	harness.NeedItself(t)
+	harness.NeedLong(t)
+	seed := chaos.RandomSeed()
+	if text := os.Getenv("DKV_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("DKV_SEED=%d", seed)
+	o := chaos.Options{Each: true, Seed: seed, Dir: t.TempDir(), Log: t.Logf, Flags: []string{"-raft-snapshot-rate", "2mb"}}
+	o.Reports = chaos.Reports(t, o.Seed)
+	result, err := chaos.Run(o)
+	if errors.Is(err, wire.ErrUnavailable) {
+		harness.Missing(t, err.Error())
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	chaos.Report(t, result)
+	if result.Snapshots == 0 {
+		t.Error("no follower was sent a raft snapshot, which this test is about")
 	}
 }

@@ -150,10 +150,11 @@ func TestOlderMasterAndSlave(t *testing.T) {
 				harness.NeedEngine(t, "rocksdb")
 			}
 			base := strings.Fields("-db-folder D -listen-addr H:P")
-			master := olderServer(t, append(base[:len(base):len(base)], strings.Fields(tc.master)...)...)
+			words := append(base[:len(base):len(base)], "-role", "master")
+			master := olderServer(t, append(words, strings.Fields(tc.master)...)...)
 			master.srv.MustStart(t)
 			master.session(t)
-			words := append(base[:len(base):len(base)], "-role", "slave", "-repl-master-addr", master.addr)
+			words = append(base[:len(base):len(base)], "-role", "slave", "-repl-master-addr", master.addr)
 			slave := olderServer(t, append(words, strings.Fields(tc.slave)...)...)
 			slave.srv.MustStart(t)
 			harness.Until(t, clusterLimit, "the slave to have it", func() bool { return slave.ctl(t, "-get", "hello") == "world\n" })

@@ -119,7 +119,7 @@ func TestRedis72(t *testing.T) {
 func TestNotBuiltYet(t *testing.T) {
 	harness.NeedItself(t)
 	c := harness.Dkv(t).Dial(t)
-	for _, name := range []string{"MODULE", "FAILOVER"} {
+	for _, name := range []string{"FAILOVER"} {
 		if r := c.Do(name, "a", "b"); !strings.HasPrefix(string(r.Raw), "-ERR unknown command '"+name+"', with args beginning with: 'a' 'b' \r\n") {
 			t.Errorf("%s: %s", name, r)
 		}

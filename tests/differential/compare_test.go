@@ -62,7 +62,10 @@ var comparers = map[string]comparer{
 	"LATENCY DOCTOR":  shape,
 	"LATENCY RESET":   shape,
 	"LOLWUT":          shape,
-	"BGSAVE":          shape,
+	"PUBSUB CHANNELS": asSet, "PUBSUB SHARDCHANNELS": asSet,
+	"LATENCY HISTOGRAM": shape, "DUMP": shape, "ACL CAT": asSet, "ACL LOG": shape, "ACL GETUSER": shape,
+	"FUNCTION LIST": shape, "FUNCTION STATS": shape, "FUNCTION DUMP": shape, // compared in TestFunctions and TestFunctionDump
+	"BGSAVE": shape,
 }
 
 // comparerOf returns the comparer for a command, nil for byte for byte.

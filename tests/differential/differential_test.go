@@ -51,7 +51,11 @@ func (p *pair) playRandom(t *testing.T, seed uint64, sequences, steps int) {
 	t.Logf("first seed %d, %d sequences of %d steps", seed, sequences, steps)
 	unstable := 0
 	for i := range sequences {
-		seq := newGenerator(seed + uint64(i)).sequence(steps)
+		g := newGenerator(seed + uint64(i))
+		if p.forms != nil {
+			g.forms = p.forms
+		}
+		seq := g.sequence(steps)
 		m := p.play(seq)
 		if m == nil {
 			continue

@@ -1,12 +1,14 @@
 // Package differential sends the same commands to dkvsrv and to the installed
 // redis-server and compares the replies byte for byte.
 //
-// There are three sources of commands:
+// The sources of commands:
 //
 //   - TestRandom makes sequences of every command that dkv has, with odd
 //     arguments, wrong arities, mixed case, binary keys, numbers at the edges,
 //     several databases, transactions and WATCH over two connections, in RESP2
 //     and RESP3. At the end of a sequence the data of both are compared too.
+//   - TestRandomServer does so with commands about the server, its clients, scripts and
+//     messages, and with what COMMAND GETKEYS finds in others.
 //   - TestRandomElsewhere does so on the other engines, and on each of three nodes.
 //   - TestTranscripts plays the files in testdata: found bugs and edge cases.
 //   - TestMalformed sends what is not RESP, or nearly.
@@ -22,5 +24,5 @@
 // dkv follows, and those that are dkv's own.
 //
 // Environment: DKV_DIFF_SEED (a sequence to play again), DKV_DIFF_SEQUENCES,
-// DKV_DIFF_ELSEWHERE and DKV_DIFF_STEPS (for longer runs).
+// DKV_DIFF_ELSEWHERE, DKV_DIFF_SERVER and DKV_DIFF_STEPS (for longer runs).
 package differential

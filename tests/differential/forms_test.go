@@ -138,6 +138,17 @@ ZDIFF 2 <key> <key> [WITHSCORES]
 ZDIFFSTORE <key> 2 <key> <key>
 ZINTERCARD 2 <key> <key> [LIMIT <index>]
 ZRANDMEMBER <key> [(<count>|-2|0) [WITHSCORES]]
+ZADD <key> {0 <field>}
+(ZRANGEBYLEX|ZREVRANGEBYLEX) <key> <lex> <lex> [LIMIT <index> <index>]
+(ZLEXCOUNT|ZREMRANGEBYLEX) <key> <lex> <lex>
+ZRANGE <key> <lex> <lex> BYLEX [REV] [LIMIT <index> <index>] [WITHSCORES]
+ZRANGESTORE <key> <key> (<lex> <lex> BYLEX|<score> <score> BYSCORE) [REV] [LIMIT <index> <index>]
+(LMPOP|BLMPOP 0.001) (0|1|2|3|-1|<odd>) {<key>} (LEFT|RIGHT|<odd>) [COUNT (0|1|-1|<count>|<odd>)]
+(ZMPOP|BZMPOP 0.001) (0|1|2|3|-1|<odd>) {<key>} (MIN|MAX|<odd>) [COUNT (0|1|-1|<count>|<odd>)]
+(BLMPOP|BZMPOP) (-1|abc|nan|1e30) 1 <key> (MIN|LEFT)
+(SINTERCARD|ZINTERCARD) (0|1|2|3|-1|<odd>) {<key>} [LIMIT (0|1|-1|<odd>)]
+(ZUNION|ZINTER|ZDIFF) (0|1|2|3|-1|<odd>) {<key>} [WITHSCORES]
+(ZUNIONSTORE|ZINTERSTORE|ZDIFFSTORE) <key> (0|1|2|3|-1|<odd>) {<key>}
 ZSCAN <key> 0 COUNT 10000
 XADD <skey> <id> {<field> <value>}
 XADD <skey> <id> {<field> <value>}
@@ -245,16 +256,18 @@ NOSUCHCOMMAND {<odd>}
 `), "\n")
 
 // fragile commands are never spoiled: one argument too few or another number
-// and they would block, or stop the server, or take a member at random, or the time. (HELLO: 7.0 does what stands before
+// and they would block, or stop the server, or take a member at random, or the time, or have another number of replies. (HELLO: 7.0 does what stands before
 // a wrong word, 7.2 does nothing. ZRANK, ZREVRANK: 7.2 has WITHSCORE, so what is a word too many for 7.0, which then
 // aborts a transaction, may be none.)
 var fragile = map[string]bool{"WAIT": true, "DEBUG": true, "CLIENT": true, "CONFIG": true, "HELLO": true, "SPOP": true, "ZRANK": true, "ZREVRANK": true,
 	"XADD": true, "XREAD": true, "XREADGROUP": true, "XCLAIM": true, "XAUTOCLAIM": true, "XPENDING": true, "XSETID": true,
-	"BLPOP": true, "BRPOP": true, "BZPOPMIN": true, "BZPOPMAX": true, "BLMOVE": true, "BRPOPLPUSH": true, "BLMPOP": true, "BZMPOP": true}
+	"BLPOP": true, "BRPOP": true, "BZPOPMIN": true, "BZPOPMAX": true, "BLMOVE": true, "BRPOPLPUSH": true, "BLMPOP": true, "BZMPOP": true,
+	"SHUTDOWN": true, "SUBSCRIBE": true, "PSUBSCRIBE": true, "SSUBSCRIBE": true, "UNSUBSCRIBE": true, "PUNSUBSCRIBE": true, "SUNSUBSCRIBE": true,
+	"MONITOR": true, "REPLICAOF": true, "SLAVEOF": true, "ACL": true, "SAVE": true, "BGSAVE": true, "BGREWRITEAOF": true}
 
 // token returns a random argument of a kind.
 func (g *generator) token(kind string) string {
-	if kind != "odd" && kind != "key" && kind != "value" && kind != "id" && kind != "hll" && g.rng.IntN(25) == 0 {
+	if kind != "odd" && kind != "key" && kind != "value" && kind != "id" && kind != "hll" && kind != "payload" && kind != "save" && kind != "outputlimit" && kind != "empty" && g.rng.IntN(25) == 0 {
 		kind = "odd"
 	}
 	switch kind {
@@ -316,8 +329,22 @@ func (g *generator) token(kind string) string {
 			return pick(g, "", "x", "1-", "0-0", "7-*", "18446744073709551616", "(5", "1-x")
 		}
 		return strconv.Itoa(1+g.rng.IntN(50)) + "-" + strconv.Itoa(g.rng.IntN(3))
+	case "lex":
+		return pick(g, "-", "-", "+", "+", "[f", "(f", "[g", "(1", "[", "(", "[bin\x00\xff", "[x", "f", "", "-f")
 	case "odd":
 		return pick(g, odd...)
+	case "empty":
+		return ""
+	case "script":
+		return pick(g, shortScripts...)
+	case "library":
+		return pick(g, libraries...)
+	case "payload":
+		return pick(g, payloads...)
+	case "save":
+		return pick(g, "", "x", "1", "1 x", "-1 1", "0 1", "900 1 5", "3600 1")
+	case "outputlimit":
+		return pick(g, "", "normal", "normal 0 0", "nope 0 0 0", "normal x 0 0", "normal 0 0 0", "normal -1 0 0", "normal 0 0 x", "pubsub 32mb 8mb 60")
 	}
 	panic("no such kind of argument: " + kind)
 }

@@ -12,13 +12,14 @@ type generator struct {
 	inMulti [connections]bool
 	conn    int
 	steps   []step
+	forms   []string // that it chooses from
 }
 
 // stream tells this package's generators from others with the same seed.
 const stream = 0x6b76
 
 func newGenerator(seed uint64) *generator {
-	return &generator{rng: rand.New(rand.NewPCG(seed, stream))}
+	return &generator{rng: rand.New(rand.NewPCG(seed, stream)), forms: forms}
 }
 
 // sequence returns about n steps.
@@ -63,7 +64,7 @@ func (g *generator) next() {
 	case !inMulti && p < 11:
 		g.add(step{conn: g.conn, args: append([]string{"!scan"}, g.expand(scanArgs)...)})
 	default:
-		g.command(forms[g.rng.IntN(len(forms))])
+		g.command(g.forms[g.rng.IntN(len(g.forms))])
 	}
 }
 
@@ -182,7 +183,7 @@ func longEnough(args []string) []string {
 // expand turns a form into arguments. The grammar of a form:
 //
 //	WORD      itself, sometimes in another case
-//	<name>    a random argument of that kind, see token
+//	<name>    a random argument of that kind, see token; of the kind command several
 //	[a|b]     nothing, or one of the alternatives
 //	(a|b)     one of the alternatives
 //	{a}       a, one to four times
@@ -203,7 +204,11 @@ func (g *generator) expand(form string) []string {
 			form = rest
 		case '<':
 			name, rest, _ := strings.Cut(form[1:], ">")
-			args = append(args, g.token(name))
+			if name == "command" {
+				args = append(args, g.dataCommand()...)
+			} else {
+				args = append(args, g.token(name))
+			}
 			form = rest
 		default:
 			word, rest, _ := strings.Cut(form, " ")

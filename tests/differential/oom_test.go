@@ -79,18 +79,20 @@ func TestOutOfMemoryAtExec(t *testing.T) {
 	}
 }
 
-// OBJECT FREQ and OBJECT IDLETIME by policy, and RESTORE's options for them.
+// OBJECT FREQ and OBJECT IDLETIME by policy, with and without a bound, and RESTORE's options for them.
 func TestObjectByPolicy(t *testing.T) {
 	redis, dkv := harness.Redis(t).Dial(t), harness.Dkv(t).Dial(t)
-	for _, policy := range []string{"allkeys-lfu", "allkeys-lru", "volatile-lfu", "noeviction"} {
+	for _, how := range []string{"0 allkeys-lfu", "0 allkeys-lru", "0 volatile-lfu", "0 noeviction",
+		"1000000000 allkeys-lfu", "1000000000 allkeys-lru", "1000000000 volatile-lfu", "1000000000 noeviction"} {
+		bytes, policy, _ := strings.Cut(how, " ")
 		for _, args := range [][]string{
-			{"CONFIG", "SET", "maxmemory", "1000000000", "maxmemory-policy", policy},
+			{"CONFIG", "SET", "maxmemory", bytes, "maxmemory-policy", policy},
 			{"SET", "a", "b"}, {"OBJECT", "FREQ", "a"}, {"OBJECT", "IDLETIME", "a"}, {"OBJECT", "FREQ", "none"}, {"OBJECT", "IDLETIME", "none"},
 			{"DEL", "r"}, {"RESTORE", "r", "0", "\x00\xc0\x01\x0b\x00\x2b\x3e\xa2\x8e\x5e\xa4\x8d\x25", "FREQ", "100"}, {"OBJECT", "FREQ", "r"},
 			{"RESTORE", "r", "0", "\x00\xc0\x01\x0b\x00\x2b\x3e\xa2\x8e\x5e\xa4\x8d\x25", "IDLETIME", "1000", "REPLACE"}, {"OBJECT", "IDLETIME", "r"},
 		} {
 			if want, got := redis.Do(args...), dkv.Do(args...); string(want.Raw) != string(got.Raw) {
-				t.Errorf("%s: %q: %q, want %q", policy, args, got.Raw, want.Raw)
+				t.Errorf("%s: %q: %q, want %q", how, args, got.Raw, want.Raw)
 			}
 		}
 	}

@@ -31,6 +31,9 @@ type pair struct {
 	dkv   *harness.Server
 	// inCluster says that dkv is a node of a cluster, and says so.
 	inCluster bool
+	// forms are what sequences are made of, and lead what they begin with; nil: see newGenerator.
+	forms []string
+	lead  [][]string
 }
 
 func startPair(t *testing.T, dkvFlags ...string) *pair {
@@ -90,7 +93,7 @@ func (p *pair) play(steps []step) *mismatch {
 	for i := range pl.conns {
 		pl.dial(i)
 	}
-	for _, args := range [][]string{{"CLIENT", "UNPAUSE"}, {"FLUSHALL"}} {
+	for _, args := range append([][]string{{"CLIENT", "UNPAUSE"}, {"FLUSHALL"}}, p.lead...) {
 		if m := pl.run(step{conn: control, args: args}); m != nil {
 			return m
 		}

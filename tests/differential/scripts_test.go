@@ -426,6 +426,18 @@ return struct.pack("Z", 1)
 return struct.pack("i99", 1)
 return struct.pack("!3", 1)
 return struct.pack("c5", "abc")
+return struct.pack("=b", 1)
+return {struct.unpack("b", "ab", -1)}
+return {struct.unpack("c2147483647", "ab")}
+return {struct.unpack("c2147483648", "ab")}
+return {bit.tobit(1e20), bit.tobit(-1e20), bit.tobit(2 ^ 53 + 2), bit.tobit(0.5), bit.tobit(1 / 0), bit.tobit(-2147483649)}
+return {1e100, -1e100, 0 / 0, 2 ^ 63, -2 ^ 63, 1e15, -1.9}
+return cjson.decode('"a\0b"')
+return cjson.decode('"\\n\0b"')
+cjson.encode_invalid_numbers(true) local r = cjson.encode({0 / 0, -(0 / 0), -1 / 0}) cjson.encode_invalid_numbers(false) return r
+return {tostring(cmsgpack.unpack("\207\255\255\255\255\255\255\255\255")), tostring(cmsgpack.unpack("\207\127\255\255\255\255\255\255\255"))}
+return cmsgpack.unpack("\196\1a")
+return cmsgpack.unpack("\198\0\0\0\1a")
 local co = coroutine.create(function(a, b) local c = coroutine.yield(a + b) return c * 2 end) local _, x = coroutine.resume(co, 1, 2) local _, y = coroutine.resume(co, 10) return {x, y, coroutine.status(co)}
 local f = coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end) return {f(), f(), f()}
 local co = coroutine.create(function() error("in co") end) return {coroutine.resume(co)}

@@ -41,6 +41,7 @@ blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop client|unblock
 eval eval_ro evalsha evalsha_ro script script|load script|exists script|flush script|kill script|debug script|help
 fcall fcall_ro function function|load function|delete function|flush function|list function|stats function|kill function|dump
 function|restore function|help
+module module|list module|load module|loadex module|unload module|help
 `)
 
 // rowDiffers are fields of COMMAND INFO that 7.2 has otherwise than 7.0, as

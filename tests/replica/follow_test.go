@@ -177,13 +177,22 @@ func TestChain(t *testing.T) {
 // TestPassword: a replica authenticates, and says so when it cannot.
 func TestPassword(t *testing.T) {
 	source := harness.Dkv(t, "-requirepass", "secret")
-	replica := replicaOf(t, source, "-shards", "1")
-	r := replica.Dial(t)
-	harness.Until(t, patience, "the refusal to be told", func() bool {
-		return strings.Contains(r.Info("replication")["dkv_master_link_error"], "NOAUTH")
-	})
-	r.OK("CONFIG", "SET", "masterauth", "secret")
-	awaitUp(t, replica)
+	// Without -shards it has to ask for their number first.
+	for _, flags := range [][]string{{"-shards", "1"}, nil} {
+		replica := replicaOf(t, source, flags...)
+		r := replica.Dial(t)
+		said := func(what string) {
+			t.Helper()
+			harness.Until(t, patience, "the refusal to be told", func() bool {
+				return strings.Contains(r.Info("replication")["dkv_master_link_error"], what)
+			})
+		}
+		said("NOAUTH")
+		r.OK("CONFIG", "SET", "masterauth", "wrong")
+		said("WRONGPASS")
+		r.OK("CONFIG", "SET", "masterauth", "secret")
+		awaitUp(t, replica)
+	}
 }
 
 // TestClusterAsSource: a replica goes on with another member when its own dies, without
@@ -243,6 +252,9 @@ func TestReplicaFirst(t *testing.T) {
 	r := replica.Dial(t)
 	r.Want("-LOADING This replica has not reached its master yet\r\n", "GET", "k")
 	r.Want(readOnly, "SET", "k", "v")
+	for _, args := range [][]string{{"REPLICAOF", "NO", "ONE"}, {"REPLICAOF", "127.0.0.1", "1"}} {
+		r.Want("-ERR This replica is new and has not reached its master yet: start it again with another -repl-master-addr, or without\r\n", args...)
+	}
 	if info := r.Info("replication"); info["role"] != "slave" || info["master_link_status"] != "down" {
 		t.Errorf("INFO replication: %v", info)
 	}
