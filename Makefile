@@ -33,7 +33,7 @@ LDFLAGS  := $(if $(VERSION),-ldflags "-X main.release=$(VERSION) -X main.version
 # -short leaves out nothing else there.
 CONCURRENT := ./cluster/... ./engine/... ./server/... ./resp/...
 MODELS     := ./server/command ./cluster/consensus ./cluster/shard ./cluster/raftsnap ./engine/keyspace ./engine/hot ./engine/pebbledb ./resp
-LONG       := -run 'CrashAnywhere|EvictToTheLimit|ScriptMemoryLimit|ScriptBombs' ./cluster ./server
+LONG       := -run 'CrashAnywhere|EvictToTheLimit|TinyMaxMemory|^TestFull$$|ScriptMemoryLimit|ScriptBombs' ./cluster ./server
 # The black-box suites only drive other processes. Those that mostly wait for them run
 # two at a time; beside those that measure time or memory, or take the machine down in
 # a part, nothing runs.

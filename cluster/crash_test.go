@@ -209,7 +209,7 @@ func TestCrashAnywhere(t *testing.T) {
 			// always the first and the last.
 			most := 150
 			if testing.Short() {
-				most = 40
+				most = 16
 			}
 			for i, p := range points {
 				if len(points) > most && i != 0 && i != len(points)-1 && rng.IntN(len(points)) >= most {
