@@ -88,7 +88,7 @@ func TestEvictToTheLimit(t *testing.T) {
 func TestTinyMaxMemory(t *testing.T) {
 	all := 30_000
 	if testing.Short() {
-		all = 6000
+		all = 15_000
 	}
 	for _, engine := range []string{EnginePebble, EngineBadger} {
 		t.Run(engine, func(t *testing.T) {
