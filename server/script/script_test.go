@@ -36,7 +36,7 @@ func TestLua(t *testing.T) {
 		{"a = 1", "ERR user_script:1: Attempt to modify a readonly table"},
 		{"return a", "ERR user_script:1: Script attempted to access nonexistent global variable 'a'"},
 		{"return loadstring(string.char(27) .. 'Lua')", "nil"},
-		{"return os or 1", "ERR user_script:1: Script attempted to access nonexistent global variable 'os'"},
+		{"return io or 1", "ERR user_script:1: Script attempted to access nonexistent global variable 'io'"},
 		{"local t = {} t[nil] = 1", "ERR user_script:1: table index is nil"},
 		{"return {} .. 1", "ERR user_script:1: attempt to concatenate a table value"},
 		{"local x return x.y", "ERR user_script:1: attempt to index a nil value"},

@@ -70,6 +70,7 @@ func newState(forFunctions bool) *state {
 	s.openTable()
 	s.openString()
 	s.openMath()
+	s.openOS()
 	s.openBit()
 	s.openJSON()
 	s.openMsgpack()
