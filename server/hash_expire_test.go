@@ -20,14 +20,18 @@ func TestFieldsExpire(t *testing.T) {
 			}
 		}
 		deadline := time.Now().Add(10 * time.Second)
-		for c.do("DBSIZE") != ":"+strconv.Itoa(keys/2)+"\r\n" {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s keys are left", c.do("DBSIZE"))
+		await := func(want string, command ...string) { // the reaper of each shard has come to it
+			t.Helper()
+			for c.do(command...) != want {
+				if time.Now().After(deadline) {
+					t.Fatalf("%q: %q", command, c.do(command...))
+				}
+				time.Sleep(time.Millisecond) // between two looks
 			}
-			time.Sleep(time.Millisecond) // between two looks
 		}
+		await(":"+strconv.Itoa(keys/2)+"\r\n", "DBSIZE")
 		for i := range keys / 2 {
-			c.roundTrip(request("HLEN", "h"+strconv.Itoa(2*i)), ":1\r\n")
+			await(":1\r\n", "HLEN", "h"+strconv.Itoa(2*i))
 			c.roundTrip(request("HGETALL", "h"+strconv.Itoa(2*i)), "*2\r\n$1\r\na\r\n$1\r\n3\r\n")
 		}
 		c.do("FLUSHALL")
