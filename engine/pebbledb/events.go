@@ -66,7 +66,9 @@ func (e *events) flushEnd(info pebble.FlushInfo) {
 	e.mu.Unlock()
 	if info.Err != nil {
 		// Either a failure, and then a BackgroundError with the same error
-		// follows, or the flush had nothing to write, which is no failure.
+		// follows, or the flush had nothing to write, which is no failure: a
+		// memtable less, too, for which somebody may wait.
+		e.g.moved()
 		return
 	}
 	if e.g.stopped() != nil {

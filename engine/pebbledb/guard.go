@@ -230,6 +230,13 @@ func (g *guard) succeed(w work) {
 	g.changedLocked()
 }
 
+// moved wakes who waits for a change of what the guard does not know.
+func (g *guard) moved() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changedLocked()
+}
+
 // clearRefused forgets that the work was refused for the reserve's sake, once
 // there is space.
 func (g *guard) clearRefused(w work) {
