@@ -129,7 +129,7 @@ getmetatable("").__index = 1
 string.rep = 1
 table.insert(redis, 1)
 return print
-return os
+return io
 return io
 return require
 return dofile
