@@ -3,6 +3,7 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -275,13 +276,37 @@ func (s *Server) answers() bool {
 	return err == nil && !strings.HasPrefix(string(r.Str), "LOADING")
 }
 
+// Free ports are drawn from these: below those that systems give to outgoing
+// connections, which would take the port of a server that is restarted.
+const firstPort, lastPort = 10000, 32000
+
+var ports struct {
+	sync.Mutex
+	given map[int]bool // to servers that may not listen yet
+}
+
+// freePort returns a port that nobody listens on and that it has not returned before.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.given == nil {
+		ports.given = make(map[int]bool)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	var failed error
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if ports.given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			failed = err
+			continue
+		}
+		ports.given[port] = true
+		return port, l.Close()
+	}
+	return 0, fmt.Errorf("no port is free: %w", failed)
 }
 
 // tail is an io.Writer that keeps the end of what is written to it.
