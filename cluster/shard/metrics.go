@@ -24,6 +24,7 @@ const latencyBuckets = 18 // up to 6.5 s
 type Metrics struct {
 	Status      consensus.Status
 	Applied     raftlog.Index
+	LogFirst    raftlog.Index // the first entry that can still be sent to another node
 	Batches     uint64
 	Tasks       uint64
 	QueueLength int
@@ -72,9 +73,11 @@ func (s *Shard) EngineMetrics() engine.Metrics {
 func (s *Shard) Metrics() Metrics {
 	st := s.acquire()
 	defer st.Release()
+	first, _ := s.o.Log.FirstIndex() // of raft's interface; ours has no error
 	m := Metrics{
 		Status:          s.group.Status(),
 		Applied:         s.Applied(),
+		LogFirst:        raftlog.Index(first),
 		Batches:         s.metrics.batches.Load(),
 		Tasks:           s.metrics.tasks.Load(),
 		QueueLength:     len(s.queue),

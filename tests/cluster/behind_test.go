@@ -27,6 +27,37 @@ func fill(t *testing.T, n *harness.Node) {
 	}
 }
 
+// fillPast writes until victim, which does not run, can only be helped by a raft
+// snapshot: a log is cut in the background, so a node that comes back at once finds
+// in it what it missed.
+func fillPast(t *testing.T, c *harness.Cluster, victim *harness.Node) {
+	t.Helper()
+	others := c.Others(victim)
+	setUntilOK(t, others[0].Dial(t), "past", "v")
+	from := raftPosition(t, others[0], "applied")
+	fill(t, others[0])
+	for _, n := range others {
+		harness.Until(t, backLimit, "the log to be cut", func() bool { return raftPosition(t, n, "log_first") > from })
+	}
+}
+
+// raftPosition returns a field of the node's shard 0 in INFO raft.
+func raftPosition(t *testing.T, n *harness.Node, field string) uint64 {
+	t.Helper()
+	line := n.Dial(t).Info("raft")["shard0"]
+	for text := range strings.SplitSeq(line, ",") {
+		if v, ok := strings.CutPrefix(text, field+"="); ok {
+			position, err := strconv.ParseUint(v, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return position
+		}
+	}
+	t.Fatalf("INFO raft has no %s of shard 0: %q", field, line)
+	return 0
+}
+
 // randomText returns a text that no compression makes much smaller.
 func randomText(n int) string {
 	b := make([]byte, n)
@@ -60,7 +91,7 @@ func TestRaftSnapshotIsWhole(t *testing.T) {
 	conn.OK("SET", "soon", "v", "PX", "1500")
 	conn.OK("SELECT", "9")
 	conn.OK("SET", "in9", "v", "EXAT", "4102444800")
-	fill(t, other)
+	fillPast(t, c, victim)
 	restart(t, victim)
 	c.MustAwaitWrites(t, backLimit)
 	same(t, c)
@@ -98,7 +129,7 @@ func TestKilledWhileReceivingARaftSnapshot(t *testing.T) {
 	victim := c.Others(c.MustLeader(t))[0]
 	other := c.Others(victim)[0]
 	victim.Kill()
-	fill(t, other)
+	fillPast(t, c, victim)
 	for i := range 6 {
 		if err := victim.StartAndKill(time.Duration(200+i*250) * time.Millisecond); err != nil {
 			t.Fatal(err)
@@ -124,7 +155,7 @@ func TestNoGapBehindARaftSnapshot(t *testing.T) {
 	other := c.Others(victim)[0]
 	for round := range 3 {
 		victim.Kill()
-		fill(t, other)
+		fillPast(t, c, victim)
 		other.Must(t, "SET", "round", strconv.Itoa(round))
 		restart(t, victim)
 		harness.Until(t, backLimit, "the raft snapshot", func() bool {
@@ -234,11 +265,10 @@ func TestRaftSnapshotsDoNotFillTheDisk(t *testing.T) {
 	const diskBytes = 400 << 20
 	c := harness.StartCluster(t, harness.ClusterOptions{Wire: true, DiskBytes: diskBytes, Flags: smallLogs})
 	victim := c.Others(c.MustLeader(t))[0]
-	other := c.Others(victim)[0]
 	var used []int64
 	for range 4 {
 		victim.Kill()
-		fill(t, other)
+		fillPast(t, c, victim)
 		restart(t, victim)
 		c.MustAwaitWrites(t, backLimit)
 		same(t, c)
