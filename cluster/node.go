@@ -64,7 +64,7 @@ type Node struct {
 	mu struct {
 		sync.Mutex
 		closed bool
-		sent   []sentSnapshot
+		sent   []*sentSnapshot
 		// failed counts the raft snapshots that could not be sent, since the last
 		// one that could.
 		failed map[snapshotWay]int

@@ -106,6 +106,7 @@ func (n *Node) reconcile(ctx context.Context, s *openShard) {
 				break
 			}
 		}
+		n.releaseFollower(s)
 	}
 }
 
@@ -160,7 +161,7 @@ func (n *Node) reconcileOnce(ctx context.Context, s *openShard) (again bool, err
 	if err != nil {
 		return false, err
 	}
-	n.caughtUp(s.id, s.Shard, peers)
+	n.releaseSent(s.id, peers, s.Group().Status().Commit)
 	if s.id == 0 {
 		n.welcomeNew(t, peers)
 		if again, err := n.finishRemovals(ctx, t); again || err != nil {

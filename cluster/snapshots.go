@@ -160,22 +160,26 @@ var errSnapshotsBusy = errors.New("cluster: enough raft snapshots are being sent
 
 func (n *Node) sendSnapshot(ctx context.Context, s *shard.Shard, id raftlog.ShardID, to consensus.NodeID, m *pb.Message) error {
 	index := raftlog.Index(m.GetSnapshot().GetMetadata().GetIndex())
-	pinned, ok := s.TakePinned(index)
+	pinned, hold, ok := s.TakePinned(index)
 	if !ok {
 		return fmt.Errorf("cluster: the state at %d is not kept any more", index)
 	}
+	received := false
+	defer func() {
+		if !received {
+			hold.Release()
+		}
+	}()
 	src := raftsnap.NewSource(pinned)
 	defer src.Close()
 	select {
 	case n.sending <- struct{}{}:
 		defer func() { <-n.sending }()
 	default:
-		s.Caught(index)
 		return errSnapshotsBusy
 	}
 	data, err := proto.Marshal(m)
 	if err != nil {
-		s.Caught(index)
 		return fmt.Errorf("cluster: encode a raft snapshot's announcement: %w", err)
 	}
 	h := &transport.SnapshotHeader{
@@ -183,49 +187,81 @@ func (n *Node) sendSnapshot(ctx context.Context, s *shard.Shard, id raftlog.Shar
 	}
 	n.o.Logger.Info("sending a raft snapshot", "shard", id, "to", to, "index", index, "estimated_bytes", h.EstimatedBytes)
 	if err := n.transport.SendSnapshot(ctx, to, h, src); err != nil {
-		s.Caught(index)
 		return err
 	}
+	received = true
 	n.o.Logger.Info("a raft snapshot was received", "shard", id, "by", to, "index", index)
 	n.mu.Lock()
-	n.mu.sent = append(n.mu.sent, sentSnapshot{id, to, index})
+	n.mu.sent = append(n.mu.sent, &sentSnapshot{snapshotWay: snapshotWay{id, to}, hold: hold, match: index, moved: n.o.Clock()})
 	n.mu.Unlock()
 	return nil
 }
 
-// sentSnapshot is a raft snapshot whose receiver needs the log after it.
+// sentSnapshot is a raft snapshot whose receiver needs the log after it, which may
+// have become long while the snapshot was sent.
 type sentSnapshot struct {
-	shard raftlog.ShardID
-	to    consensus.NodeID
-	index raftlog.Index
+	snapshotWay
+	hold  *shard.Hold
+	match raftlog.Index // what the receiver has by now
+	moved time.Time     // when it last got more
+	goal  raftlog.Index // what was committed when it was last looked at
 }
 
-// caughtUp lets go of the log that was kept for members that have it by now.
-func (n *Node) caughtUp(id raftlog.ShardID, s *shard.Shard, peers []consensus.Peer) {
+// sentHoldTime is for how long the log is kept for the receiver of a raft snapshot that
+// gets no further: it may be gone, and the disk is not endless.
+const sentHoldTime = time.Minute
+
+// followed notes what the receiver has. done: the log need not be kept for it any
+// more, because it has all that was committed a while ago, or gets no further.
+func (sent *sentSnapshot) followed(p consensus.Peer, commit raftlog.Index, now time.Time) (done bool) {
+	if p.Match > sent.match {
+		sent.match, sent.moved = p.Match, now
+		sent.hold.Move(p.Match)
+	}
+	if sent.goal > 0 && sent.match >= sent.goal && p.State == "replicate" {
+		return true
+	}
+	sent.goal = max(commit, sent.match)
+	return now.Sub(sent.moved) > sentHoldTime
+}
+
+// releaseSent lets go of the log that was kept for members that have it by now, or
+// that are no members any more. The leader says what they have.
+func (n *Node) releaseSent(id raftlog.ShardID, peers []consensus.Peer, commit raftlog.Index) {
+	now := n.o.Clock()
+	n.forgetSent(func(sent *sentSnapshot) bool {
+		if sent.shard != id {
+			return false
+		}
+		i := slices.IndexFunc(peers, func(p consensus.Peer) bool { return p.ID == sent.to })
+		return i < 0 || sent.followed(peers[i], commit, now)
+	})
+}
+
+// releaseFollower lets go of it all where another node leads: it is that one's log
+// that the members get.
+func (n *Node) releaseFollower(s *openShard) {
+	if st := s.Group().Status(); st.Leader != 0 && st.Leader != st.ID {
+		n.forgetSent(func(sent *sentSnapshot) bool { return sent.shard == s.id })
+	}
+}
+
+func (n *Node) forgetSent(done func(*sentSnapshot) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	kept := n.mu.sent[:0]
-	for _, sent := range n.mu.sent {
-		done := false
-		for _, p := range peers {
-			done = done || sent.shard == id && p.ID == sent.to && p.Match > sent.index && p.State == "replicate"
+	n.mu.sent = slices.DeleteFunc(n.mu.sent, func(sent *sentSnapshot) bool {
+		over := done(sent)
+		if over {
+			sent.hold.Release()
 		}
-		if done {
-			s.Caught(sent.index)
-		} else {
-			kept = append(kept, sent)
-		}
-	}
-	// What is never caught up is forgotten; the shard lets go by itself.
-	n.mu.sent = kept[max(0, len(kept)-maxSentRemembered):]
+		return over
+	})
 }
-
-const maxSentRemembered = 256
 
 func (n *Node) remembersSent(id raftlog.ShardID) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.ContainsFunc(n.mu.sent, func(sent sentSnapshot) bool { return sent.shard == id })
+	return slices.ContainsFunc(n.mu.sent, func(sent *sentSnapshot) bool { return sent.shard == id })
 }
 
 // Snapshot receives a raft snapshot into the shard's store; raft is told of it when

@@ -53,6 +53,7 @@ func writeRaftShard(w *infoWriter, t *topology, id raftlog.ShardID) {
 		fmt.Sprint("applied=", m.Applied),
 		fmt.Sprint("apply_lag=", applyLag(st.Commit, m.Applied)),
 		fmt.Sprint("log_first=", m.LogFirst),
+		fmt.Sprint("log_holds=", m.LogHolds),
 		fmt.Sprint("proposals=", st.Counters.Proposals),
 		fmt.Sprint("leader_changes=", st.Counters.LeaderChanges),
 		fmt.Sprint("read_rounds=", st.Counters.ReadRounds),

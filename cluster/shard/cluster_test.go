@@ -181,7 +181,7 @@ func (c *testCluster) isolate(id consensus.NodeID, on bool) {
 // sendSnapshot copies the engine's state into a new engine of the receiver.
 func (c *testCluster) sendSnapshot(from, to *testNode, m *pb.Message) {
 	index := raftlog.Index(m.GetSnapshot().GetMetadata().GetIndex())
-	pinned, ok := from.s.TakePinned(index)
+	pinned, hold, ok := from.s.TakePinned(index)
 	if !ok {
 		from.s.Group().ReportSnapshot(to.id, false)
 		return
@@ -192,7 +192,7 @@ func (c *testCluster) sendSnapshot(from, to *testNode, m *pb.Message) {
 	}
 	to.s.Group().Step(m)
 	from.s.Group().ReportSnapshot(to.id, err == nil)
-	from.s.Caught(index)
+	hold.Release()
 }
 
 // testStore keeps a member's engines in its file system.

@@ -124,9 +124,13 @@ func (s *Shard) SyncLog() error { return s.o.Log.Sync() }
 
 // KeepFrom is a hold of the log after index, which another hold has kept until now.
 func (s *Shard) KeepFrom(index raftlog.Index) *Hold {
-	h := &Hold{s: s, index: index}
 	s.pins.Lock()
 	defer s.pins.Unlock()
+	return s.keepLocked(index)
+}
+
+func (s *Shard) keepLocked(index raftlog.Index) *Hold {
+	h := &Hold{s: s, index: index}
 	if s.pins.kept == nil {
 		s.pins.kept = make(map[*Hold]struct{})
 	}

@@ -25,6 +25,7 @@ type Metrics struct {
 	Status      consensus.Status
 	Applied     raftlog.Index
 	LogFirst    raftlog.Index // the first entry that can still be sent to another node
+	LogHolds    int           // who keeps the log from being cut: receivers of raft snapshots, replicas, backups, an archive
 	Batches     uint64
 	Tasks       uint64
 	QueueLength int
@@ -78,6 +79,7 @@ func (s *Shard) Metrics() Metrics {
 		Status:          s.group.Status(),
 		Applied:         s.Applied(),
 		LogFirst:        raftlog.Index(first),
+		LogHolds:        s.logHolds(),
 		Batches:         s.metrics.batches.Load(),
 		Tasks:           s.metrics.tasks.Load(),
 		QueueLength:     len(s.queue),

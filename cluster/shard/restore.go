@@ -127,15 +127,14 @@ type pin struct {
 	snap  engine.Snapshot
 	st    *state
 	made  time.Time
+	hold  *Hold // of the log behind a raft snapshot, so that its receiver finds what comes after
 }
 
-// Bounds of pins: how many raft snapshots may wait to be sent, for how long
-// before somebody begins, and for how long the log behind one is kept so that its
-// receiver finds what comes after.
+// Bounds of pins: how many raft snapshots may wait to be sent, and for how long
+// before somebody begins.
 const (
 	maxPins     = 8
 	pinLifetime = 30 * time.Second
-	holdTime    = 10 * time.Minute
 )
 
 // raftSnapshot is asked for by raft, on the group's goroutine, when a member
@@ -155,9 +154,9 @@ func (s *Shard) raftSnapshot() (*pb.Snapshot, error) {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
 	st := s.acquire()
-	now := s.o.Clock()
-	s.pins.waiting = append(s.pins.waiting, pin{index: index, snap: st.eng.NewSnapshot(), st: st, made: now})
-	s.pins.holds = append(s.pins.holds, hold{index, now.Add(holdTime)})
+	s.pins.waiting = append(s.pins.waiting, pin{
+		index: index, snap: st.eng.NewSnapshot(), st: st, made: s.o.Clock(), hold: s.keepLocked(index),
+	})
 	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{
 		Index: new(uint64(index)), Term: new(term), ConfState: s.conf,
 	}}, nil
@@ -172,18 +171,19 @@ type Pinned struct {
 }
 
 // TakePinned returns the state of the raft snapshot at index, which raft has asked
-// to be sent. The caller closes it when it has been sent. false: it waited too
-// long and is gone.
-func (s *Shard) TakePinned(index raftlog.Index) (*Pinned, bool) {
+// to be sent, and a hold of the log after it. The caller closes the one when it has
+// been sent, and releases the other when its receiver has the log too. false: it
+// waited too long and is gone.
+func (s *Shard) TakePinned(index raftlog.Index) (*Pinned, *Hold, bool) {
 	s.pins.Lock()
 	defer s.pins.Unlock()
 	for i, p := range s.pins.waiting {
 		if p.index == index {
 			s.pins.waiting = append(s.pins.waiting[:i:i], s.pins.waiting[i+1:]...)
-			return &Pinned{Snapshot: p.snap, pin: p, s: s}, true
+			return &Pinned{Snapshot: p.snap, pin: p, s: s}, p.hold, true
 		}
 	}
-	return nil, false
+	return nil, nil, false
 }
 
 // Close gives the state back. Calling it again does nothing.
@@ -201,25 +201,6 @@ func (p *pin) close() error {
 	return err
 }
 
-// hold keeps the log from index on for the receiver of a raft snapshot.
-type hold struct {
-	index raftlog.Index
-	until time.Time
-}
-
-// Caught says that a member has got the raft snapshot at index and the log after
-// it, or never will: the log need not be kept for it any more.
-func (s *Shard) Caught(index raftlog.Index) {
-	s.pins.Lock()
-	defer s.pins.Unlock()
-	for i, h := range s.pins.holds {
-		if h.index == index {
-			s.pins.holds = append(s.pins.holds[:i:i], s.pins.holds[i+1:]...)
-			return
-		}
-	}
-}
-
 // expirePins gives back what nobody came for.
 func (s *Shard) expirePins(all bool) {
 	now := s.o.Clock()
@@ -229,27 +210,24 @@ func (s *Shard) expirePins(all bool) {
 	for _, p := range s.pins.waiting {
 		if all || now.Sub(p.made) > pinLifetime {
 			s.logIfErr("close a snapshot", p.close())
+			delete(s.pins.kept, p.hold)
 			continue
 		}
 		kept = append(kept, p)
 	}
 	s.pins.waiting = kept
-	holds := s.pins.holds[:0]
-	for _, h := range s.pins.holds {
-		if now.Before(h.until) {
-			holds = append(holds, h)
-		}
-	}
-	s.pins.holds = holds
 }
 
-// held returns how far the log may be cut for the receivers of raft snapshots.
+func (s *Shard) logHolds() int {
+	s.pins.Lock()
+	defer s.pins.Unlock()
+	return len(s.pins.kept)
+}
+
+// held returns how far up to upTo the log may be cut for all who hold it.
 func (s *Shard) held(upTo raftlog.Index) raftlog.Index {
 	s.pins.Lock()
 	defer s.pins.Unlock()
-	for _, h := range s.pins.holds {
-		upTo = min(upTo, h.index)
-	}
 	for h := range s.pins.kept {
 		upTo = min(upTo, h.index)
 	}

@@ -181,8 +181,7 @@ type Shard struct {
 	pins struct {
 		sync.Mutex
 		waiting []pin
-		holds   []hold
-		kept    map[*Hold]struct{} // see Pin
+		kept    map[*Hold]struct{}
 	}
 }
 

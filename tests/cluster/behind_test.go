@@ -41,6 +41,15 @@ func fillPast(t *testing.T, c *harness.Cluster, victim *harness.Node) {
 	}
 }
 
+// letGo waits until no log is kept for the receiver of a raft snapshot any more: one
+// that is killed before that finds the log when it comes back.
+func letGo(t *testing.T, c *harness.Cluster) {
+	t.Helper()
+	for _, n := range c.Others() {
+		harness.Until(t, backLimit, "the log not to be held", func() bool { return raftPosition(t, n, "log_holds") == 0 })
+	}
+}
+
 // raftPosition returns a field of the node's shard 0 in INFO raft.
 func raftPosition(t *testing.T, n *harness.Node, field string) uint64 {
 	t.Helper()
@@ -146,6 +155,45 @@ func TestKilledWhileReceivingARaftSnapshot(t *testing.T) {
 	same(t, c)
 }
 
+// What is written while a raft snapshot is sent is more than the leader keeps of its
+// log: it must keep it for the receiver, which would need another one otherwise, and
+// one more after that.
+func TestOneRaftSnapshotIsEnough(t *testing.T) {
+	t.Parallel()
+	c := local(t, 3, append([]string{"-raft-snapshot-rate", "2mb"}, smallLogs...)...)
+	leader := c.MustLeader(t)
+	victim := c.Others(leader)[0]
+	victim.Kill()
+	fillPast(t, c, victim)
+	restart(t, victim)
+	field := func(name string) string {
+		r, err := victim.Call(replyLimit, "INFO", "raft")
+		if err != nil {
+			return ""
+		}
+		_, line, _ := strings.Cut(string(r.Str), "shard0_snapshot:")
+		_, rest, _ := strings.Cut(line, name+"=")
+		value, _, _ := strings.Cut(rest, ",")
+		return strings.TrimSpace(value)
+	}
+	before := raftPosition(t, leader, "commit")
+	conn := leader.Dial(t)
+	text := randomText(64 << 10)
+	for i, start := 0, time.Now(); field("switched") != "1"; i++ {
+		if time.Since(start) > backLimit {
+			t.Fatal("it was not sent a raft snapshot")
+		}
+		setUntilOK(t, conn, fmt.Sprintf("fill:%d", i%50), text)
+	}
+	t.Logf("%d entries were written meanwhile", raftPosition(t, leader, "commit")-before)
+	same(t, c)
+	if begun := field("begun"); begun != "1" {
+		t.Errorf("it was sent %s raft snapshots", begun)
+	}
+	// And then the log is cut.
+	fillPast(t, c, victim)
+}
+
 // A node that is killed as soon as it has switched to a raft snapshot finds a log
 // that begins right behind it: earlier systems had a gap there, and did not start.
 func TestNoGapBehindARaftSnapshot(t *testing.T) {
@@ -154,6 +202,7 @@ func TestNoGapBehindARaftSnapshot(t *testing.T) {
 	victim := c.Others(c.MustLeader(t))[0]
 	other := c.Others(victim)[0]
 	for round := range 3 {
+		letGo(t, c)
 		victim.Kill()
 		fillPast(t, c, victim)
 		other.Must(t, "SET", "round", strconv.Itoa(round))
@@ -267,6 +316,7 @@ func TestRaftSnapshotsDoNotFillTheDisk(t *testing.T) {
 	victim := c.Others(c.MustLeader(t))[0]
 	var used []int64
 	for range 4 {
+		letGo(t, c)
 		victim.Kill()
 		fillPast(t, c, victim)
 		restart(t, victim)
