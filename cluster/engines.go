@@ -75,15 +75,19 @@ func (fs forgettingFS) RemoveAll(name string) error {
 	return errors.Join(fs.memory.Forget(name), fs.FS.RemoveAll(name))
 }
 
-// shareCaches makes the block cache that several shards share.
+// shareCaches makes the block cache that several shards share, of as many bytes as
+// one shard by itself would have.
 func (n *Node) shareCaches(shards int) {
-	bytes := n.engines.tuning.blockCache(n.o.Engine, n.o.BlockCacheBytes)
-	if shards < 2 || bytes <= 0 {
+	if shards < 2 {
 		return
 	}
+	bytes := n.engines.tuning.blockCache(n.o.Engine, n.o.BlockCacheBytes)
 	switch {
 	case n.o.Engine == EnginePebble && n.engines.pebble == nil:
-		n.engines.pebble = pebbledb.NewCache(bytes)
+		o := pebbledb.Options{MemtableBytes: n.shardMemtable()}
+		n.engines.tuning.pebble(&o)
+		o.BlockCacheBytes, o.MemtableBytes = bytes, o.MemtableBytes*int64(shards)
+		n.engines.pebble = pebbledb.NewCache(o)
 	case n.o.Engine == EngineRocksDB && n.engines.rocks == nil:
 		n.engines.rocks = rocksdb.NewCache(bytes)
 	}
@@ -170,7 +174,10 @@ func (n *Node) openBadger(dir string, memtable int64, h hooks) (engine.Engine, e
 	}
 	n.engines.tuning.badger(&o)
 	// Badger's cache is of one store.
-	if shards := int64(n.identity().Shards); shards > 1 && o.BlockCacheBytes > 0 {
+	if shards := int64(n.identity().Shards); shards > 1 {
+		if o.BlockCacheBytes == 0 {
+			o.BlockCacheBytes = badgerdb.DefaultCacheBytes
+		}
 		o.BlockCacheBytes = max(o.BlockCacheBytes/shards, minShardCache)
 	}
 	if o.Memory != nil {

@@ -73,6 +73,34 @@ func TestEngines(t *testing.T) {
 	}
 }
 
+// TestBlockCacheIsOfAllShards: four shards have no more than one has, and memtables
+// that come out of the same budget leave it to the blocks.
+func TestBlockCacheIsOfAllShards(t *testing.T) {
+	for _, engine := range builtEngines() {
+		for _, bytes := range []int64{0, 24 << 20} {
+			t.Run(fmt.Sprint(engine, bytes), func(t *testing.T) {
+				var sum [2]uint64
+				for i, shards := range []int{1, 4} {
+					dir := filepath.Join(t.TempDir(), "data")
+					n := newTestCluster(t).start(1, func(o *Options) {
+						onDisk(dir, engine)(o)
+						o.PeerAddr, o.PeerListen, o.Shards = "", "", shards
+						o.BlockCacheBytes, o.MemtableBytes = bytes, 16<<20
+					})
+					for _, s := range n.Metrics().Shards {
+						if sum[i] == 0 || !n.engines.shareCache() {
+							sum[i] += s.Engine.BlockCacheCapacity
+						}
+					}
+				}
+				if sum[0] < uint64(max(bytes, 32<<20)) && bytes == 0 || sum[0] != sum[1] {
+					t.Errorf("%d bytes for one shard, %d for four", sum[0], sum[1])
+				}
+			})
+		}
+	}
+}
+
 // TestEnginesMixed: the members of a cluster have different engines, and one that
 // was away for long receives the state of another engine.
 func TestEnginesMixed(t *testing.T) {

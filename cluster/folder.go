@@ -161,29 +161,32 @@ func (n *Node) shardsDir() (string, error) {
 	return parent, errors.Join(syncDir(fs, n.o.Dir), syncDir(fs, parent))
 }
 
+// shardMemtable is each shard's share of memtable-size; 0: the engine's default.
+func (n *Node) shardMemtable() int64 {
+	shards, memtable := int64(n.identity().Shards), n.o.MemtableBytes
+	switch {
+	case shards < 2:
+		return memtable
+	case memtable == 0:
+		return max(defaultShardMemtable/shards, minShardMemtable)
+	}
+	return max(memtable/shards, min(memtable, minShardMemtable))
+}
+
 // openEngine opens one shard's engine, with its share of the node's memory.
 // current says that it serves; otherwise it is one that receives a raft
 // snapshot, of which nobody needs to be told, and which holds nothing back.
 func (n *Node) openEngine(id raftlog.ShardID, dir string, current bool) (engine.Engine, error) {
-	shards := int64(n.identity().Shards)
-	memtable, records := n.o.MemtableBytes, n.o.HotCacheBytes
-	if shards > 1 {
-		if memtable == 0 {
-			memtable = max(defaultShardMemtable/shards, minShardMemtable)
-		} else {
-			memtable = max(memtable/shards, min(memtable, minShardMemtable))
-		}
-		records /= shards
-	}
+	shards := int64(max(n.identity().Shards, 1))
 	h := hooks{onFatal: n.stop}
 	if current {
 		h = n.hooksOf(id)
 	}
-	db, err := n.openDB(dir, memtable, h)
+	db, err := n.openDB(dir, n.shardMemtable(), h)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: open engine: %w", err)
 	}
-	o := hot.Options{Bytes: max(records, 0), WriteBytes: max(n.o.HotWriteBytes/max(shards, 1), 1), Logger: n.o.Logger}
+	o := hot.Options{Bytes: max(n.o.HotCacheBytes/shards, 0), WriteBytes: max(n.o.HotWriteBytes/shards, 1), Logger: n.o.Logger}
 	o.Group = collectionOf
 	switch {
 	case current && n.o.HotWriteBytes > 0:

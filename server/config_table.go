@@ -87,7 +87,7 @@ func dkvParams() []*param {
 		{name: "hot-write-buffer-size", kind: kindMemory, def: fmt.Sprint(defHotWriteSize), max: 4 << 30, flags: imm, group: groupStorage,
 			doc: "Memory for writes that the engine gets later, sorted: the log has them already. The default is at most a sixteenth of the machine's memory, and of maxmemory. 0: the engine gets each batch at once."},
 		{name: "block-cache-size", kind: kindMemory, def: "0", flags: imm, group: groupStorage,
-			doc: "Memory for blocks of table files that were read. 0: 64mb, with pebble 32mb on a machine with up to 4gb of memory; each shard's own. Of a size that is set, all shards have a share."},
+			doc: "Memory for blocks of table files that were read. 0: 64mb, with pebble 32mb on a machine with up to 4gb of memory; all shards together."},
 		{name: "memtable-size", kind: kindMemory, def: "0", max: 1 << 30, flags: imm, group: groupStorage,
 			doc: "Memory that collects writes before they go to a table file; up to two of them are in use as a rule. 0: 32mb."},
 		{name: "compression", kind: kindEnum, enum: []string{"none", "snappy", "zstd"}, def: "snappy", flags: imm, group: groupStorage,

@@ -66,7 +66,9 @@ type Options struct {
 }
 
 const (
-	defaultCacheBytes = 64 << 20
+	// DefaultCacheBytes is BlockCacheBytes where it is zero.
+	DefaultCacheBytes = 64 << 20
+
 	defaultBloomBits  = 10
 	defaultGCInterval = 5 * time.Minute
 	defaultGCRatio    = 0.5
@@ -105,7 +107,7 @@ func (o Options) withDefaults() Options {
 		o.InMemory = true
 	}
 	if o.BlockCacheBytes == 0 {
-		o.BlockCacheBytes = defaultCacheBytes
+		o.BlockCacheBytes = DefaultCacheBytes
 	}
 	if o.BloomBitsPerKey == 0 {
 		o.BloomBitsPerKey = defaultBloomBits

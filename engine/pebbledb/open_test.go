@@ -42,7 +42,7 @@ func TestBadOptions(t *testing.T) {
 }
 
 func TestOptionsThatWork(t *testing.T) {
-	cache := pebbledb.NewCache(16 << 20)
+	cache := pebbledb.NewCache(pebbledb.Options{BlockCacheBytes: 16 << 20})
 	defer cache.Close()
 	for _, o := range []pebbledb.Options{
 		{Compression: "none", BloomBitsPerKey: -1, ReserveDiskBytes: -1},

@@ -273,18 +273,21 @@ func (o Options) newCache() *pebble.Cache {
 		o.Cache.c.Ref()
 		return o.Cache.c
 	}
-	return pebble.NewCache(o.BlockCacheBytes + cacheBudgetMemtables*o.MemtableBytes)
+	return pebble.NewCache(o.cacheBudget())
 }
+
+func (o Options) cacheBudget() int64 { return o.BlockCacheBytes + cacheBudgetMemtables*o.MemtableBytes }
 
 // Cache is a block cache that DBs can share, which bounds them together.
 type Cache struct {
 	c *pebble.Cache
 }
 
-// NewCache returns a cache of that many bytes. The caller closes it after the
-// DBs that use it.
-func NewCache(bytes int64) *Cache {
-	return &Cache{c: pebble.NewCache(bytes)}
+// NewCache returns a cache for DBs that together have o's BlockCacheBytes and, since
+// their memtables come out of it, MemtableBytes, or the defaults of both. The caller
+// closes it after the DBs that use it.
+func NewCache(o Options) *Cache {
+	return &Cache{c: pebble.NewCache(o.withDefaults().cacheBudget())}
 }
 
 // Close releases the caller's hold on the cache.

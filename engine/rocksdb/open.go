@@ -23,9 +23,12 @@ const Built = true
 // Cache is a block cache that stores can share, which bounds them together.
 type Cache struct{ c *grocksdb.Cache }
 
-// NewCache returns a cache of that many bytes. The caller closes it after the
-// stores that use it.
+// NewCache returns a cache of that many bytes, 0 for as many as a store has by
+// default. The caller closes it after the stores that use it.
 func NewCache(bytes int64) *Cache {
+	if bytes == 0 {
+		bytes = defaultCacheBytes
+	}
 	return &Cache{c: grocksdb.NewLRUCache(uint64(bytes))}
 }
 
