@@ -133,7 +133,9 @@ func dkvSpec(program, dir string, flags []string) Spec {
 func redisSpec(program, dir string, flags []string) Spec {
 	return Spec{Program: program, Args: func(port int) []string {
 		args := []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "",
-			"--enable-debug-command", "local"}
+			"--enable-debug-command", "local",
+			// Redis waits 5 s for more replicas before it sends a copy.
+			"--repl-diskless-sync-delay", "0"}
 		return append(args, flags...)
 	}}
 }

@@ -23,7 +23,7 @@ func peerAddr(t *testing.T) string {
 func TestGrow(t *testing.T) {
 	harness.NeedItself(t)
 	rng := seedOf(t)
-	source := harness.Redis(t, "--repl-diskless-sync-delay", "0")
+	source := harness.Redis(t)
 	fill(t, source, rng, 200)
 	dir := t.TempDir()
 	d := harness.DkvIn(t, dir, "-shards", "2")

@@ -19,7 +19,7 @@ func TestKill(t *testing.T) {
 		t.Run(fsync+" "+shards, func(t *testing.T) {
 			t.Parallel()
 			rng := seedOf(t)
-			source := harness.Redis(t, "--repl-backlog-size", "100mb", "--repl-diskless-sync-delay", "0")
+			source := harness.Redis(t, "--repl-backlog-size", "100mb")
 			fill(t, source, rng, 400)
 			d := harness.Dkv(t, "-fsync", fsync, "-memtable-size", "1mb", "-shards", shards)
 			stop := load(source.Addr(), rng.Uint64(), 2)

@@ -13,8 +13,8 @@ func TestLive(t *testing.T) {
 	harness.NeedItself(t)
 	for name, flags := range map[string][]string{
 		"disk":     {"--repl-diskless-sync", "no"},
-		"diskless": {"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"},
-		"5 shards": {"--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"},
+		"diskless": {"--repl-diskless-sync", "yes"},
+		"5 shards": {"--repl-diskless-sync", "yes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

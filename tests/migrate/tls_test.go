@@ -24,8 +24,7 @@ func TestTLS(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	source := harness.Redis(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", a.File(),
-		"--repl-diskless-sync-delay", "0")
+	source := harness.Redis(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", a.File())
 	fill(t, source, rng, 50)
 	flags := func(ca string) []string {
 		return []string{"-role", "slave", "-repl-master-addr", "127.0.0.1:" + port, "-tls-replication", "yes", "-fsync", "no",
