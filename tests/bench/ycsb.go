@@ -54,6 +54,7 @@ type ycsbRun struct {
 	Node        string         `json:"node"`
 	TargetRate  float64        `json:"target_rate,omitempty"` // of rowSteady
 	Rate        float64        `json:"operations_per_second"`
+	ServerCPU   float64        `json:"server_cpu_us_per_operation"` // in user mode and the kernel
 	Latency     ycsbLatency    `json:"latency"`
 	Series      []ycsbPoint    `json:"series"`
 	Checkpoints []ycsbSpan     `json:"checkpoints"` // of the hot layer
@@ -280,12 +281,21 @@ func (y *ycsb) runAll() error {
 			if err := y.settle(); err != nil {
 				return err
 			}
+			before, err := cpuTime([]contender{n.contender})
+			if err != nil {
+				return err
+			}
 			out, err := y.dkvbench(n, name, flags...)
+			if err != nil {
+				return err
+			}
+			after, err := cpuTime([]contender{n.contender})
 			if err != nil {
 				return err
 			}
 			r := out.ycsbRun(workload, n)
 			r.TargetRate = target
+			r.ServerCPU = float64((after - before).Microseconds()) / (out.Rate * out.Seconds)
 			y.d.Runs = append(y.d.Runs, r)
 			fmt.Fprintf(y.c.progress, "%s: %-6s %8.0f/s, p50 %.3f, p99 %.3f, p99.9 %.3f ms, %d checkpoints\n", n.name, workload, r.Rate,
 				r.Latency.P50, r.Latency.P99, r.Latency.P999, len(r.Checkpoints))

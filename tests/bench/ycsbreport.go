@@ -30,14 +30,16 @@ func reportYCSB(c config, d *ycsbDocument, took time.Duration) {
 
 // printYCSBRates prints throughput. rowSteady has none to compare: its rate is given.
 func printYCSBRates(c config, d *ycsbDocument) {
-	fmt.Fprintf(c.out, "| workload | without the layer, /s | with it, /s | ratio | floor |\n|---|---:|---:|---:|---|\n")
+	fmt.Fprintf(c.out, "| workload | without the layer, /s | with it, /s | ratio | floor | the node's processor time, us an operation | of it, with the layer |\n"+
+		"|---|---:|---:|---:|---|---:|---:|\n")
 	for _, w := range ycsbRows {
 		plain, layer := d.run(w, nodePlain), d.run(w, nodeLayer)
 		if plain == nil || layer == nil || w == rowSteady {
 			continue
 		}
 		ratio := layer.Rate / plain.Rate
-		fmt.Fprintf(c.out, "| YCSB %s | %.0f | %.0f | **%.2f** | %.2f %s |\n", strings.ToUpper(w), plain.Rate, layer.Rate, ratio, ycsbFloor, mark(ratio >= ycsbFloor))
+		fmt.Fprintf(c.out, "| YCSB %s | %.0f | %.0f | **%.2f** | %.2f %s | %.1f, %.1f | %.2f |\n", strings.ToUpper(w), plain.Rate, layer.Rate, ratio, ycsbFloor,
+			mark(ratio >= ycsbFloor), plain.ServerCPU, layer.ServerCPU, layer.ServerCPU/plain.ServerCPU)
 	}
 }
 
