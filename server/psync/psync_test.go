@@ -165,19 +165,12 @@ func (f testFollower) follow(t testing.TB, all []*local, serve func(w io.Writer,
 		}()
 		return here, nil
 	}
-	link := &replica.ForeignLink{
-		LinkOptions: &replica.LinkOptions{
-			Shards: len(all), Local: all[0], All: locals(all), Read: readLocal(all), Dial: dial, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
-			Auth: func() (string, string) { return "", "" }, Addr: func() string { return "127.0.0.1:1" },
-			Timeout: func() time.Duration { return 5 * time.Second }, Interval: func() time.Duration { return 0 },
-		},
-		Addr: "source:1",
-		Update: func(f func(*replica.LinkStatus)) {
-			mu.Lock()
-			defer mu.Unlock()
-			f(&status)
-		},
-	}
+	link := linkOf(all, func(f func(*replica.LinkStatus)) {
+		mu.Lock()
+		defer mu.Unlock()
+		f(&status)
+	})
+	link.Dial = dial
 	if err := os.WriteFile(filepath.Join(f.dir, dataFile), []byte("of a crash"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -187,6 +180,18 @@ func (f testFollower) follow(t testing.TB, all []*local, serve func(w io.Writer,
 		t.Errorf("files are left: %v, %v", files, readErr)
 	}
 	return status, heard.String(), err
+}
+
+// linkOf is a link of shards that is never dialled.
+func linkOf(all []*local, update func(func(*replica.LinkStatus))) *replica.ForeignLink {
+	return &replica.ForeignLink{
+		LinkOptions: &replica.LinkOptions{
+			Shards: len(all), Local: all[0], All: locals(all), Read: readLocal(all), Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+			Auth: func() (string, string) { return "", "" }, Addr: func() string { return "127.0.0.1:1" },
+			Timeout: func() time.Duration { return 5 * time.Second }, Interval: func() time.Duration { return 0 },
+		},
+		Addr: "source:1", Update: update,
+	}
 }
 
 func locals(all []*local) (out []replica.Local) {

@@ -89,6 +89,13 @@ func (s *spool) Read(p []byte) (int, error) {
 	return got, nil
 }
 
+// waits says whether there are bytes that have not been read, so that Read would not wait.
+func (s *spool) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.read < s.mu.written
+}
+
 // giveBack gives back the space of what has been read. Where the system has no way to
 // do so, the file keeps it until all has been read.
 func (s *spool) giveBack(from, to int64) {

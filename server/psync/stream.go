@@ -77,7 +77,11 @@ func (st *stream) run(s *spool) error {
 				return errors.Join(err, st.apply())
 			}
 		}
-		if st.bytes >= batchBytes || st.commands >= batchCommands || !ok {
+		// Whoever is behind takes whole batches: an entry of the log costs the same for one
+		// command as for a thousand.
+		full := st.bytes >= batchBytes || st.commands >= batchCommands
+		more := ok || s.waits()
+		if full || !more {
 			if err := st.apply(); err != nil {
 				return err
 			}
@@ -85,14 +89,14 @@ func (st *stream) run(s *spool) error {
 		if ok {
 			continue
 		}
-		if d := c.l.Interval(); d > 0 {
+		if d := c.l.Interval(); d > 0 && !more {
 			if err := pause(ctx, min(d, c.l.Timeout()/2)); err != nil {
 				return err
 			}
 		}
 		before := st.r.Buffered()
 		if err := st.r.Fill(s); err != nil {
-			return err
+			return errors.Join(err, st.apply())
 		}
 		st.received += raftlog.Index(st.r.Buffered() - before)
 	}
@@ -196,8 +200,11 @@ func (st *stream) call(cmd resp.Command) (call, error) {
 		return call{}, fmt.Errorf("%w: %s with %d arguments", ErrUnsupported, spec.Name, len(cmd.Args)-1)
 	}
 	k := call{spec: spec, args: make([][]byte, len(cmd.Args)), db: st.db, end: st.offset()}
+	held := make([]byte, 0, cmd.Size) // which is more than the arguments have
 	for i, a := range cmd.Args {
-		k.args[i] = bytes.Clone(a)
+		from := len(held)
+		held = append(held, a...)
+		k.args[i] = held[from:len(held):len(held)]
 	}
 	return k, nil
 }
