@@ -121,6 +121,7 @@ bench-replicas: test-tools build ## lag, catching up and full copies of replicas
 bench-engines: test-tools build ## the storage engines beside each other with 10M keys (BENCHFLAGS=-quick)
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench -engines $(BENCHFLAGS)
 
+bench-ycsb: ROCKSDB = no
 bench-ycsb: build ## YCSB on more data than the caches hold, with and without the hot layer, and a plot of its latencies (BENCHFLAGS=-quick)
 	DKV_BIN=$(CURDIR)/$(BIN) $(GO) run ./tests/bench -ycsb -json bench-ycsb.json -svg bench-ycsb.svg $(BENCHFLAGS)
 

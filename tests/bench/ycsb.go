@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -86,14 +87,18 @@ type ycsbResident struct {
 
 // ycsbDocument is what -json writes and -plot reads.
 type ycsbDocument struct {
-	Machine     string              `json:"machine"`
-	Date        string              `json:"date"`
-	Keys        int                 `json:"keys"`
-	ValueBytes  int                 `json:"value_bytes"`
-	MemoryBytes int64               `json:"memory_bytes"`
-	Pipeline    int                 `json:"pipeline"`
-	Flags       map[string][]string `json:"flags"`
-	Runs        []*ycsbRun          `json:"runs"`
+	Machine     string `json:"machine"`
+	Date        string `json:"date"`
+	Keys        int    `json:"keys"`
+	ValueBytes  int    `json:"value_bytes"`
+	MemoryBytes int64  `json:"memory_bytes"`
+	// ProcessBytes is what a node's flags add up to, and Bounded that nothing can take more
+	// than MemoryBytes, with what the page cache has of its files.
+	ProcessBytes int64               `json:"process_bytes"`
+	Bounded      bool                `json:"bounded"`
+	Pipeline     int                 `json:"pipeline"`
+	Flags        map[string][]string `json:"flags"`
+	Runs         []*ycsbRun          `json:"runs"`
 	// Peaks are the highest resident memory of each node over all runs, warming up included.
 	Peaks map[string]float64 `json:"peak_resident_bytes"`
 	// Restless is how many runs began while a node still had something to do after restLimit.
@@ -113,6 +118,10 @@ func (d *ycsbDocument) run(workload, node string) *ycsbRun {
 // programBytes is what a node takes beside the caches: the program, and what
 // connections, batches and replies take. The collector needs a sixteenth besides.
 const programBytes = 60 << 20
+
+// pageCacheShare is the part of a node's memory that is left to the page cache, where
+// that counts: tables are read through it, and the log is written through it.
+const pageCacheShare = 8
 
 // ycsbFlags divides memory among what a node keeps there, as docs/tuning.md says.
 func ycsbFlags(memory int64, node string) []string {
@@ -154,25 +163,57 @@ func runYCSB(c config) error {
 	return nil
 }
 
+// bound makes a control group for each node, so that what it is given is all that it
+// has. Where there are none, or for whom they are not, what misses a node's caches is
+// found in a page cache as large as the machine, and the report says so.
+func (d *ycsbDocument) bound(c config) (groups map[string]*memoryGroup, remove func() error) {
+	groups = map[string]*memoryGroup{}
+	remove = func() (err error) {
+		for _, g := range groups {
+			err = errors.Join(err, g.remove())
+		}
+		clear(groups)
+		return err
+	}
+	for _, name := range []string{nodePlain, nodeLayer} {
+		g, err := newMemoryGroup(name, d.MemoryBytes)
+		if err != nil {
+			fmt.Fprintf(c.progress, "the page cache is not bounded: %v\n", errors.Join(err, remove()))
+			return groups, remove
+		}
+		groups[name] = g
+	}
+	d.Bounded, d.ProcessBytes = true, d.MemoryBytes-d.MemoryBytes/pageCacheShare
+	return groups, remove
+}
+
 // measureYCSB loads one folder, which both nodes begin with, and measures both.
 func measureYCSB(c config) (d *ycsbDocument, err error) {
 	if err := os.RemoveAll(c.folder); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(c.folder)) }()
-	if err := loadYCSB(c); err != nil {
+	d = &ycsbDocument{Machine: machine(), Date: time.Now().UTC().Format(time.DateOnly), Keys: c.keys, ValueBytes: ycsbValueBytes,
+		MemoryBytes: int64(c.memoryMB) << 20, ProcessBytes: int64(c.memoryMB) << 20, Pipeline: c.pipeline, Flags: map[string][]string{}, Peaks: map[string]float64{}}
+	groups, remove := d.bound(c)
+	defer func() { err = errors.Join(err, remove()) }()
+	if err := loadYCSB(c, d.Bounded); err != nil {
 		return nil, fmt.Errorf("loading: %w", err)
 	}
-	d = &ycsbDocument{Machine: machine(), Date: time.Now().UTC().Format(time.DateOnly), Keys: c.keys, ValueBytes: ycsbValueBytes,
-		MemoryBytes: int64(c.memoryMB) << 20, Pipeline: c.pipeline, Flags: map[string][]string{}, Peaks: map[string]float64{}}
 	var nodes []*ycsbNode
 	for _, name := range []string{nodePlain, nodeLayer} {
-		d.Flags[name] = slices.Concat(ycsbFlags(d.MemoryBytes, name), c.dkvFlags)
-		server, err := start(c, name, func(dir string) (harness.Spec, error) { return harness.DkvSpec(dir, d.Flags[name]...) })
+		d.Flags[name] = slices.Concat(ycsbFlags(d.ProcessBytes, name), c.dkvFlags)
+		server, err := start(c, name, func(dir string) (harness.Spec, error) {
+			spec, err := harness.DkvSpec(dir, d.Flags[name]...)
+			if g := groups[name]; g != nil {
+				spec = g.run(spec)
+			}
+			return spec, err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		n := &ycsbNode{contender: contender{name: name, server: server}}
+		n := &ycsbNode{contender: contender{name: name, server: server}, group: groups[name]}
 		nodes = append(nodes, n)
 		defer n.stop()
 		if err := n.watch(); err != nil {
@@ -181,6 +222,9 @@ func measureYCSB(c config) (d *ycsbDocument, err error) {
 	}
 	y := &ycsb{c: c, d: d, nodes: nodes}
 	if err := y.runAll(); err != nil {
+		for _, n := range nodes {
+			err = errors.Join(err, n.killed())
+		}
 		return nil, err
 	}
 	for _, n := range nodes {
@@ -196,7 +240,7 @@ func measureYCSB(c config) (d *ycsbDocument, err error) {
 }
 
 // loadYCSB makes the folders of both nodes: one is loaded, the other a copy.
-func loadYCSB(c config) error {
+func loadYCSB(c config, bounded bool) error {
 	server, err := start(c, nodeLayer, func(dir string) (harness.Spec, error) {
 		return harness.DkvSpec(dir, slices.Concat([]string{"-fsync", "everysec"}, c.dkvFlags)...)
 	})
@@ -219,7 +263,7 @@ func loadYCSB(c config) error {
 	if code, err := server.Terminate(stopLimit); err != nil || code != 0 {
 		return fmt.Errorf("stopping: exit code %d, %w", code, err)
 	}
-	if err := copyFolder(filepath.Join(c.folder, nodeLayer), filepath.Join(c.folder, nodePlain)); err != nil {
+	if err := copyFolder(filepath.Join(c.folder, nodeLayer), filepath.Join(c.folder, nodePlain), !bounded); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.progress, "loaded and copied in %v\n", time.Since(began).Round(time.Second))
@@ -227,9 +271,9 @@ func loadYCSB(c config) error {
 	return nil
 }
 
-// copyFolder copies a data folder of Pebble's. Tables are linked: nobody changes one,
-// and both nodes then share what the page cache has of them.
-func copyFolder(from, to string) error {
+// copyFolder copies a data folder of Pebble's. Nobody changes a table, so they can be
+// linked, and both nodes then share what the page cache has of them.
+func copyFolder(from, to string, link bool) error {
 	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -238,15 +282,26 @@ func copyFolder(from, to string) error {
 		switch {
 		case e.IsDir():
 			return os.MkdirAll(target, 0o755)
-		case filepath.Ext(path) == ".sst":
+		case link && filepath.Ext(path) == ".sst":
 			return os.Link(path, target)
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, data, 0o644)
+		return copyFile(path, target)
 	})
+}
+
+func copyFile(from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = io.Copy(out, in)
+	return err
 }
 
 // ycsb is the measurement, when both nodes run.

@@ -65,7 +65,7 @@ func TestCheckpointSpans(t *testing.T) {
 
 // madeUpYCSB is a measurement of A and of a steady rate.
 func madeUpYCSB() *ycsbDocument {
-	d := &ycsbDocument{Machine: "a <machine>", Keys: 1000, ValueBytes: 200, MemoryBytes: 100 << 20, Pipeline: 1,
+	d := &ycsbDocument{Machine: "a <machine>", Keys: 1000, ValueBytes: 200, MemoryBytes: 128 << 20, ProcessBytes: 100 << 20, Bounded: true, Pipeline: 1,
 		Flags: map[string][]string{}, Peaks: map[string]float64{nodeLayer: 110 << 20, nodePlain: 120 << 20}}
 	for i, w := range []string{"a", rowSteady} {
 		for _, node := range []string{nodePlain, nodeLayer} {
@@ -90,6 +90,7 @@ func TestYCSBReport(t *testing.T) {
 	var out bytes.Buffer
 	reportYCSB(config{out: &out, seconds: 4}, madeUpYCSB(), time.Minute)
 	for _, want := range []string{
+		"128 MiB for everything (with its page cache, in a control group; 100 MiB configured)",
 		"| YCSB A | 1000 | 2500 | **2.50** | 2.00 met |",
 		"| YCSB A | layer | 1.00 | 2.00 | 3.00 | 4.0 | 1 | 2.50, 2.50 | 25.00, 25.00 |",
 		"| A at 500/s | plain | 1.00 | 2.00 | 3.00 | 4.0 | 0 | 2.50, - | 25.00, - |",

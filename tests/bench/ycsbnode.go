@@ -13,9 +13,10 @@ import (
 // ycsbNode is a node that is watched while it serves.
 type ycsbNode struct {
 	contender
-	conn *harness.Conn
-	end  chan struct{}
-	done sync.WaitGroup
+	group *memoryGroup // nil: its memory is not bounded
+	conn  *harness.Conn
+	end   chan struct{}
+	done  sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
@@ -88,6 +89,18 @@ func parseCheckpoints(info string) (count int64, last time.Duration) {
 		}
 	}
 	return count, last
+}
+
+// killed says that the kernel has ended the node for its memory, if it has.
+func (n *ycsbNode) killed() error {
+	if n.group == nil {
+		return nil
+	}
+	kills, err := n.group.kills()
+	if err == nil && kills > 0 {
+		err = fmt.Errorf("%s: the kernel has killed it, since it needed more than its memory", n.name)
+	}
+	return err
 }
 
 // stop ends watching and the server, and returns all samples. It may be called again.

@@ -11,8 +11,8 @@ import (
 
 // reportYCSB prints tables as they go into docs/benchmarks.md.
 func reportYCSB(c config, d *ycsbDocument, took time.Duration) {
-	fmt.Fprintf(c.out, "%s. %s, %d keys of %d bytes, %d MiB for everything, %d connections, `-P %d`, %g s a run, %v in all.\n\n", d.Machine, d.Date,
-		d.Keys, d.ValueBytes, d.MemoryBytes>>20, clients, d.Pipeline, c.seconds, took.Round(time.Second))
+	fmt.Fprintf(c.out, "%s. %s, %d keys of %d bytes, %d MiB for everything (%s), %d connections, `-P %d`, %g s a run, %v in all.\n\n", d.Machine, d.Date,
+		d.Keys, d.ValueBytes, d.MemoryBytes>>20, d.pageCache(), clients, d.Pipeline, c.seconds, took.Round(time.Second))
 	for _, node := range []string{nodeLayer, nodePlain} {
 		fmt.Fprintf(c.out, "%s: `%s`\n\n", node, strings.Join(d.Flags[node], " "))
 	}
@@ -20,12 +20,20 @@ func reportYCSB(c config, d *ycsbDocument, took time.Duration) {
 	printYCSBLatencies(c, d)
 	fmt.Fprintf(c.out, "\n| node | highest resident memory, MiB | of what is configured | floor |\n|---|---:|---:|---|\n")
 	for _, node := range []string{nodeLayer, nodePlain} {
-		share := d.Peaks[node] / float64(d.MemoryBytes)
+		share := d.Peaks[node] / float64(d.ProcessBytes)
 		fmt.Fprintf(c.out, "| %s | %.0f | **%.2f** | %.2f %s |\n", node, d.Peaks[node]/(1<<20), share, memoryFloor, mark(share <= memoryFloor))
 	}
 	if d.Restless > 0 {
 		fmt.Fprintf(c.out, "\n%d runs began while a node was not at rest.\n", d.Restless)
 	}
+}
+
+// pageCache says what the memory of a node has to do with the page cache.
+func (d *ycsbDocument) pageCache() string {
+	if !d.Bounded {
+		return "but the page cache, which is the machine's"
+	}
+	return fmt.Sprintf("with its page cache, in a control group; %d MiB configured", d.ProcessBytes>>20)
 }
 
 // printYCSBRates prints throughput. rowSteady has none to compare: its rate is given.
